@@ -1,0 +1,268 @@
+//! The model, by Bedrock's Converse.
+//!
+//! One attempt a call: retries are the queue's. Converse takes no idempotency
+//! token, so that a call whose answer was lost is paid for; `requestMetadata`
+//! carries job and attempt into Bedrock's invocation log.
+//!
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
+
+use std::time::{Duration, Instant};
+
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
+use aws_sdk_bedrockruntime::primitives::Blob;
+use aws_sdk_bedrockruntime::types::{
+    ContentBlock, ConversationRole, DocumentBlock, DocumentFormat as Format, DocumentSource, InferenceConfiguration,
+    Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice, ToolConfiguration, ToolInputSchema,
+    ToolSpecification,
+};
+use serde_json::Value;
+
+use super::json::{from_document, to_document};
+use super::{CONNECT_TIMEOUT, code_of};
+use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
+use crate::domain::document::{Document, DocumentFormat};
+use crate::domain::ending::AttemptError;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::ids::JobId;
+use crate::domain::row::Usage;
+
+/// A model, and how it is called.
+#[derive(Debug, Clone)]
+pub struct Model {
+    client: Client,
+    settings: ModelSettings,
+}
+
+/// How the model is called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSettings {
+    /// The model or inference profile, unless the job names one.
+    pub model_id: String,
+    /// Most tokens of an answer. Bedrock reserves them against the quota when
+    /// the call begins.
+    pub max_tokens: i32,
+    /// Between 0 and 1; `None` sends none, for models that refuse it.
+    pub temperature: Option<f32>,
+    /// What this model wants beside Converse's own fields, as JSON.
+    pub request_fields: Option<Value>,
+    /// The whole call's time-out.
+    pub timeout: Duration,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// For Bedrock's invocation log.
+    pub job_id: &'a JobId,
+    /// For Bedrock's invocation log.
+    pub attempt: u32,
+    /// In place of the settings' model.
+    pub model_id: Option<&'a str>,
+    /// What is asked.
+    pub analysis: &'a Analysis,
+}
+
+/// A model's answer, which fits the schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The tool's input.
+    pub result: Value,
+    /// The model that was called.
+    pub model_id: String,
+    /// Tokens in and out.
+    pub usage: Usage,
+    /// Bedrock's words.
+    pub stop_reason: String,
+    /// From the call's start to its end.
+    pub elapsed: Duration,
+}
+
+impl Model {
+    /// The client makes one attempt a call and gives up after the time-out,
+    /// whatever `config` says.
+    pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
+        let own = aws_sdk_bedrockruntime::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_timeout(settings.timeout)
+                    .operation_attempt_timeout(settings.timeout)
+                    .build(),
+            )
+            .build();
+        Self { client: Client::from_conf(own), settings }
+    }
+
+    /// A model on a client made elsewhere.
+    pub fn with_client(client: Client, settings: ModelSettings) -> Self {
+        Self { client, settings }
+    }
+
+    /// How long a call may take.
+    pub fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    /// Asks the model about one document.
+    ///
+    /// # Errors
+    /// By class: throttled, transient (an answer that does not fit the schema
+    /// too), or permanent.
+    pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answer, AttemptError> {
+        let model_id = call.model_id.unwrap_or(&self.settings.model_id);
+        let (message, tools) = request(call.analysis, document)
+            .map_err(|error| AttemptError::Permanent(Failure::new(codes::ANALYSIS_INVALID, error.to_string())))?;
+        let begun = Instant::now();
+        let output = self
+            .client
+            .converse()
+            .model_id(model_id)
+            .system(SystemContentBlock::Text(call.analysis.system.clone()))
+            .messages(message)
+            .tool_config(tools)
+            .inference_config(
+                InferenceConfiguration::builder()
+                    .max_tokens(self.settings.max_tokens)
+                    .set_temperature(self.settings.temperature)
+                    .build(),
+            )
+            .set_additional_model_request_fields(self.settings.request_fields.as_ref().map(to_document))
+            .request_metadata("job_id", call.job_id.as_str())
+            .request_metadata("attempt", call.attempt.to_string())
+            .send()
+            .await
+            .map_err(|error| classify(&error, self.settings.timeout))?;
+        let elapsed = begun.elapsed();
+        let usage = output.usage().map_or_else(Usage::default, |usage| Usage {
+            input_tokens: usage.input_tokens().try_into().unwrap_or_default(),
+            output_tokens: usage.output_tokens().try_into().unwrap_or_default(),
+        });
+        let stop_reason = output.stop_reason().as_str().to_owned();
+        let result = read_answer(&output, call.analysis, self.settings.max_tokens)?;
+        Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed })
+    }
+}
+
+fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {
+    let document = DocumentBlock::builder()
+        .name(DOCUMENT_NAME)
+        .format(format(document.format()))
+        .source(DocumentSource::Bytes(Blob::new(document.into_bytes())))
+        .build()?;
+    let message = Message::builder()
+        .role(ConversationRole::User)
+        .content(ContentBlock::Document(document))
+        .content(ContentBlock::Text(analysis.task.clone()))
+        .build()?;
+    let tool = ToolSpecification::builder()
+        .name(TOOL_NAME)
+        .description("Records the analysis of the document.")
+        .input_schema(ToolInputSchema::Json(to_document(&analysis.schema)))
+        .build()?;
+    let tools = ToolConfiguration::builder()
+        .tools(Tool::ToolSpec(tool))
+        .tool_choice(ToolChoice::Tool(SpecificToolChoice::builder().name(TOOL_NAME).build()?))
+        .build()?;
+    Ok((message, tools))
+}
+
+fn format(format: DocumentFormat) -> Format {
+    match format {
+        DocumentFormat::Txt => Format::Txt,
+        DocumentFormat::Md => Format::Md,
+        DocumentFormat::Html => Format::Html,
+        DocumentFormat::Csv => Format::Csv,
+        DocumentFormat::Pdf => Format::Pdf,
+        DocumentFormat::Doc => Format::Doc,
+        DocumentFormat::Docx => Format::Docx,
+        DocumentFormat::Xls => Format::Xls,
+        DocumentFormat::Xlsx => Format::Xlsx,
+    }
+}
+
+/// The answer is the tool's input. One that was cut or refused would be so
+/// again; one that does not fit may fit the next time.
+fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) -> Result<Value, AttemptError> {
+    let permanent = |code, message: String| Err(AttemptError::Permanent(Failure::new(code, message)));
+    match output.stop_reason() {
+        StopReason::GuardrailIntervened | StopReason::ContentFiltered => {
+            return permanent(codes::GUARDRAIL, "a guardrail or the model's filter refused the document".into());
+        }
+        StopReason::ModelContextWindowExceeded => {
+            return permanent(codes::DOCUMENT_TOO_LARGE, "the document does not fit the model's context window".into());
+        }
+        _ => {}
+    }
+    let message = output.output().and_then(|output| output.as_message().ok());
+    let tool_use = message
+        .into_iter()
+        .flat_map(|message| message.content())
+        .find_map(|block| block.as_tool_use().ok().filter(|tool| tool.name() == TOOL_NAME));
+    let checked = match tool_use {
+        Some(tool) => {
+            let answer = from_document(tool.input());
+            analysis.check(&answer).map(|()| answer)
+        }
+        None => Err(Failure::new(codes::ANSWER_UNFIT, "the model did not call the tool")),
+    };
+    match checked {
+        Ok(answer) => Ok(answer),
+        Err(_) if *output.stop_reason() == StopReason::MaxTokens => permanent(
+            codes::ANSWER_TRUNCATED,
+            format!("the answer was cut at {max_tokens} tokens; raise MAX_TOKENS (parameter MaxTokens)"),
+        ),
+        Err(failure) if failure.code == codes::ANSWER_TOO_LARGE => Err(AttemptError::Permanent(failure)),
+        Err(failure) => Err(AttemptError::Transient(failure)),
+    }
+}
+
+/// What is not named here may pass.
+fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> AttemptError {
+    let SdkError::ServiceError(context) = error else {
+        return AttemptError::Transient(match error {
+            SdkError::TimeoutError(_) => {
+                Failure::new(codes::MODEL_TIMEOUT, format!("no answer within {} s", timeout.as_secs()))
+            }
+            other => Failure::new(codes::MODEL_UNREACHABLE, code_of(other)),
+        });
+    };
+    let service = context.err();
+    let failure =
+        Failure::new(&snake_case(service.code().unwrap_or("Unknown")), service.message().unwrap_or("no message"));
+    match service {
+        ConverseError::ThrottlingException(_)
+        | ConverseError::ModelNotReadyException(_)
+        | ConverseError::ServiceUnavailableException(_) => AttemptError::Throttled(failure),
+        ConverseError::ValidationException(_)
+        | ConverseError::AccessDeniedException(_)
+        | ConverseError::ResourceNotFoundException(_) => AttemptError::Permanent(failure),
+        _ => AttemptError::Transient(failure),
+    }
+}
+
+/// `ThrottlingException` → `throttling_exception`.
+fn snake_case(code: &str) -> String {
+    let mut snake = String::with_capacity(code.len() + 4);
+    for (place, c) in code.chars().enumerate() {
+        if c.is_ascii_uppercase() && place > 0 {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_services_code_becomes_snake_case() {
+        assert_eq!(snake_case("ValidationException"), "validation_exception");
+        assert_eq!(snake_case("Unknown"), "unknown");
+    }
+}

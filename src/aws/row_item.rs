@@ -1,0 +1,110 @@
+//! The row as a DynamoDB item, and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::document::DocumentRecord;
+use crate::domain::failure::Failure;
+use crate::domain::ids::{BatchId, JobId, Owner};
+use crate::domain::job::Priority;
+use crate::domain::row::{Completed, Row, State, Status, Usage};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The item's attributes, as the contract of names has them. Times are RFC
+/// 3339, but for `lease_until` (epoch milliseconds) and `expires_at` (epoch
+/// seconds: the table's TTL reads it).
+#[derive(Serialize, Deserialize)]
+pub(super) struct RowItem {
+    pub job_id: JobId,
+    pub status: Status,
+    #[serde(default)]
+    pub attempt: u32,
+    #[serde(default)]
+    pub tries: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_from: Option<Status>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
+    #[serde(default)]
+    pub priority: Priority,
+    #[serde(default)]
+    pub document: DocumentRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub created_at: Timestamp,
+    #[serde(default)]
+    pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+}
+
+/// Reads an item. `None` when it is not a row of ours.
+pub(super) fn decode(item: Item) -> Option<Row> {
+    let item: RowItem = serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?;
+    let state = match item.status {
+        Status::Pending => State::Pending,
+        Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
+        Status::Complete => State::Complete(Box::new(Completed {
+            result: item.result?,
+            model_id: item.model_id?,
+            usage: item.usage.unwrap_or_default(),
+            stop_reason: item.stop_reason.unwrap_or_default(),
+            model_ms: item.model_ms.unwrap_or_default(),
+            completed_at: item.completed_at.unwrap_or(item.updated_at),
+        })),
+        Status::Failed => {
+            State::Failed { error: item.error?, completed_at: item.completed_at.unwrap_or(item.updated_at) }
+        }
+        Status::Cancelled => State::Cancelled,
+    };
+    Some(Row {
+        job_id: item.job_id,
+        state,
+        attempt: item.attempt,
+        tries: item.tries,
+        owner: item.owner,
+        claimed_from: item.claimed_from,
+        batch_id: item.batch_id,
+        priority: item.priority,
+        document: item.document,
+        request_hash: item.request_hash,
+        metadata: item.metadata,
+        created_at: item.created_at,
+        updated_at: item.updated_at,
+    })
+}
+
+/// Any of our values as an attribute.
+pub(super) fn attribute(value: &impl Serialize) -> AttributeValue {
+    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(value).expect("our own types serialize")
+}
+
+pub(super) fn encode(item: &RowItem) -> Item {
+    serde_dynamo::aws_sdk_dynamodb_1::to_item(item).expect("our own types serialize")
+}

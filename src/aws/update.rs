@@ -1,0 +1,111 @@
+//! Writes DynamoDB update expressions with every name and value as a
+//! placeholder, so that no reserved word and no text of a caller's stands in
+//! an expression.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// An update expression in the making. Attributes are named in plain words;
+/// `#word` and `:word` are made of them.
+#[derive(Default)]
+pub(super) struct Update {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    pub names: HashMap<String, String>,
+    pub values: HashMap<String, AttributeValue>,
+}
+
+impl Update {
+    pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(attribute), self.value(attribute, value));
+        self.sets.push(format!("{name} = {value}"));
+        self
+    }
+
+    pub fn set_if_absent(mut self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        let Some(value) = value else { return self };
+        let (name, value) = (self.name(attribute), self.value(attribute, value));
+        self.sets.push(format!("{name} = if_not_exists({name}, {value})"));
+        self
+    }
+
+    /// Adds a positive or negative step to a number that counts from 0.
+    pub fn step(mut self, attribute: &str, step: i64) -> Self {
+        let name = self.name(attribute);
+        let zero = self.value("zero", number(0));
+        let value = self.value(&format!("{attribute}_step"), number(step));
+        self.sets.push(format!("{name} = if_not_exists({name}, {zero}) + {value}"));
+        self
+    }
+
+    /// Keeps what another attribute was before this write.
+    pub fn set_from(mut self, attribute: &str, other: &str, otherwise: AttributeValue) -> Self {
+        let (name, other) = (self.name(attribute), self.name(other));
+        let value = self.value(&format!("{attribute}_otherwise"), otherwise);
+        self.sets.push(format!("{name} = if_not_exists({other}, {value})"));
+        self
+    }
+
+    pub fn remove(mut self, attributes: &[&str]) -> Self {
+        for attribute in attributes {
+            let name = self.name(attribute);
+            self.removes.push(name);
+        }
+        self
+    }
+
+    /// The placeholder of an attribute's name, for conditions.
+    pub fn name(&mut self, attribute: &str) -> String {
+        let placeholder = format!("#{attribute}");
+        self.names.insert(placeholder.clone(), attribute.to_owned());
+        placeholder
+    }
+
+    /// The placeholder of a value, for conditions.
+    pub fn value(&mut self, word: &str, value: AttributeValue) -> String {
+        let placeholder = format!(":{word}");
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    pub fn expression(&self) -> String {
+        let mut expression = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            expression += &format!(" REMOVE {}", self.removes.join(", "));
+        }
+        expression
+    }
+}
+
+pub(super) fn number(n: impl ToString) -> AttributeValue {
+    AttributeValue::N(n.to_string())
+}
+
+pub(super) fn text(s: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(s.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_names_every_name_and_value_by_placeholder() {
+        let update = Update::default()
+            .set("status", text("pending"))
+            .set_if_absent("batch_id", None)
+            .set_if_absent("priority", Some(text("high")))
+            .step("tries", -1)
+            .set_from("claimed_from", "status", text("pending"))
+            .remove(&["error"]);
+        assert_eq!(
+            update.expression(),
+            "SET #status = :status, #priority = if_not_exists(#priority, :priority), \
+             #tries = if_not_exists(#tries, :zero) + :tries_step, \
+             #claimed_from = if_not_exists(#status, :claimed_from_otherwise) REMOVE #error"
+        );
+        assert_eq!(update.names.len(), 5);
+        assert_eq!(update.values.len(), 5);
+    }
+}

@@ -1,0 +1,188 @@
+//! The environment, read once, in `main`. An error names the variable, and says
+//! what it should have been.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::aws::model::ModelSettings;
+
+/// Default of `MAX_TRIES`: how many attempts may be charged to a job.
+pub const DEFAULT_MAX_TRIES: u32 = 3;
+/// Default of `MAX_TOKENS`: most tokens of an answer.
+pub const DEFAULT_MAX_TOKENS: i32 = 1_024;
+/// Default of `MODEL_TIMEOUT_SECONDS`.
+pub const DEFAULT_MODEL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Default of `RETENTION_DAYS`: how long a row is kept after its last change.
+pub const DEFAULT_RETENTION_DAYS: u32 = 90;
+/// A finished row outlives the queue's and the dead-letter queue's retention,
+/// 14 days each: until then a message may come that asks for it.
+pub const MIN_RETENTION_DAYS: u32 = 29;
+
+/// A variable of the environment is missing or wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name} {problem}")]
+pub struct ConfigError {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What the consumer is told by its environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerConfig {
+    /// `JOBS_TABLE`.
+    pub jobs_table: String,
+    /// `JOBS_QUEUE_URL`.
+    pub jobs_queue_url: String,
+    /// `DEAD_LETTER_QUEUE_URL`.
+    pub dead_letter_queue_url: String,
+    /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
+    /// `MODEL_TIMEOUT_SECONDS`.
+    pub model: ModelSettings,
+    /// `MAX_TRIES`.
+    pub max_tries: u32,
+    /// `MAX_CONCURRENT_RECORDS`: of one batch; the whole batch when `None`.
+    pub max_concurrent_records: Option<usize>,
+    /// `RETENTION_DAYS`.
+    pub retention: Duration,
+}
+
+/// What the producer is told by its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerConfig {
+    /// `JOBS_TABLE`.
+    pub jobs_table: String,
+    /// `JOBS_QUEUE_URL`.
+    pub jobs_queue_url: String,
+    /// `DOCUMENTS_BUCKET`.
+    pub documents_bucket: String,
+    /// `RETENTION_DAYS`.
+    pub retention: Duration,
+}
+
+/// Looks a variable up; `std::env::var(name).ok()` in a binary.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl ConsumerConfig {
+    /// Reads the environment.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            jobs_table: required(lookup, "JOBS_TABLE")?,
+            jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
+            dead_letter_queue_url: required(lookup, "DEAD_LETTER_QUEUE_URL")?,
+            model: ModelSettings {
+                model_id: required(lookup, "MODEL_ID")?,
+                max_tokens: number(lookup, "MAX_TOKENS", DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
+                temperature: temperature(lookup)?,
+                request_fields: request_fields(lookup)?,
+                timeout: Duration::from_secs(number(
+                    lookup,
+                    "MODEL_TIMEOUT_SECONDS",
+                    DEFAULT_MODEL_TIMEOUT.as_secs(),
+                    1..=890,
+                )?),
+            },
+            max_tries: number(lookup, "MAX_TRIES", DEFAULT_MAX_TRIES, 1..=100)?,
+            max_concurrent_records: match number(lookup, "MAX_CONCURRENT_RECORDS", 0, 0..=10_000)? {
+                0 => None,
+                bound => Some(bound),
+            },
+            retention: retention(lookup)?,
+        })
+    }
+}
+
+impl ProducerConfig {
+    /// Reads the environment.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            jobs_table: required(lookup, "JOBS_TABLE")?,
+            jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
+            documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
+            retention: retention(lookup)?,
+        })
+    }
+}
+
+/// A variable that is set to nothing counts as not set.
+fn optional(lookup: Lookup<'_>, name: &str) -> Option<String> {
+    lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn required(lookup: Lookup<'_>, name: &'static str) -> Result<String, ConfigError> {
+    optional(lookup, name).ok_or_else(|| ConfigError { name, problem: "is not set".to_owned() })
+}
+
+fn number<N>(
+    lookup: Lookup<'_>,
+    name: &'static str,
+    default: N,
+    range: std::ops::RangeInclusive<N>,
+) -> Result<N, ConfigError>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let Some(text) = optional(lookup, name) else { return Ok(default) };
+    text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| ConfigError {
+        name,
+        problem: format!("is {text:?}; it must be a number from {} to {}", range.start(), range.end()),
+    })
+}
+
+fn temperature(lookup: Lookup<'_>) -> Result<Option<f32>, ConfigError> {
+    if optional(lookup, "TEMPERATURE").is_none_or(|text| text == "none") {
+        return Ok(None);
+    }
+    number(lookup, "TEMPERATURE", 0.0, 0.0..=1.0).map(Some)
+}
+
+fn request_fields(lookup: Lookup<'_>) -> Result<Option<Value>, ConfigError> {
+    let name = "MODEL_REQUEST_FIELDS";
+    let Some(text) = optional(lookup, name) else { return Ok(None) };
+    match serde_json::from_str(&text) {
+        Ok(fields @ Value::Object(_)) => Ok(Some(fields)),
+        _ => Err(ConfigError { name, problem: "must be a JSON object, such as {\"thinking\": …}".to_owned() }),
+    }
+}
+
+fn retention(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
+    let days = number(lookup, "RETENTION_DAYS", DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS..=3_650)?;
+    Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(&str, &str); 4] =
+        [("JOBS_TABLE", "t"), ("JOBS_QUEUE_URL", "q"), ("DEAD_LETTER_QUEUE_URL", "d"), ("MODEL_ID", "m")];
+
+    fn read(more: &[(&str, &str)]) -> Result<ConsumerConfig, ConfigError> {
+        let all: Vec<_> = more.iter().chain(&WHOLE).copied().collect();
+        ConsumerConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
+    }
+
+    #[test]
+    fn an_error_names_the_variable() {
+        assert_eq!(read(&[("JOBS_TABLE", " ")]).unwrap_err().to_string(), "environment variable JOBS_TABLE is not set");
+        assert_eq!(read(&[("MAX_TOKENS", "many")]).unwrap_err().name, "MAX_TOKENS");
+        assert_eq!(read(&[("TEMPERATURE", "1.5")]).unwrap_err().name, "TEMPERATURE");
+        assert_eq!(read(&[("MODEL_REQUEST_FIELDS", "[]")]).unwrap_err().name, "MODEL_REQUEST_FIELDS");
+        assert_eq!(read(&[("RETENTION_DAYS", "28")]).unwrap_err().name, "RETENTION_DAYS");
+    }
+
+    #[test]
+    fn what_is_not_set_has_a_safe_default() {
+        let config = read(&[("MAX_TOKENS", "")]).unwrap();
+        assert_eq!(config.model.max_tokens, DEFAULT_MAX_TOKENS);
+        assert_eq!(config.model.temperature, None);
+        assert_eq!(config.max_tries, 3);
+        assert_eq!(config.max_concurrent_records, None);
+        let config = read(&[("TEMPERATURE", "0"), ("MAX_CONCURRENT_RECORDS", "4")]).unwrap();
+        assert_eq!(config.model.temperature, Some(0.0));
+        assert_eq!(config.max_concurrent_records, Some(4));
+        assert_eq!(read(&[("TEMPERATURE", "none")]).unwrap().model.temperature, None);
+    }
+}

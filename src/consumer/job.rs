@@ -1,0 +1,215 @@
+//! One job: claim → fetch → converse → complete, and every way it can end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::Consumer;
+use super::record::Handled;
+use crate::aws::Unavailable;
+use crate::aws::jobs::{ClaimAnswer, CompleteError, Fenced};
+use crate::aws::model::{Answer, Call};
+use crate::domain::analysis::Analysis;
+use crate::domain::backoff::full_jitter;
+use crate::domain::claim::{Claim, Claimant, Refusal};
+use crate::domain::document::{Document, DocumentRecord, sha256_hex};
+use crate::domain::ending::{self, AttemptError, Ending, Situation};
+use crate::domain::failure::Failure;
+use crate::domain::ids::Owner;
+use crate::domain::job::{DocumentSource, Job};
+use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
+use crate::domain::message::{Attribute, DeadLetter};
+use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
+use crate::domain::row::Completed;
+
+/// The message that brought a job, as far as its endings need it.
+pub(super) struct Delivery {
+    pub body: Option<String>,
+    pub carried: Vec<Attribute>,
+    pub receive_count: u32,
+    pub deadline: Timestamp,
+}
+
+/// Handles one job.
+pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) -> Handled {
+    if !has_time(consumer, &delivery) {
+        let after = NO_TIME_DELAY.mul_f64(fastrand::f64());
+        return Handled::without_usage(Again::after(after, AgainReason::NoTime));
+    }
+    let owner = Owner::new(Uuid::new_v4());
+    let claimant = Claimant { owner: &owner, redrive_of: job.redrive_of, max_tries: consumer.max_tries };
+    let lease_until = delivery.deadline + LEASE_MARGIN;
+    match consumer.jobs.claim(&job, &claimant, Timestamp::now(), lease_until).await {
+        Ok(ClaimAnswer::Claimed(claim)) => Attempt { consumer, job, delivery, claim }.run().await,
+        Ok(ClaimAnswer::Refused(refusal)) => Handled::without_usage(refused(consumer, &job, delivery, refusal).await),
+        Err(error) => Handled::without_usage(unavailable(&job, &delivery, &error)),
+    }
+}
+
+/// What becomes of a message whose job is not to be had.
+async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Refusal) -> Outcome {
+    let now = Timestamp::now();
+    match refusal {
+        Refusal::Finished => Outcome::Acknowledge(Acknowledged::AlreadyFinished),
+        Refusal::Busy { until } => Again::after(between(now, until), AgainReason::Busy),
+        Refusal::Exhausted { attempt, tries } => {
+            let failure = Failure::tries_exhausted(tries, None);
+            let (job_id, body) = (&job.job_id, delivery.body.as_deref());
+            let letter = DeadLetter::new(body, delivery.carried.clone(), &failure, Some((job_id, attempt)));
+            if let Err(error) = consumer.dead_letters.send(letter).await {
+                return unavailable(job, &delivery, &error);
+            }
+            match consumer.jobs.fail_silent(job_id, attempt, &failure, now).await {
+                Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
+                Ok(Fenced::Lost) => lease_lost(&delivery),
+                Err(error) => unavailable(job, &delivery, &error),
+            }
+        }
+    }
+}
+
+/// A claimed job.
+struct Attempt<'a> {
+    consumer: &'a Consumer,
+    job: Job,
+    delivery: Delivery,
+    claim: Claim,
+}
+
+impl Attempt<'_> {
+    async fn run(self) -> Handled {
+        let (job_id, attempt) = (self.job.job_id.as_str(), self.claim.attempt);
+        if self.claim.took_over {
+            warn!(job_id, attempt, "took over from a worker that fell silent: its call may have been made");
+        }
+        match self.work().await {
+            Ok((answer, document)) => {
+                let usage = Some(answer.usage);
+                info!(
+                    job_id,
+                    attempt,
+                    model_ms = answer.elapsed.as_millis() as u64,
+                    input_tokens = answer.usage.input_tokens,
+                    output_tokens = answer.usage.output_tokens,
+                    "model answered"
+                );
+                Handled { outcome: self.complete(answer, document).await, usage }
+            }
+            Err(error) => Handled::without_usage(self.end(error).await),
+        }
+    }
+
+    /// Everything between the claim and its ending. Nothing is written here.
+    async fn work(&self) -> Result<(Answer, DocumentRecord), AttemptError> {
+        let own = self.job.analysis.as_ref().map(Analysis::new).transpose();
+        let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
+        let (document, record) = self.fetch().await?;
+        if !has_time(self.consumer, &self.delivery) {
+            return Err(AttemptError::NoTime);
+        }
+        let call = Call {
+            job_id: &self.job.job_id,
+            attempt: self.claim.attempt,
+            model_id: self.job.model_id.as_deref(),
+            analysis: own.as_ref().unwrap_or_else(|| Analysis::standard()),
+        };
+        Ok((self.consumer.model.converse(&call, document).await?, record))
+    }
+
+    async fn fetch(&self) -> Result<(Document, DocumentRecord), AttemptError> {
+        let mut record = DocumentRecord::default();
+        let document = match &self.job.source {
+            DocumentSource::Inline(text) => {
+                Document::new(None, text.clone().into_bytes()).map_err(AttemptError::Permanent)?
+            }
+            DocumentSource::S3(at) => {
+                record.bucket = Some(at.bucket.clone());
+                record.key = Some(at.key.clone());
+                record.version_id = at.version_id.clone();
+                self.consumer.documents.fetch(at).await?
+            }
+        };
+        record.size_bytes = Some(document.size_bytes() as u64);
+        record.sha256 = Some(sha256_hex(document.bytes()));
+        Ok((document, record))
+    }
+
+    async fn complete(&self, answer: Answer, document: DocumentRecord) -> Outcome {
+        let completed = Completed {
+            result: answer.result,
+            model_id: answer.model_id,
+            usage: answer.usage,
+            stop_reason: answer.stop_reason,
+            model_ms: answer.elapsed.as_millis() as u64,
+            completed_at: Timestamp::now(),
+        };
+        match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
+            Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::Completed),
+            Ok(Fenced::Lost) => lease_lost(&self.delivery),
+            Err(CompleteError::Rejected(failure)) => self.end(AttemptError::Permanent(failure)).await,
+            Err(CompleteError::Unavailable(error)) => unavailable(&self.job, &self.delivery, &error),
+        }
+    }
+
+    /// Ends an attempt that gave no result.
+    async fn end(&self, error: AttemptError) -> Outcome {
+        let situation = Situation {
+            tries: self.claim.tries,
+            max_tries: self.consumer.max_tries,
+            receive_count: self.delivery.receive_count,
+            random: fastrand::f64(),
+        };
+        match ending::of(error, situation) {
+            Ending::Release { charged, after, reason } => {
+                match self.consumer.jobs.release(&self.job.job_id, &self.claim, charged, Timestamp::now()).await {
+                    Ok(Fenced::Written) => Again::after(after, reason),
+                    Ok(Fenced::Lost) => lease_lost(&self.delivery),
+                    Err(error) => unavailable(&self.job, &self.delivery, &error),
+                }
+            }
+            Ending::Fail(failure) => self.fail(failure).await,
+        }
+    }
+
+    /// The dead-letter queue first, then the row, then the acknowledgement: a
+    /// crash between two of them repeats the first and never loses. A worker
+    /// that slept past its lease sends nothing: the job may be another's.
+    async fn fail(&self, failure: Failure) -> Outcome {
+        let (job_id, attempt) = (&self.job.job_id, self.claim.attempt);
+        warn!(job_id = job_id.as_str(), attempt, code = failure.code, "job failed");
+        if Timestamp::now() >= self.claim.lease_until {
+            return lease_lost(&self.delivery);
+        }
+        let (body, carried) = (self.delivery.body.as_deref(), self.delivery.carried.clone());
+        let letter = DeadLetter::new(body, carried, &failure, Some((job_id, attempt)));
+        if let Err(error) = self.consumer.dead_letters.send(letter).await {
+            return unavailable(&self.job, &self.delivery, &error);
+        }
+        match self.consumer.jobs.fail(job_id, &self.claim, &failure, Timestamp::now()).await {
+            Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
+            Ok(Fenced::Lost) => lease_lost(&self.delivery),
+            Err(error) => unavailable(&self.job, &self.delivery, &error),
+        }
+    }
+}
+
+fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
+    between(Timestamp::now(), delivery.deadline) >= consumer.time_for_a_job()
+}
+
+/// Zero when `to` is not after `from`.
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+fn lease_lost(delivery: &Delivery) -> Outcome {
+    Again::after(full_jitter(delivery.receive_count, fastrand::f64()), AgainReason::LeaseLost)
+}
+
+/// The row is as it is; a lease on it ends by itself.
+fn unavailable(job: &Job, delivery: &Delivery, error: &Unavailable) -> Outcome {
+    warn!(job_id = job.job_id.as_str(), service = error.service, code = error.code, "a service did not answer");
+    Again::after(full_jitter(delivery.receive_count, fastrand::f64()), AgainReason::StoreUnavailable)
+}

@@ -1,0 +1,58 @@
+//! The consumer: a batch of queue messages in, the failures of the batch out.
+//!
+//! One function a nesting level: `batch` → `record` → `job`. Each record runs
+//! in a task of its own, so that one that panics or is slow harms no other.
+
+mod batch;
+mod job;
+mod record;
+mod response;
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+
+use crate::aws::documents::Documents;
+use crate::aws::jobs::Jobs;
+use crate::aws::model::Model;
+use crate::aws::queue::{DeadLetterQueue, JobsQueue};
+use crate::config::ConsumerConfig;
+
+/// What handles batches. Cheap to clone; it keeps nothing between them.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    jobs: Jobs,
+    queue: JobsQueue,
+    dead_letters: DeadLetterQueue,
+    documents: Documents,
+    model: Model,
+    max_tries: u32,
+    max_concurrent_records: Option<usize>,
+}
+
+impl Consumer {
+    /// Makes the clients; connects to nothing yet.
+    pub fn new(sdk: &SdkConfig, config: ConsumerConfig) -> Self {
+        let model = Model::new(sdk, config.model.clone());
+        Self::with_model(sdk, config, model)
+    }
+
+    /// The same with a model made elsewhere.
+    pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
+        Self {
+            jobs: Jobs::new(sdk, config.jobs_table, config.retention),
+            queue: JobsQueue::new(sdk, config.jobs_queue_url),
+            dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
+            documents: Documents::new(sdk),
+            model,
+            max_tries: config.max_tries,
+            max_concurrent_records: config.max_concurrent_records,
+        }
+    }
+
+    /// What must be left of an invocation for a job to begin: its model's
+    /// time-out, and what storing the result and answering the queue take.
+    fn time_for_a_job(&self) -> Duration {
+        self.model.timeout() + crate::domain::limits::STORE_RESERVE + crate::domain::limits::RESPONSE_MARGIN
+    }
+}

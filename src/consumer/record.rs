@@ -1,0 +1,130 @@
+//! One record: a message in, its outcome out, and the message's next
+//! visibility set when it is wanted again.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::event::sqs::SqsMessage;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use super::Consumer;
+use super::job::{self, Delivery};
+use crate::domain::failure::Failure;
+use crate::domain::ids::JobId;
+use crate::domain::job::Job;
+use crate::domain::limits::LEASE_MARGIN;
+use crate::domain::message::{Attribute, AttributeValue, DeadLetter, attributes, parse};
+use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
+use crate::domain::row::Usage;
+
+/// A message as it came, and the job that could be made of it.
+pub(super) struct Record {
+    pub message_id: Option<String>,
+    receipt_handle: Option<String>,
+    body: Option<String>,
+    carried: Vec<Attribute>,
+    receive_count: u32,
+    job: Result<Job, Failure>,
+}
+
+/// What became of a record.
+pub(super) struct Handled {
+    pub outcome: Outcome,
+    pub usage: Option<Usage>,
+}
+
+impl Handled {
+    pub fn without_usage(outcome: Outcome) -> Self {
+        Self { outcome, usage: None }
+    }
+}
+
+impl Record {
+    pub fn read(message: SqsMessage) -> Self {
+        let text =
+            |name: &str| message.message_attributes.get(name).and_then(|attribute| attribute.string_value.as_deref());
+        let failed_attempt = text(attributes::FAILED_ATTEMPT);
+        let job = parse(message.body.as_deref(), text(attributes::PRIORITY), failed_attempt);
+        let receive_count = message.attributes.get("ApproximateReceiveCount");
+        Self {
+            receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+            carried: carried(&message),
+            message_id: message.message_id,
+            receipt_handle: message.receipt_handle,
+            body: message.body,
+            job,
+        }
+    }
+
+    pub fn job_id(&self) -> Option<&JobId> {
+        self.job.as_ref().ok().map(|job| &job.job_id)
+    }
+}
+
+fn carried(message: &SqsMessage) -> Vec<Attribute> {
+    let mut carried: Vec<Attribute> = message
+        .message_attributes
+        .iter()
+        .filter_map(|(name, attribute)| {
+            let value = match (&attribute.string_value, &attribute.binary_value) {
+                (Some(text), _) => AttributeValue::Text(text.clone()),
+                (None, Some(bytes)) => AttributeValue::Binary(bytes.0.clone()),
+                (None, None) => return None,
+            };
+            Some(Attribute { name: name.clone(), data_type: attribute.data_type.clone()?, value })
+        })
+        .collect();
+    carried.sort_by(|a, b| a.name.cmp(&b.name));
+    carried
+}
+
+/// Handles one record. A panic ends this record alone: its row is as it is, and
+/// the message comes again when the lease that it may have taken is over.
+pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
+    let begun = Instant::now();
+    let (message_id, receive_count) = (record.message_id.clone(), record.receive_count);
+    let receipt_handle = record.receipt_handle.clone();
+    let job_id = record.job_id().map(|id| id.as_str().to_owned());
+    let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
+    let handled = guarded.await.unwrap_or_else(|_| {
+        error!(message_id, job_id, "the handling of a record panicked");
+        let lease_over = deadline.duration_since(Timestamp::now());
+        let lease_over = Duration::try_from(lease_over).unwrap_or_default() + LEASE_MARGIN;
+        Handled::without_usage(Again::after(lease_over, AgainReason::Panicked))
+    });
+    if let (Outcome::Again(Again { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {
+        // If this is refused, the queue's own visibility time-out brings it.
+        if let Err(unavailable) = consumer.queue.again_after(&receipt, after).await {
+            warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be set");
+        }
+    }
+    info!(
+        message_id,
+        job_id,
+        receive_count,
+        outcome = handled.outcome.name(),
+        elapsed_ms = begun.elapsed().as_millis() as u64,
+        "record handled"
+    );
+    handled
+}
+
+async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
+    let Record { body, carried, receive_count, job, .. } = record;
+    match job {
+        Ok(job) => {
+            let delivery = Delivery { body, carried, receive_count, deadline };
+            job::handle(consumer, job, delivery).await
+        }
+        Err(failure) => {
+            warn!(code = failure.code, "a message is not a job");
+            let letter = DeadLetter::new(body.as_deref(), carried, &failure, None);
+            Handled::without_usage(match consumer.dead_letters.send(letter).await {
+                Ok(()) => Outcome::Acknowledge(Acknowledged::DeadLettered),
+                Err(_) => Again::by_visibility(AgainReason::StoreUnavailable),
+            })
+        }
+    }
+}

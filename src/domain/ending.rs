@@ -1,0 +1,125 @@
+//! How an attempt ends: which write follows from what happened, and what
+//! becomes of the message.
+
+use std::time::Duration;
+
+use super::backoff::full_jitter;
+use super::failure::Failure;
+use super::limits::NO_TIME_DELAY;
+use super::outcome::AgainReason;
+
+/// Why an attempt did not give a result. Each service's errors are translated
+/// to this where they arise; what is not named permanent may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptError {
+    /// The model has no room: the document is not charged.
+    Throttled(Failure),
+    /// It may pass: charged, and tried again while tries are left.
+    Transient(Failure),
+    /// The same document would fail again.
+    Permanent(Failure),
+    /// The invocation had no time left to begin: not charged.
+    NoTime,
+}
+
+/// What an attempt without a result writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Back to `pending`, and the message again after a wait.
+    Release {
+        /// Whether the attempt stays charged to the job.
+        charged: bool,
+        /// How long the message waits.
+        after: Duration,
+        /// Why.
+        reason: AgainReason,
+    },
+    /// To the dead-letter queue, and `failed`.
+    Fail(Failure),
+}
+
+/// What is known when an attempt ends without a result.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation {
+    /// How many attempts are charged, this one included.
+    pub tries: u32,
+    /// How many may be.
+    pub max_tries: u32,
+    /// How often the queue gave this message, from 1.
+    pub receive_count: u32,
+    /// Uniform in `[0, 1)`.
+    pub random: f64,
+}
+
+/// Decides the ending of an attempt that gave no result.
+pub fn of(error: AttemptError, at: Situation) -> Ending {
+    match error {
+        // Throttling is not counted on the job, so the queue's count of
+        // deliveries tells how often it was.
+        AttemptError::Throttled(_) => Ending::Release {
+            charged: false,
+            after: full_jitter(at.receive_count, at.random),
+            reason: AgainReason::Throttled,
+        },
+        AttemptError::Transient(failure) if at.tries >= at.max_tries => {
+            Ending::Fail(Failure::tries_exhausted(at.tries, Some(&failure)))
+        }
+        AttemptError::Transient(_) => {
+            Ending::Release { charged: true, after: full_jitter(at.tries, at.random), reason: AgainReason::Transient }
+        }
+        AttemptError::Permanent(failure) => Ending::Fail(failure),
+        AttemptError::NoTime => Ending::Release {
+            charged: false,
+            after: NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0)),
+            reason: AgainReason::NoTime,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::failure::codes;
+
+    const AT: Situation = Situation { tries: 1, max_tries: 3, receive_count: 4, random: 0.5 };
+
+    fn failure() -> Failure {
+        Failure::new("throttling_exception", "slow down")
+    }
+
+    #[test]
+    fn throttling_is_never_charged_to_a_document() {
+        for tries in 1..10 {
+            let ending = of(AttemptError::Throttled(failure()), Situation { tries, ..AT });
+            let Ending::Release { charged, after, reason } = ending else { panic!("{ending:?}") };
+            assert!(!charged);
+            assert_eq!(after, Duration::from_secs(8), "half of 2 s × 2³: the fourth delivery");
+            assert_eq!(reason, AgainReason::Throttled);
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_charged_and_tried_again_while_tries_are_left() {
+        for (tries, released) in [(1, true), (2, true), (3, false), (4, false)] {
+            match of(AttemptError::Transient(failure()), Situation { tries, ..AT }) {
+                Ending::Release { charged, .. } => assert!(charged && released),
+                Ending::Fail(error) => {
+                    assert!(!released);
+                    assert_eq!(error.code, codes::TRIES_EXHAUSTED);
+                    assert!(error.message.contains("throttling_exception: slow down"), "{}", error.message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_pass_fails_at_once() {
+        assert_eq!(of(AttemptError::Permanent(failure()), AT), Ending::Fail(failure()));
+    }
+
+    #[test]
+    fn what_was_not_begun_is_not_charged() {
+        let ending = of(AttemptError::NoTime, Situation { tries: 3, ..AT });
+        assert!(matches!(ending, Ending::Release { charged: false, reason: AgainReason::NoTime, .. }));
+    }
+}

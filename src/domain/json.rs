@@ -1,0 +1,157 @@
+//! JSON from outside: read so that an error names the field and repeats nothing
+//! of what stood there, and held to what the table can keep.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::limits::RESULT_MAX_NUMBER;
+
+/// Why a text is not the JSON that was wanted. It names the field and what was
+/// expected there; it never repeats what stood there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON at all.
+    #[error("it is not JSON: line {line}, column {column}")]
+    Syntax {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// JSON of another shape.
+    #[error("`{field}`: {problem}")]
+    Shape {
+        /// The path of the field, such as `document_s3.key`; `.` is the whole.
+        field: String,
+        /// What was wrong there.
+        problem: String,
+    },
+}
+
+impl JsonError {
+    /// A field, and what is wrong with it.
+    pub fn shape(field: &str, problem: impl Into<String>) -> Self {
+        Self::Shape { field: field.to_owned(), problem: problem.into() }
+    }
+}
+
+/// Reads JSON into `T`, and says which field was wrong. Unknown fields are
+/// ignored.
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
+    read_telling_unknown(text, &mut |_| {})
+}
+
+/// Reads JSON into `T`; an unknown field is an error.
+pub fn read_strictly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
+    let mut unknown = None;
+    let value = read_telling_unknown(text, &mut |field| {
+        // An `Option` on the way shows as `?`.
+        unknown.get_or_insert(field.replace(".?", ""));
+    })?;
+    match unknown {
+        Some(field) => Err(JsonError::Shape { field, problem: "is not a field that is known here".to_owned() }),
+        None => Ok(value),
+    }
+}
+
+fn read_telling_unknown<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    unknown: &mut dyn FnMut(String),
+) -> Result<T, JsonError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let value = serde_ignored::deserialize(tracked, |path| unknown(path.to_string()));
+    let value = value.map_err(|error: serde_json::Error| {
+        if error.is_data() {
+            JsonError::Shape { field: track.path().to_string(), problem: problem(&error) }
+        } else {
+            syntax(&error)
+        }
+    })?;
+    json.end().map_err(|error| syntax(&error))?;
+    Ok(value)
+}
+
+fn syntax(error: &serde_json::Error) -> JsonError {
+    JsonError::Syntax { line: error.line(), column: error.column() }
+}
+
+/// serde's message without the value that it quotes: `missing field …`,
+/// `expected …`, or the message of one of our own types.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let quotes_the_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    match text.split_once(", expected ") {
+        Some((start, _)) if quotes_the_value.iter().any(|prefix| start.starts_with(prefix)) => {
+            let (_, expected) = text.rsplit_once(", expected ").unwrap_or(("", "another value"));
+            format!("expected {expected}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether the table can hold a value, so many levels deep.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
+pub fn fits_the_table(value: &Value, depth_left: usize) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|n| {
+            let magnitude = n.abs();
+            magnitude == 0.0 || (RESULT_MAX_NUMBER.recip()..=RESULT_MAX_NUMBER).contains(&magnitude)
+        }),
+        Value::Array(items) => depth_left > 0 && items.iter().all(|item| fits_the_table(item, depth_left - 1)),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(|field| fits_the_table(field, depth_left - 1)),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+/// What a value takes in the table, in bytes, reckoned generously.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+pub fn table_bytes(value: &Value) -> usize {
+    1 + match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::Number(number) => 2 + number.to_string().len(),
+        Value::String(text) => text.len(),
+        Value::Array(items) => 3 + items.iter().map(table_bytes).sum::<usize>(),
+        Value::Object(fields) => 3 + fields.iter().map(|(name, field)| name.len() + table_bytes(field)).sum::<usize>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Outer {
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Inner {
+        n: u32,
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_wherever_it_stands() {
+        read::<Outer>(r#"{"inner": {"n": 1, "m": 2}, "x": 3}"#).unwrap();
+        let field = |text| match read_strictly::<Outer>(text) {
+            Err(JsonError::Shape { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(r#"{"inner": {"n": 1}, "x": 3}"#), "x");
+        assert_eq!(field(r#"{"inner": {"n": 1, "m": 2}}"#), "inner.m");
+        assert_eq!(field(r#"{"inner": {"n": "one"}}"#), "inner.n");
+        read_strictly::<Outer>(r#"{"inner": {"n": 1}}"#).unwrap();
+    }
+
+    #[test]
+    fn numbers_weigh_more_in_the_table_than_in_json() {
+        let many = Value::Array(vec![Value::from(1); 1_000]);
+        assert!(table_bytes(&many) > many.to_string().len());
+    }
+}

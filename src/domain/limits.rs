@@ -1,0 +1,101 @@
+//! Every limit of Docket, by name. A rule of a service names its page.
+
+use std::time::Duration;
+
+/// Longest `job_id` and `batch_id`, in bytes. They become part of a bucket key
+/// and of Converse's `requestMetadata`, whose values end at 256.
+pub const ID_MAX_BYTES: usize = 128;
+
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
+
+/// Largest document, in bytes, that one Converse request takes (4.5 MB).
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>
+pub const DOCUMENT_MAX_BYTES: usize = 4_500_000;
+
+/// Largest body of `POST /jobs`, in bytes: Lambda's request of 6 MB less room
+/// for the event around it.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const REQUEST_MAX_BYTES: usize = 5_800_000;
+
+/// Largest queue message, body and attributes together, in bytes (1 MiB).
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+pub const MESSAGE_MAX_BYTES: usize = 1_048_576;
+
+/// Most attributes a queue message carries.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
+pub const MESSAGE_MAX_ATTRIBUTES: usize = 10;
+
+/// Longest wait that ChangeMessageVisibility can set, from the receipt (12 h).
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
+pub const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Longest name of a bucket, in bytes.
+pub const BUCKET_MAX_BYTES: usize = 255;
+
+/// Longest key of an object, in bytes, and longest version id.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub const KEY_MAX_BYTES: usize = 1_024;
+
+/// Longest `model_id`, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
+pub const MODEL_ID_MAX_BYTES: usize = 2_048;
+
+/// Largest `metadata`, in bytes of JSON.
+pub const METADATA_MAX_BYTES: usize = 4_096;
+
+/// Largest `analysis`, in bytes of JSON: it travels in the queue message.
+pub const ANALYSIS_MAX_BYTES: usize = 65_536;
+
+/// Longest `analysis.instructions`, in bytes.
+pub const INSTRUCTIONS_MAX_BYTES: usize = 16_384;
+
+/// Most labels in `analysis.labels`.
+pub const LABELS_MAX: usize = 100;
+
+/// Longest label, in bytes.
+pub const LABEL_MAX_BYTES: usize = 100;
+
+/// Deepest JSON that may be an answer: DynamoDB nests to 32 levels, and the
+/// answer lies some levels down.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const RESULT_MAX_DEPTH: usize = 24;
+
+/// Largest answer, in bytes as the table counts them: an item ends at 400 KB.
+pub const RESULT_MAX_BYTES: usize = 350_000;
+
+/// Largest magnitude of a number in an answer, and the inverse of the
+/// smallest: what a DynamoDB number holds is a little more.
+pub const RESULT_MAX_NUMBER: f64 = 1e125;
+
+/// Longest message of a failure, in bytes, on the row and in the dead-letter
+/// queue.
+pub const FAILURE_MESSAGE_MAX_BYTES: usize = 1_024;
+
+/// How long the lease outlasts the invocation, for clocks that differ.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long before the invocation's deadline the response leaves, whatever
+/// still runs.
+pub const RESPONSE_MARGIN: Duration = Duration::from_millis(750);
+
+/// What is kept free after the model's time-out for storing the result.
+pub const STORE_RESERVE: Duration = Duration::from_secs(4);
+
+/// First step of the backoff.
+pub const BACKOFF_BASE: Duration = Duration::from_secs(2);
+
+/// Cap of the backoff.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
+
+/// Longest wait of a job that was given back because the invocation had no
+/// time left for it.
+pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);

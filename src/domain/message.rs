@@ -1,0 +1,318 @@
+//! The queue message: its body, its attributes, and how a body becomes a job.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::analysis::AnalysisRequest;
+use super::failure::{Failure, codes};
+use super::ids::{BatchId, JobId};
+use super::job::{DocumentSource, Job, Priority, S3Location};
+use super::json;
+use super::limits::{
+    BUCKET_MAX_BYTES, KEY_MAX_BYTES, MESSAGE_MAX_ATTRIBUTES, MESSAGE_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES,
+    RESULT_MAX_DEPTH,
+};
+
+/// Names of message attributes.
+pub mod attributes {
+    /// `normal` or `high`.
+    pub const PRIORITY: &str = "priority";
+    /// On a dead letter: the failure's code.
+    pub const ERROR_CODE: &str = "error_code";
+    /// On a dead letter: the failure's message.
+    pub const ERROR_MESSAGE: &str = "error_message";
+    /// On a dead letter: the job, if the message named one.
+    pub const JOB_ID: &str = "job_id";
+    /// On a dead letter: the attempt that failed. A message that comes back
+    /// with it is that attempt's redrive.
+    pub const FAILED_ATTEMPT: &str = "failed_attempt";
+    /// Those that a dead letter carries for Docket.
+    pub const OF_DEAD_LETTERS: [&str; 4] = [ERROR_CODE, ERROR_MESSAGE, JOB_ID, FAILED_ATTEMPT];
+}
+
+/// The body of a message, as Docket writes it and as any producer may.
+/// Unknown fields are ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessageBody {
+    /// Names the job for ever.
+    pub job_id: JobId,
+    /// The document itself, when it is text that fits in a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// Where the document lies, otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_s3: Option<S3Location>,
+    /// The batch it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
+    /// What to ask of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisRequest>,
+    /// The model or inference profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    /// The caller's own words about the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// Makes a job of a message.
+///
+/// `priority` and `failed_attempt` are the message attributes of those names.
+///
+/// # Errors
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
+/// the body.
+pub fn parse(body: Option<&str>, priority: Option<&str>, failed_attempt: Option<&str>) -> Result<Job, Failure> {
+    let malformed = |message: String| Failure::new(codes::MALFORMED_MESSAGE, message);
+    let body = body.ok_or_else(|| malformed("the message has no body".into()))?;
+    let body: MessageBody = json::read(body).map_err(|error| malformed(error.to_string()))?;
+    bounded(&body).map_err(|problem| malformed(problem.to_string()))?;
+    let source = match (body.document, body.document_s3) {
+        (Some(text), None) => DocumentSource::Inline(text),
+        (None, Some(location)) => DocumentSource::S3(location),
+        (None, None) => return Err(malformed("neither `document` nor `document_s3` is given".into())),
+        (Some(_), Some(_)) => return Err(malformed("both `document` and `document_s3` are given; give one".into())),
+    };
+    Ok(Job {
+        job_id: body.job_id,
+        source,
+        batch_id: body.batch_id,
+        analysis: body.analysis,
+        model_id: body.model_id,
+        metadata: body.metadata,
+        priority: Priority::from_attribute(priority),
+        redrive_of: failed_attempt.and_then(|attempt| attempt.parse().ok()),
+    })
+}
+
+/// What a producer may have sent that the row could not hold. A document's own
+/// size is not looked at here: that is a job, which fails with its reason.
+fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
+    let within = |field: &str, text: &str, limit: usize| match text.len() {
+        0 => Err(json::JsonError::shape(field, "is empty")),
+        len if len > limit => Err(json::JsonError::shape(field, format!("has {len} bytes; {limit} is the limit"))),
+        _ => Ok(()),
+    };
+    if let Some(at) = &body.document_s3 {
+        within("document_s3.bucket", &at.bucket, BUCKET_MAX_BYTES)?;
+        within("document_s3.key", &at.key, KEY_MAX_BYTES)?;
+        at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
+    }
+    body.model_id.iter().try_for_each(|id| within("model_id", id, MODEL_ID_MAX_BYTES))?;
+    body.metadata.iter().try_for_each(check_metadata)
+}
+
+/// Checks a caller's metadata: what the row can hold, and no more than
+/// [`METADATA_MAX_BYTES`].
+pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), json::JsonError> {
+    let problem = |problem: String| json::JsonError::shape("metadata", problem);
+    let metadata = Value::Object(metadata.clone());
+    let size = metadata.to_string().len();
+    if size > METADATA_MAX_BYTES {
+        return Err(problem(format!("has {size} bytes of JSON; {METADATA_MAX_BYTES} is the limit")));
+    }
+    if !json::fits_the_table(&metadata, RESULT_MAX_DEPTH) {
+        return Err(problem(format!("nests deeper than {RESULT_MAX_DEPTH} or has a number the table cannot hold")));
+    }
+    Ok(())
+}
+
+/// A message attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// `String`, `Number` or `Binary`, with a custom ending if it has one.
+    pub data_type: String,
+    /// What it says.
+    pub value: AttributeValue,
+}
+
+/// What a message attribute says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttributeValue {
+    /// Of type `String` or `Number`.
+    Text(String),
+    /// Of type `Binary`.
+    Binary(Vec<u8>),
+}
+
+impl Attribute {
+    fn text(name: &str, data_type: &str, text: String) -> Self {
+        Self { name: name.to_owned(), data_type: data_type.to_owned(), value: AttributeValue::Text(text) }
+    }
+
+    fn size_bytes(&self) -> usize {
+        let value = match &self.value {
+            AttributeValue::Text(text) => text.len(),
+            AttributeValue::Binary(bytes) => bytes.len(),
+        };
+        self.name.len() + self.data_type.len() + value
+    }
+}
+
+/// A message on its way to the dead-letter queue: the body as it came, with the
+/// reason as attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The body as it came.
+    pub body: String,
+    /// The reason first, then what the message had carried.
+    pub attributes: Vec<Attribute>,
+}
+
+impl DeadLetter {
+    /// Writes a dead letter; `job` is the job and the attempt that failed, when
+    /// a row could be made of the message.
+    ///
+    /// A message holds [`MESSAGE_MAX_ATTRIBUTES`] attributes and
+    /// [`MESSAGE_MAX_BYTES`] in all. What does not fit is left out, from the end:
+    /// the body never is, for it is the document.
+    pub fn new(body: Option<&str>, carried: Vec<Attribute>, error: &Failure, job: Option<(&JobId, u32)>) -> Self {
+        // A queue takes no empty body.
+        let body = body.filter(|body| !body.is_empty()).unwrap_or("{}").to_owned();
+        let mut wanted = vec![Attribute::text(attributes::ERROR_CODE, "String", error.code.clone())];
+        if let Some((job_id, attempt)) = job {
+            wanted.push(Attribute::text(attributes::FAILED_ATTEMPT, "Number", attempt.to_string()));
+            wanted.push(Attribute::text(attributes::JOB_ID, "String", job_id.to_string()));
+        }
+        wanted.push(Attribute::text(attributes::ERROR_MESSAGE, "String", printable(&error.message)));
+        let ours = |name: &str| attributes::OF_DEAD_LETTERS.contains(&name);
+        wanted.extend(carried.into_iter().filter(|attribute| !ours(&attribute.name)));
+        wanted.truncate(MESSAGE_MAX_ATTRIBUTES);
+        let mut room = MESSAGE_MAX_BYTES.saturating_sub(body.len());
+        let attributes = wanted
+            .into_iter()
+            .map_while(|attribute| {
+                room = room.checked_sub(attribute.size_bytes())?;
+                Some(attribute)
+            })
+            .collect();
+        Self { body, attributes }
+    }
+}
+
+/// A queue takes no control characters, and no empty value.
+fn printable(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.is_empty() { "no message".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(body: &str) -> String {
+        let failure = parse(Some(body), None, None).expect_err("malformed");
+        assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
+        failure.message
+    }
+
+    #[test]
+    fn any_producer_may_send_an_inline_document() {
+        let body = r#"{"job_id": "a-1", "document": "Dear Sir", "sent_by": "somebody else"}"#;
+        let job = parse(Some(body), Some("high"), None).unwrap();
+        assert_eq!(job.job_id.as_str(), "a-1");
+        assert_eq!(job.source, DocumentSource::Inline("Dear Sir".into()));
+        assert_eq!(job.priority, Priority::High);
+        assert_eq!(job.redrive_of, None);
+    }
+
+    #[test]
+    fn a_document_may_lie_in_a_bucket() {
+        let body = r#"{"job_id": "a", "document_s3": {"bucket": "b", "key": "k/ö 1.txt"}, "batch_id": "x"}"#;
+        let job = parse(Some(body), None, Some("3")).unwrap();
+        let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None };
+        assert_eq!(job.source, DocumentSource::S3(location));
+        assert_eq!(job.redrive_of, Some(3));
+        assert_eq!(job.priority, Priority::Normal);
+    }
+
+    #[test]
+    fn a_malformed_body_is_told_by_its_field() {
+        assert_eq!(problem_of("not json"), "it is not JSON: line 1, column 2");
+        assert_eq!(problem_of("[]x"), "`.`: expected struct MessageBody with 7 elements");
+        assert_eq!(problem_of("{}"), "`.`: missing field `job_id`");
+        assert_eq!(problem_of(r#"{"job_id": 7}"#), "`job_id`: expected a string");
+        assert_eq!(problem_of(r#"{"job_id": "a"}"#), "neither `document` nor `document_s3` is given");
+        assert_eq!(problem_of(r#"{"job_id": "a", "document": 3.5}"#), "`document`: expected a string");
+        assert!(problem_of(r#"{"job_id": "a b", "document": "x"}"#).starts_with("`job_id`: has the character ' '"));
+    }
+
+    #[test]
+    fn what_the_row_could_not_hold_is_malformed() {
+        let s3 = |bucket: &str, key: &str| {
+            problem_of(&format!(r#"{{"job_id": "a", "document_s3": {{"bucket": "{bucket}", "key": "{key}"}}}}"#))
+        };
+        assert_eq!(s3("", "k"), "`document_s3.bucket`: is empty");
+        assert_eq!(s3("b", &"k".repeat(1025)), "`document_s3.key`: has 1025 bytes; 1024 is the limit");
+        let large = "x".repeat(METADATA_MAX_BYTES);
+        assert!(
+            problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {{"a": "{large}"}}}}"#))
+                .starts_with("`metadata`: has 4104 bytes")
+        );
+        assert!(problem_of(r#"{"job_id": "a", "document": "x", "metadata": {"a": 1e200}}"#).starts_with("`metadata`"));
+    }
+
+    #[test]
+    fn a_malformed_bodys_message_repeats_nothing_of_the_document() {
+        for body in [
+            r#"{"job_id": "a", "document_s3": "SECRET, expected SECRET"}"#,
+            r#"{"job_id": "a", "document": "x", "analysis": "SECRET"}"#,
+            r#"{"job_id": "a", "document": {"SECRET": 1}}"#,
+            r#"{"job_id": "a", "document": "SECRET" "SECRET"}"#,
+        ] {
+            assert!(!problem_of(body).contains("SECRET"), "{}", problem_of(body));
+        }
+    }
+
+    #[test]
+    fn deep_and_broken_json_is_malformed_and_no_crash() {
+        problem_of(&"[".repeat(10_000));
+        problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {}}}"#, "[".repeat(10_000)));
+        problem_of(r#"{"job_id": "a", "document": "\ud800"}"#);
+        problem_of("");
+        let metadata = (0..100).fold("1".to_owned(), |inner, _| format!(r#"{{"a": {inner}}}"#));
+        problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {metadata}}}"#));
+        assert!(parse(None, None, None).is_err());
+    }
+
+    fn carried(count: usize) -> Vec<Attribute> {
+        (0..count).map(|n| Attribute::text(&format!("a{n}"), "String", "v".into())).collect()
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_body_and_carries_the_reason() {
+        let id: JobId = "j".parse().unwrap();
+        let letter = DeadLetter::new(Some("body"), carried(2), &Failure::new("c", "a\0b"), Some((&id, 3)));
+        let names: Vec<&str> = letter.attributes.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["error_code", "failed_attempt", "job_id", "error_message", "a0", "a1"]);
+        assert_eq!(letter.attributes[3].value, AttributeValue::Text("a b".into()));
+        assert_eq!(letter.body, "body");
+    }
+
+    #[test]
+    fn a_dead_letter_of_a_dead_letter_carries_the_newest_reason_once() {
+        let first = DeadLetter::new(Some("b"), carried(1), &Failure::new("first", ""), None);
+        let second = DeadLetter::new(Some("b"), first.attributes, &Failure::new("second", ""), None);
+        let codes: Vec<_> = second.attributes.iter().filter(|a| a.name == attributes::ERROR_CODE).collect();
+        assert_eq!(codes.len(), 1);
+        assert_eq!(codes[0].value, AttributeValue::Text("second".into()));
+    }
+
+    #[test]
+    fn a_dead_letter_never_outgrows_the_queue_and_never_loses_the_body() {
+        assert_eq!(DeadLetter::new(None, vec![], &Failure::new("c", "m"), None).body, "{}");
+        let letter = DeadLetter::new(Some("b"), carried(10), &Failure::new("c", "m"), None);
+        assert_eq!(letter.attributes.len(), MESSAGE_MAX_ATTRIBUTES);
+        for spare in [0, 20, 40, 200] {
+            let body = "x".repeat(MESSAGE_MAX_BYTES - spare);
+            let letter = DeadLetter::new(Some(&body), carried(9), &Failure::new("c", "m".repeat(300)), None);
+            let size: usize = letter.attributes.iter().map(Attribute::size_bytes).sum();
+            assert_eq!(letter.body.len(), body.len());
+            assert!(size <= spare, "{size} bytes of attributes in {spare}");
+            assert_eq!(letter.attributes.is_empty(), spare < 17);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of Docket, pure: what a job is, who may claim it, how an attempt
+//! ends, and what is asked of the model.
+//!
+//! Nothing here names AWS, tokio, the environment or a clock: the time is an
+//! argument, and so is every random number.
+
+pub mod analysis;
+pub mod backoff;
+pub mod claim;
+pub mod document;
+pub mod ending;
+pub mod failure;
+pub mod ids;
+pub mod job;
+pub mod json;
+pub mod limits;
+pub mod message;
+pub mod outcome;
+pub mod row;

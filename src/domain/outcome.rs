@@ -1,0 +1,87 @@
+//! How the handling of one message ended.
+
+use std::time::Duration;
+
+/// What becomes of a message. There is no third way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its end is durable: the queue may delete it.
+    Acknowledge(Acknowledged),
+    /// It is wanted again.
+    Again(Again),
+}
+
+/// Why a message is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// This attempt stored the result.
+    Completed,
+    /// The job had ended before this message came.
+    AlreadyFinished,
+    /// The message lies in the dead-letter queue and the row, if there is one,
+    /// says `failed`.
+    DeadLettered,
+}
+
+/// Why a message is wanted again, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// From now; `None` leaves the message to the queue's visibility time-out.
+    pub after: Option<Duration>,
+    /// For the log.
+    pub reason: AgainReason,
+}
+
+/// Why a message is wanted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgainReason {
+    /// Another worker holds the lease.
+    Busy,
+    /// The model throttled; not charged.
+    Throttled,
+    /// The attempt failed in a way that may pass; charged.
+    Transient,
+    /// Not enough time was left before the deadline; not charged.
+    NoTime,
+    /// A fenced write found another attempt.
+    LeaseLost,
+    /// The table or a queue did not answer.
+    StoreUnavailable,
+    /// The handling panicked.
+    Panicked,
+    /// The invocation's time ended while the record was being handled.
+    DeadlineReached,
+}
+
+impl Again {
+    /// Wanted again after a wait.
+    pub fn after(after: Duration, reason: AgainReason) -> Outcome {
+        Outcome::Again(Self { after: Some(after), reason })
+    }
+
+    /// Wanted again when the queue gives it again by itself.
+    pub fn by_visibility(reason: AgainReason) -> Outcome {
+        Outcome::Again(Self { after: None, reason })
+    }
+}
+
+impl Outcome {
+    /// A short name for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Acknowledge(Acknowledged::Completed) => "completed",
+            Self::Acknowledge(Acknowledged::AlreadyFinished) => "already_finished",
+            Self::Acknowledge(Acknowledged::DeadLettered) => "dead_lettered",
+            Self::Again(again) => match again.reason {
+                AgainReason::Busy => "busy",
+                AgainReason::Throttled => "throttled",
+                AgainReason::Transient => "transient",
+                AgainReason::NoTime => "no_time",
+                AgainReason::LeaseLost => "lease_lost",
+                AgainReason::StoreUnavailable => "store_unavailable",
+                AgainReason::Panicked => "panicked",
+                AgainReason::DeadlineReached => "deadline_reached",
+            },
+        }
+    }
+}

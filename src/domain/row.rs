@@ -1,0 +1,130 @@
+//! A job as the table keeps it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::document::DocumentRecord;
+use super::failure::Failure;
+use super::ids::{BatchId, JobId, Owner};
+use super::job::Priority;
+
+/// One job's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The table's key.
+    pub job_id: JobId,
+    /// Where the job stands, with what belongs to that.
+    pub state: State,
+    /// The number of the last claim, 0 before the first: the fencing token.
+    pub attempt: u32,
+    /// How many attempts are charged to the job.
+    pub tries: u32,
+    /// Who made the last claim. It stays after the claim has ended, so that a
+    /// worker whose answer was lost knows its own write again.
+    pub owner: Option<Owner>,
+    /// The status that the last claim found; `processing` says that an earlier
+    /// worker fell silent and that its call may have been made and paid for.
+    pub claimed_from: Option<Status>,
+    /// The batch it belongs to.
+    pub batch_id: Option<BatchId>,
+    /// How urgent.
+    pub priority: Priority,
+    /// What is known of the document.
+    pub document: DocumentRecord,
+    /// What was asked, as a hash; `None` when no producer of ours wrote the row.
+    pub request_hash: Option<String>,
+    /// The caller's own words about the job.
+    pub metadata: Option<Map<String, Value>>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Waiting for a claim.
+    Pending,
+    /// Claimed.
+    Processing {
+        /// When the claim ends by itself.
+        lease_until: Timestamp,
+    },
+    /// The result is stored.
+    Complete(Box<Completed>),
+    /// Given up.
+    Failed {
+        /// Why.
+        error: Failure,
+        /// When.
+        completed_at: Timestamp,
+    },
+    /// Withdrawn by its owner.
+    Cancelled,
+}
+
+/// A model's answer and what it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completed {
+    /// The answer, which fits the schema that was asked for.
+    pub result: Value,
+    /// The model or inference profile that gave it.
+    pub model_id: String,
+    /// Tokens in and out.
+    pub usage: Usage,
+    /// Why the model stopped, in Bedrock's words.
+    pub stop_reason: String,
+    /// From the call's start to its end, in milliseconds.
+    pub model_ms: u64,
+    /// When it was stored.
+    pub completed_at: Timestamp,
+}
+
+/// Tokens, as Bedrock counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+}
+
+/// A state without what belongs to it, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Status {
+    Pending,
+    Processing,
+    Complete,
+    Failed,
+    Cancelled,
+}
+
+impl Status {
+    /// As it is written in the row and told to callers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl State {
+    /// The state's name.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Processing { .. } => Status::Processing,
+            Self::Complete(_) => Status::Complete,
+            Self::Failed { .. } => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `POST /jobs`, parsed once: what stands here is valid.
+
+use lambda_http::{Body, Request};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::domain::analysis::{Analysis, AnalysisRequest};
+use crate::domain::document::{Document, sha256_hex, too_large};
+use crate::domain::failure::codes;
+use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::Priority;
+use crate::domain::json;
+use crate::domain::limits::{DOCUMENT_MAX_BYTES, IDEMPOTENCY_KEY_MAX_BYTES, REQUEST_MAX_BYTES};
+use crate::domain::message::check_metadata;
+
+/// The header that makes a request repeatable.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// A request for one job.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub job_id: JobId,
+    pub text: String,
+    pub priority: Priority,
+    pub batch_id: Option<BatchId>,
+    pub analysis: Option<AnalysisRequest>,
+    pub metadata: Option<Map<String, Value>>,
+    /// The document's SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The body as it comes.
+#[derive(Deserialize)]
+struct Fields {
+    document: String,
+    job_id: Option<JobId>,
+    priority: Option<Priority>,
+    batch_id: Option<BatchId>,
+    analysis: Option<AnalysisRequest>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Submission {
+    pub fn read(request: &Request) -> Result<Self, Problem> {
+        let fields: Fields = json::read_strictly(body(request)?)?;
+        check_document(&fields.document)?;
+        if let Some(analysis) = &fields.analysis {
+            Analysis::new(analysis)
+                .map_err(|invalid| Problem::invalid(&format!("analysis.{}", invalid.field), invalid.problem))?;
+        }
+        fields.metadata.iter().try_for_each(check_metadata)?;
+        let job_id = match (fields.job_id, idempotency_key(request)?) {
+            (Some(_), Some(_)) => {
+                let detail = "either makes the request repeatable; give `job_id` or the Idempotency-Key header";
+                return Err(Problem::invalid("job_id", detail));
+            }
+            (Some(job_id), None) => job_id,
+            (None, Some(key)) => id_of(&key),
+            (None, None) => Uuid::new_v4().to_string().parse().expect("a UUID is a job id"),
+        };
+        Ok(Self {
+            job_id,
+            sha256: sha256_hex(fields.document.as_bytes()),
+            text: fields.document,
+            priority: fields.priority.unwrap_or_default(),
+            batch_id: fields.batch_id,
+            analysis: fields.analysis,
+            metadata: fields.metadata,
+        })
+    }
+
+    /// What was asked, as a hash: the same for the same request, whatever the
+    /// order of its fields.
+    pub fn hash(&self) -> String {
+        let asked = json!({
+            "document": self.sha256,
+            "priority": self.priority,
+            "batch_id": self.batch_id,
+            "analysis": self.analysis,
+            "metadata": self.metadata,
+        });
+        sha256_hex(asked.to_string().as_bytes())
+    }
+}
+
+fn body(request: &Request) -> Result<&str, Problem> {
+    let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_none_or(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || essence.ends_with("+json")
+    });
+    if !is_json {
+        return Err(Problem::unsupported_media_type());
+    }
+    let bytes: &[u8] = match request.body() {
+        Body::Text(text) => text.as_bytes(),
+        Body::Binary(bytes) => bytes,
+        _ => &[],
+    };
+    if bytes.is_empty() {
+        return Err(Problem::not_json("the body is empty; send {\"document\": \"…\"}"));
+    }
+    if bytes.len() > REQUEST_MAX_BYTES {
+        let detail = format!("the body has {} bytes; {REQUEST_MAX_BYTES} is the limit", bytes.len());
+        return Err(Problem::too_large("document", detail));
+    }
+    std::str::from_utf8(bytes).map_err(|_| Problem::not_json("the body is not UTF-8"))
+}
+
+fn check_document(text: &str) -> Result<(), Problem> {
+    if text.len() > DOCUMENT_MAX_BYTES {
+        return Err(Problem::too_large("document", too_large(text.len()).message));
+    }
+    match Document::new(None, text.as_bytes().to_vec()) {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code == codes::DOCUMENT_TOO_LARGE => {
+            Err(Problem::too_large("document", failure.message))
+        }
+        Err(failure) => Err(Problem::invalid("document", failure.message)),
+    }
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_MAX_BYTES {
+        let detail = format!("the key must be 1 to {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters");
+        return Err(Problem::invalid(IDEMPOTENCY_KEY, detail));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// The job id of an idempotency key: the same for the same key.
+fn id_of(key: &str) -> JobId {
+    format!("key-{}", &sha256_hex(key.as_bytes())[..40]).parse().expect("hexadecimal is a job id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, key: Option<&str>) -> Result<Submission, Value> {
+        let mut request = lambda_http::http::Request::builder().method("POST").uri("/jobs");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Body::Text(body.to_owned())).unwrap();
+        Submission::read(&request).map_err(|problem| {
+            let response = problem.response("r-1");
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            let Body::Text(body) = response.body() else { panic!("no text") };
+            serde_json::from_str(body).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_problem_names_the_field_and_its_status_says_of_what_kind_it_is() {
+        for (body, status, field) in [
+            ("", 400, None),
+            ("{", 400, None),
+            ("[]", 400, None),
+            ("7", 400, None),
+            ("{}", 422, Some("document")),
+            (r#"{"document": 7}"#, 422, Some("document")),
+            (r#"{"document": ""}"#, 422, Some("document")),
+            (r#"{"document": " "}"#, 422, Some("document")),
+            (r#"{"document": "x", "job_id": "a b"}"#, 422, Some("job_id")),
+            (r#"{"document": "x", "job_id": ""}"#, 422, Some("job_id")),
+            (r#"{"document": "x", "batch_id": "/"}"#, 422, Some("batch_id")),
+            (r#"{"document": "x", "priority": "urgent"}"#, 422, Some("priority")),
+            (r#"{"document": "x", "documnet": "y"}"#, 422, Some("documnet")),
+            (r#"{"document": "x", "analysis": {"lables": []}}"#, 422, Some("analysis.lables")),
+            (r#"{"document": "x", "analysis": {"labels": ["a"]}}"#, 422, Some("analysis.labels")),
+            (r#"{"document": "x", "analysis": {"schema": {"type": "array"}}}"#, 422, Some("analysis.schema")),
+            (r#"{"document": "x", "metadata": []}"#, 422, Some("metadata")),
+            (r#"{"document": "x", "metadata": {"n": 1e300}}"#, 422, Some("metadata")),
+        ] {
+            let problem = read(body, None).expect_err(body);
+            assert_eq!(problem["status"], status, "{body}: {problem}");
+            assert_eq!(problem.get("field").and_then(Value::as_str), field, "{body}: {problem}");
+            assert_eq!(problem["request_id"], "r-1");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_413() {
+        let document = |bytes: usize| format!(r#"{{"document": "{}"}}"#, "x".repeat(bytes));
+        assert!(read(&document(DOCUMENT_MAX_BYTES), None).is_ok());
+        assert_eq!(read(&document(DOCUMENT_MAX_BYTES + 1), None).unwrap_err()["status"], 413);
+        assert_eq!(read(&document(REQUEST_MAX_BYTES), None).unwrap_err()["status"], 413);
+    }
+
+    #[test]
+    fn the_same_key_is_the_same_job() {
+        let body = r#"{"document": "x"}"#;
+        let id = |key| read(body, key).unwrap().job_id;
+        assert_eq!(id(Some("k")), id(Some("k")));
+        assert_ne!(id(Some("k")), id(Some("l")));
+        assert_ne!(id(None), id(None));
+        assert_eq!(read(r#"{"document": "x", "job_id": "j"}"#, Some("k")).unwrap_err()["field"], "job_id");
+        assert_eq!(read(body, Some(&"k".repeat(256))).unwrap_err()["field"], "Idempotency-Key");
+    }
+
+    #[test]
+    fn the_hash_is_of_what_was_asked_and_of_nothing_else() {
+        let hash = |body: &str| read(body, None).unwrap().hash();
+        let one = hash(r#"{"document": "x", "metadata": {"a": 1, "b": 2}}"#);
+        assert_eq!(one, hash(r#"{"metadata": {"b": 2, "a": 1}, "document": "x", "job_id": "j"}"#));
+        assert_ne!(one, hash(r#"{"document": "y", "metadata": {"a": 1, "b": 2}}"#));
+        assert_ne!(one, hash(r#"{"document": "x", "metadata": {"a": 1}}"#));
+        assert_ne!(one, hash(r#"{"document": "x", "metadata": {"a": 1, "b": 2}, "priority": "high"}"#));
+    }
+}

@@ -1,0 +1,90 @@
+//! A job as a caller needs it: what was asked, how it stands, what came of it.
+//! Not who works on it, nor where its document lies.
+
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::{Answer, Producer};
+use crate::domain::ids::JobId;
+use crate::domain::row::{Row, State};
+
+impl Producer {
+    /// An id that cannot be has no job: 404 like any other.
+    pub(super) async fn view(&self, job_id: &str) -> Result<Answer, Problem> {
+        let job_id: JobId = job_id.parse().map_err(|_| Problem::no_such_job())?;
+        let row = self.jobs.get(&job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
+        let row = row.ok_or_else(Problem::no_such_job)?;
+        Ok(Answer { status: 200, location: None, body: Value::Object(view(row)) })
+    }
+}
+
+fn view(row: Row) -> Map<String, Value> {
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Value| {
+        if !value.is_null() {
+            view.insert(name.to_owned(), value);
+        }
+    };
+    put("job_id", json!(row.job_id));
+    put("status", json!(row.state.status()));
+    put("batch_id", json!(row.batch_id));
+    put("priority", json!(row.priority));
+    put("metadata", json!(row.metadata));
+    put("attempt", json!(row.attempt));
+    put("tries", json!(row.tries));
+    put("created_at", json!(row.created_at));
+    put("updated_at", json!(row.updated_at));
+    put("document", json!({"size_bytes": row.document.size_bytes, "sha256": row.document.sha256}));
+    match row.state {
+        State::Pending | State::Processing { .. } | State::Cancelled => {}
+        State::Failed { error, completed_at } => {
+            put("completed_at", json!(completed_at));
+            put("error", json!(error));
+        }
+        State::Complete(done) => {
+            put("completed_at", json!(done.completed_at));
+            put("model_id", json!(done.model_id));
+            put("model_ms", json!(done.model_ms));
+            put("usage", json!(done.usage));
+            put("stop_reason", json!(done.stop_reason));
+            put("result", done.result);
+        }
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::document::DocumentRecord;
+    use crate::domain::failure::Failure;
+    use crate::domain::ids::Owner;
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_caller_learns_the_end_and_nothing_of_the_inside() {
+        let row = Row {
+            job_id: "j".parse().unwrap(),
+            state: State::Failed { error: Failure::new("c", "m"), completed_at: Timestamp::UNIX_EPOCH },
+            attempt: 2,
+            tries: 1,
+            owner: Some(Owner::new("OWNER")),
+            claimed_from: None,
+            batch_id: None,
+            priority: Default::default(),
+            document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
+            request_hash: Some("HASH".into()),
+            metadata: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        let view = Value::Object(view(row));
+        assert_eq!(view["status"], "failed");
+        assert_eq!(view["error"], json!({"code": "c", "message": "m"}));
+        assert_eq!(view["document"]["size_bytes"], 7);
+        assert_eq!(view.get("batch_id"), None);
+        for inside in ["OWNER", "BUCKET", "HASH"] {
+            assert!(!view.to_string().contains(inside), "{view}");
+        }
+    }
+}

@@ -193,7 +193,7 @@ impl Jobs {
             }
             // `GoOn` here is our own claim: its answer was lost, and the SDK
             // wrote again.
-            Write::Refused(row) => Ok(decide(row.as_ref(), now, claimant)),
+            Write::Refused(row) => Ok(decide(row.as_deref(), now, claimant)),
         }
     }
 
@@ -380,9 +380,9 @@ impl Jobs {
             Err(error) => {
                 let unavailable = Unavailable::new(UPDATE, &error);
                 match error.into_service_error() {
-                    UpdateItemError::ConditionalCheckFailedException(refused) => {
-                        Ok(Write::Refused(refused.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()?))
-                    }
+                    UpdateItemError::ConditionalCheckFailedException(refused) => Ok(Write::Refused(
+                        refused.item.map(|item| decode(item).map(Box::new).ok_or_else(unreadable)).transpose()?,
+                    )),
                     _ => Err(unavailable),
                 }
             }
@@ -410,7 +410,7 @@ impl Jobs {
 enum Write {
     Done(Box<UpdateItemOutput>),
     /// The row that was found instead; `None` when there is none.
-    Refused(Option<Row>),
+    Refused(Option<Box<Row>>),
 }
 
 /// A refused write may be the second of two, when the first took effect and its

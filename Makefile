@@ -1,0 +1,47 @@
+# make demo   the sample documents, all the way through, on this machine
+# make test   everything that CI runs
+# Both set up what they need: Rust, Python 3.10+ and a C compiler are enough.
+
+PYTHON ?= python3
+PORT ?= 4566
+TEST_PORT ?= 4666
+MODEL_ENDPOINT ?=
+STACK_PARAMETERS ?=
+
+BIN := $(CURDIR)/.venv/bin
+LOCAL_AWS = $(BIN)/python tools/local_aws.py
+export PATH := $(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo test lint up down build
+
+help:
+	@echo "make demo    set up, build, deploy to a local AWS, run the sample documents through"
+	@echo "make test    set up, then everything that CI runs"
+	@echo "make up      the local AWS with the stack deployed; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
+	@echo "make down    its end"
+	@echo "make build   release binaries by sam build"
+
+setup:
+	@$(PYTHON) tools/setup.py
+
+demo: setup
+	@$(BIN)/python tools/demo.py --port $(PORT)
+
+up: setup
+	@$(LOCAL_AWS) up --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)" --parameters "$(STACK_PARAMETERS)"
+
+down: setup
+	@$(LOCAL_AWS) down --port $(PORT)
+
+build: setup
+	sam build
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	sam validate --lint --region us-east-1
+
+test: lint
+	@$(BIN)/python tools/test.py --port $(TEST_PORT)

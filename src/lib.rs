@@ -20,11 +20,12 @@
 //! | [`aws`] | one module a service; the only place that names the AWS SDK |
 //! | [`domain`] | the rules, pure: no AWS, no clock, no environment |
 //!
-//! [`config`] and [`telemetry`] stand beside them and serve the binaries.
+//! [`clock`], [`config`] and [`telemetry`] stand beside them.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod aws;
+pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod domain;

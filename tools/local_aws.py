@@ -244,7 +244,7 @@ def up(local: Local) -> dict[str, str]:
         # Its own files stay among ours.
         "TMPDIR": str(local.directory / "tmp"),
     }
-    ministack = [str(ROOT / ".venv/bin/python"), "-m", "ministack"]
+    ministack = [str(ROOT / ".venv/bin/python"), str(ROOT / "tools/run_ministack.py")]
     start(local, "ministack", ministack, local.port, f"{local.endpoint}/_ministack/health", environment)
     deploy(local, local.template or quick_template(local))
     found = write_outputs(local)

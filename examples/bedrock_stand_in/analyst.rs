@@ -69,6 +69,8 @@ impl Analyst {
     }
 
     fn best(&self, from: usize, count: usize) -> Vec<&str> {
+        // A short text has no more to tell than its first sentences.
+        let from = if from < self.ranked.len() { from } else { 0 };
         let mut places: Vec<usize> = self.ranked.iter().skip(from).take(count).copied().collect();
         places.sort_unstable();
         places.into_iter().map(|place| self.sentences[place].as_str()).collect()

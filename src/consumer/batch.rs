@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::Consumer;
 use super::record::{self, Handled, Record};
 use super::response::{BatchFailed, response};
+use crate::clock::now;
 use crate::domain::ids::JobId;
 use crate::domain::limits::RESPONSE_MARGIN;
 use crate::domain::outcome::{Again, AgainReason};
@@ -78,7 +79,7 @@ impl Consumer {
 }
 
 fn until(deadline: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default()
+    Duration::try_from(deadline.duration_since(now())).unwrap_or_default()
 }
 
 fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {
@@ -91,5 +92,5 @@ fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration
         }
     }
     info!(records = handled.len(), elapsed_ms = elapsed.as_millis() as u64, "batch handled");
-    telemetry::metrics(function, Timestamp::now().as_millisecond(), &counts);
+    telemetry::metrics(function, now().as_millisecond(), &counts);
 }

@@ -11,6 +11,7 @@ use super::record::Handled;
 use crate::aws::Unavailable;
 use crate::aws::jobs::{ClaimAnswer, CompleteError, Fenced};
 use crate::aws::model::{Answer, Call};
+use crate::clock::now;
 use crate::domain::analysis::Analysis;
 use crate::domain::backoff::full_jitter;
 use crate::domain::claim::{Claim, Claimant, Refusal};
@@ -41,7 +42,7 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
     let owner = Owner::new(Uuid::new_v4());
     let claimant = Claimant { owner: &owner, redrive_of: job.redrive_of, max_tries: consumer.max_tries };
     let lease_until = delivery.deadline + LEASE_MARGIN;
-    match consumer.jobs.claim(&job, &claimant, Timestamp::now(), lease_until).await {
+    match consumer.jobs.claim(&job, &claimant, now(), lease_until).await {
         Ok(ClaimAnswer::Claimed(claim)) => Attempt { consumer, job, delivery, claim }.run().await,
         Ok(ClaimAnswer::Refused(refusal)) => Handled::without_usage(refused(consumer, &job, delivery, refusal).await),
         Err(error) => Handled::without_usage(unavailable(&job, &delivery, &error)),
@@ -50,10 +51,10 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
 
 /// What becomes of a message whose job is not to be had.
 async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Refusal) -> Outcome {
-    let now = Timestamp::now();
+    let at = now();
     match refusal {
         Refusal::Finished => Outcome::Acknowledge(Acknowledged::AlreadyFinished),
-        Refusal::Busy { until } => Again::after(between(now, until), AgainReason::Busy),
+        Refusal::Busy { until } => Again::after(between(at, until), AgainReason::Busy),
         Refusal::Exhausted { attempt, tries } => {
             let failure = Failure::tries_exhausted(tries, None);
             let (job_id, body) = (&job.job_id, delivery.body.as_deref());
@@ -61,7 +62,7 @@ async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Re
             if let Err(error) = consumer.dead_letters.send(letter).await {
                 return unavailable(job, &delivery, &error);
             }
-            match consumer.jobs.fail_silent(job_id, attempt, &failure, now).await {
+            match consumer.jobs.fail_silent(job_id, attempt, &failure, at).await {
                 Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
                 Ok(Fenced::Lost) => lease_lost(&delivery),
                 Err(error) => unavailable(job, &delivery, &error),
@@ -143,7 +144,7 @@ impl Attempt<'_> {
             usage: answer.usage,
             stop_reason: answer.stop_reason,
             model_ms: answer.elapsed.as_millis() as u64,
-            completed_at: Timestamp::now(),
+            completed_at: now(),
         };
         match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
             Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::Completed),
@@ -163,7 +164,7 @@ impl Attempt<'_> {
         };
         match ending::of(error, situation) {
             Ending::Release { charged, after, reason } => {
-                match self.consumer.jobs.release(&self.job.job_id, &self.claim, charged, Timestamp::now()).await {
+                match self.consumer.jobs.release(&self.job.job_id, &self.claim, charged, now()).await {
                     Ok(Fenced::Written) => Again::after(after, reason),
                     Ok(Fenced::Lost) => lease_lost(&self.delivery),
                     Err(error) => unavailable(&self.job, &self.delivery, &error),
@@ -179,7 +180,7 @@ impl Attempt<'_> {
     async fn fail(&self, failure: Failure) -> Outcome {
         let (job_id, attempt) = (&self.job.job_id, self.claim.attempt);
         warn!(job_id = job_id.as_str(), attempt, code = failure.code, "job failed");
-        if Timestamp::now() >= self.claim.lease_until {
+        if now() >= self.claim.lease_until {
             return lease_lost(&self.delivery);
         }
         let (body, carried) = (self.delivery.body.as_deref(), self.delivery.carried.clone());
@@ -187,7 +188,7 @@ impl Attempt<'_> {
         if let Err(error) = self.consumer.dead_letters.send(letter).await {
             return unavailable(&self.job, &self.delivery, &error);
         }
-        match self.consumer.jobs.fail(job_id, &self.claim, &failure, Timestamp::now()).await {
+        match self.consumer.jobs.fail(job_id, &self.claim, &failure, now()).await {
             Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
             Ok(Fenced::Lost) => lease_lost(&self.delivery),
             Err(error) => unavailable(&self.job, &self.delivery, &error),
@@ -196,7 +197,7 @@ impl Attempt<'_> {
 }
 
 fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
-    between(Timestamp::now(), delivery.deadline) >= consumer.time_for_a_job()
+    between(now(), delivery.deadline) >= consumer.time_for_a_job()
 }
 
 /// Zero when `to` is not after `from`.

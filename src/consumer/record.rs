@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::Consumer;
 use super::job::{self, Delivery};
+use crate::clock::now;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
@@ -90,7 +91,7 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
     let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
         error!(message_id, job_id, "the handling of a record panicked");
-        let lease_over = deadline.duration_since(Timestamp::now());
+        let lease_over = deadline.duration_since(now());
         let lease_over = Duration::try_from(lease_over).unwrap_or_default() + LEASE_MARGIN;
         Handled::without_usage(Again::after(lease_over, AgainReason::Panicked))
     });

@@ -1,7 +1,6 @@
 //! A new job: the document into the bucket, the row into the table, the message
 //! into the queue, and then 202.
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use serde_json::json;
 
@@ -9,6 +8,7 @@ use super::problem::Problem;
 use super::request::Submission;
 use super::{Answer, Producer};
 use crate::aws::jobs::{Created, NewJob};
+use crate::clock::now;
 use crate::domain::document::DocumentRecord;
 use crate::domain::ids::JobId;
 use crate::domain::job::S3Location;
@@ -52,7 +52,7 @@ impl Producer {
             document,
             request_hash: request_hash.clone(),
         };
-        let status = match self.jobs.create(new, Timestamp::now()).await.map_err(unavailable)? {
+        let status = match self.jobs.create(new, now()).await.map_err(unavailable)? {
             Created::New => Status::Pending,
             Created::Existing(row) if row.request_hash.as_deref() != Some(&request_hash) => {
                 return Err(Problem::conflict(&job_id));

@@ -1,0 +1,88 @@
+//! A new job's row, made once.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{Jobs, unreadable};
+use crate::aws::Unavailable;
+use crate::aws::row_item::{RowItem, decode, encode};
+use crate::domain::document::DocumentRecord;
+use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::Priority;
+use crate::domain::row::{Row, Status};
+
+/// What became of a new job's row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// The row is new.
+    New,
+    /// A row stood there already.
+    Existing(Box<Row>),
+}
+
+/// A `pending` row to be made.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Names the job for ever.
+    pub job_id: JobId,
+    /// The batch it belongs to.
+    pub batch_id: Option<BatchId>,
+    /// How urgent.
+    pub priority: Priority,
+    /// The caller's own words about the job.
+    pub metadata: Option<Map<String, Value>>,
+    /// Where the document lies, and what is known of it.
+    pub document: DocumentRecord,
+    /// What was asked, as a hash.
+    pub request_hash: String,
+}
+
+impl Jobs {
+    /// Makes a `pending` row, unless the job has one.
+    pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
+        let item = encode(&RowItem {
+            job_id: new.job_id,
+            status: Status::Pending,
+            attempt: 0,
+            tries: 0,
+            owner: None,
+            lease_until: None,
+            claimed_from: None,
+            batch_id: new.batch_id,
+            priority: new.priority,
+            document: new.document,
+            request_hash: Some(new.request_hash),
+            metadata: new.metadata,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+            model_id: None,
+            result: None,
+            usage: None,
+            stop_reason: None,
+            model_ms: None,
+            error: None,
+            expires_at: Some(self.expires_at(now)),
+        });
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(job_id)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(Created::New) };
+        let unavailable = Unavailable::new("dynamodb:PutItem", &error);
+        match error.into_service_error() {
+            PutItemError::ConditionalCheckFailedException(refused) => {
+                let row = refused.item.and_then(decode).ok_or_else(unreadable)?;
+                Ok(Created::Existing(Box::new(row)))
+            }
+            _ => Err(unavailable),
+        }
+    }
+}

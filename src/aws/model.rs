@@ -231,8 +231,10 @@ fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> Attempt
         });
     };
     let service = context.err();
-    let failure =
-        Failure::new(&snake_case(service.code().unwrap_or("Unknown")), service.message().unwrap_or("no message"));
+    let Some(code) = service.code() else {
+        return AttemptError::Transient(Failure::new(codes::MODEL_UNREACHABLE, "the answer could not be read"));
+    };
+    let failure = Failure::new(&snake_case(code), service.message().unwrap_or("no message"));
     match service {
         ConverseError::ThrottlingException(_)
         | ConverseError::ModelNotReadyException(_)

@@ -58,6 +58,10 @@ fn read_telling_unknown<'a, T: Deserialize<'a>>(
     text: &'a str,
     unknown: &mut dyn FnMut(String),
 ) -> Result<T, JsonError> {
+    // serde takes an array for a struct's fields in their order; nobody means that.
+    if text.trim_start().starts_with('[') {
+        return Err(JsonError::shape(".", "expected an object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);

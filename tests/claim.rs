@@ -1,0 +1,232 @@
+//! One table of cases for the claim, through both of its forms: the pure
+//! decision and the real conditional write.
+
+mod support;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use docket::aws::jobs::{ClaimAnswer, Fenced};
+use docket::clock::now;
+use docket::domain::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::failure::Failure;
+use docket::domain::ids::Owner;
+use docket::domain::job::{DocumentSource, Job, Priority};
+use docket::domain::row::{Completed, Usage};
+use jiff::Timestamp;
+use support::aws::World;
+
+const MAX_TRIES: u32 = 3;
+const LEASE: Duration = Duration::from_secs(60);
+
+type Item = HashMap<String, AttributeValue>;
+
+fn job(job_id: &str, redrive_of: Option<u32>) -> Job {
+    Job {
+        job_id: job_id.parse().unwrap(),
+        source: DocumentSource::Inline("text".into()),
+        batch_id: None,
+        analysis: None,
+        model_id: None,
+        metadata: None,
+        priority: Priority::Normal,
+        redrive_of,
+    }
+}
+
+struct Case {
+    name: String,
+    item: Option<Item>,
+    redrive_of: Option<u32>,
+}
+
+/// Row state × clock × owner × tries × message.
+fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |n: i64| AttributeValue::N(n.to_string());
+    let error = AttributeValue::M(HashMap::from([("code".into(), text("c")), ("message".into(), text("m"))]));
+    for redrive_of in [None, Some(4), Some(5)] {
+        let name = format!("no row, redrive of {redrive_of:?}");
+        cases.push(Case { name, item: None, redrive_of });
+        for status in ["pending", "processing", "complete", "failed", "cancelled"] {
+            for lease in [-1, 0, 1] {
+                for owner in [mine.as_str(), "another"] {
+                    for tries in [0, 1, MAX_TRIES - 1, MAX_TRIES, MAX_TRIES + 1] {
+                        let name =
+                            format!("{status}, lease {lease:+} ms, {owner}, {tries} tries, redrive of {redrive_of:?}");
+                        let mut item = Item::from([
+                            ("job_id".into(), text(&format!("case-{}", cases.len()))),
+                            ("status".into(), text(status)),
+                            ("attempt".into(), number(5)),
+                            ("tries".into(), number(tries.into())),
+                            ("owner".into(), text(owner)),
+                        ]);
+                        match status {
+                            "processing" => {
+                                item.insert("lease_until".into(), number(now.as_millisecond() + lease));
+                            }
+                            "complete" => {
+                                item.insert("result".into(), AttributeValue::M(HashMap::new()));
+                                item.insert("model_id".into(), text("m"));
+                            }
+                            "failed" => {
+                                item.insert("error".into(), error.clone());
+                            }
+                            _ => {}
+                        }
+                        cases.push(Case { name, item: Some(item), redrive_of });
+                    }
+                }
+            }
+        }
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn the_decision_and_the_conditional_write_agree_on_every_case() {
+    let world = World::new().await;
+    let jobs = world.jobs();
+    let (at, owner) = (now(), Owner::new("mine"));
+    let mut seen: HashMap<&str, u32> = HashMap::new();
+    for (place, Case { name, item, redrive_of }) in cases(at, &owner).into_iter().enumerate() {
+        let job_id = format!("case-{place}");
+        if let Some(item) = item {
+            world
+                .put_item(item.into_iter().chain([("job_id".into(), AttributeValue::S(job_id.clone()))]).collect())
+                .await;
+        }
+        let claimant = Claimant { owner: &owner, redrive_of, max_tries: MAX_TRIES };
+        let before = world.item(&job_id).await;
+        let row = world.row(&job_id).await;
+        let decision = decide(row.as_ref(), at, &claimant);
+        let answer = jobs.claim(&job(&job_id, redrive_of), &claimant, at, at + LEASE).await.expect("the table answers");
+        let after = world.item(&job_id).await;
+        match (decision, answer) {
+            (Decision::Claim { tries }, ClaimAnswer::Claimed(claim)) => {
+                *seen.entry("claimed").or_default() += 1;
+                assert_eq!(claim.attempt, row.as_ref().map_or(0, |row| row.attempt) + 1, "{name}");
+                assert_eq!((claim.tries, claim.lease_until), (tries, at + LEASE), "{name}");
+                let written = world.row(&job_id).await.expect("a row");
+                assert_eq!((written.attempt, written.tries), (claim.attempt, tries), "{name}");
+                assert_eq!(written.owner.as_ref(), Some(&owner), "{name}");
+                assert_eq!(after["status"], AttributeValue::S("processing".into()), "{name}");
+            }
+            (Decision::GoOn(expected), ClaimAnswer::Claimed(claim)) => {
+                *seen.entry("own write").or_default() += 1;
+                assert_eq!(claim, expected, "{name}");
+                assert_eq!(after, before, "{name}: our own write was written again");
+            }
+            (Decision::Refuse(expected), ClaimAnswer::Refused(refusal)) => {
+                *seen.entry("refused").or_default() += 1;
+                assert_eq!(refusal, expected, "{name}");
+                assert_eq!(after, before, "{name}: a refused claim changed the row");
+            }
+            (decision, answer) => panic!("{name}: the decision is {decision:?}, the write says {answer:?}"),
+        }
+    }
+    assert!(seen.len() == 3 && seen.values().all(|count| *count > 10), "the cases cover too little: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn of_many_claimers_one_wins() {
+    let world = World::new().await;
+    let (at, jobs) = (now(), world.jobs());
+    for key in 0..20 {
+        let job_id = format!("contested-{key}");
+        let claims = (0..32).map(|n| {
+            let (jobs, job_id) = (jobs.clone(), job_id.clone());
+            tokio::spawn(async move {
+                let owner = Owner::new(format!("claimer-{n}"));
+                let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+                jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.expect("the table answers")
+            })
+        });
+        let mut won = 0;
+        for claim in claims.collect::<Vec<_>>() {
+            won += u32::from(matches!(claim.await.unwrap(), ClaimAnswer::Claimed(_)));
+        }
+        assert_eq!(won, 1, "{job_id}");
+    }
+}
+
+fn completed() -> Completed {
+    Completed {
+        result: serde_json::json!({"summary": "s"}),
+        model_id: "m".into(),
+        usage: Usage { input_tokens: 1, output_tokens: 2 },
+        stop_reason: "tool_use".into(),
+        model_ms: 3,
+        completed_at: now(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_worker_that_lost_its_lease_changes_nothing() {
+    let world = World::new().await;
+    let jobs = world.jobs();
+    let at = now();
+    let claimed = async |job_id: &str, owner: &str, at: Timestamp| -> Claim {
+        let owner = Owner::new(owner);
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+        match jobs.claim(&job(job_id, None), &claimant, at, at + LEASE).await.expect("the table answers") {
+            ClaimAnswer::Claimed(claim) => claim,
+            ClaimAnswer::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    };
+    for second in ["processing", "complete", "failed", "pending"] {
+        let job_id = format!("stale-{second}");
+        let stale = claimed(&job_id, "first", at).await;
+        let newer = claimed(&job_id, "second", at + LEASE).await;
+        assert!(newer.took_over && newer.attempt == 2);
+        let id = job_id.parse().unwrap();
+        let error = Failure::new("c", "m");
+        let (done, document) = (completed(), Default::default());
+        match second {
+            "complete" => assert_eq!(jobs.complete(&id, &newer, &done, &document).await.unwrap(), Fenced::Written),
+            "failed" => assert_eq!(jobs.fail(&id, &newer, &error, at).await.unwrap(), Fenced::Written),
+            "pending" => assert_eq!(jobs.release(&id, &newer, true, at).await.unwrap(), Fenced::Written),
+            _ => {}
+        }
+        let before = world.item(&job_id).await;
+        assert_eq!(jobs.complete(&id, &stale, &done, &document).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.fail(&id, &stale, &error, at).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.release(&id, &stale, true, at).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.release(&id, &stale, false, at).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.fail_silent(&id, stale.attempt, &error, at + LEASE * 9).await.unwrap(), Fenced::Lost);
+        assert_eq!(world.item(&job_id).await, before, "{job_id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    for ending in ["complete", "failed", "pending"] {
+        let job_id = format!("twice-{ending}");
+        let (id, owner) = (job_id.parse().unwrap(), Owner::new("me"));
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+        let first = jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.unwrap();
+        let again = jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.unwrap();
+        assert_eq!(first, again);
+        let ClaimAnswer::Claimed(claim) = again else { panic!("{again:?}") };
+        assert_eq!((claim.attempt, claim.tries), (1, 1));
+        let done = completed();
+        for _ in 0..2 {
+            let written = match ending {
+                "complete" => jobs.complete(&id, &claim, &done, &Default::default()).await.unwrap(),
+                "failed" => jobs.fail(&id, &claim, &Failure::new("c", "m"), at).await.unwrap(),
+                _ => jobs.release(&id, &claim, false, at).await.unwrap(),
+            };
+            assert_eq!(written, Fenced::Written);
+        }
+        assert_eq!(world.status(&job_id).await, ending);
+        assert_eq!(world.row(&job_id).await.unwrap().tries, u32::from(ending != "pending"));
+    }
+}

@@ -1,0 +1,200 @@
+//! End to end on the local AWS: the deployed stack, with its real queue, event
+//! source mapping, functions and API.
+
+mod support;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use docket::aws::jobs::Jobs;
+use docket::domain::row::{Row, State};
+use serde_json::{Value, json};
+use support::aws::{letters, outputs, queued, sdk};
+use support::{eventually, read, stand_in, unique};
+
+/// The deployed stack. Its tests run one at a time: they count calls.
+struct Stack {
+    sdk: aws_config::SdkConfig,
+    outputs: std::collections::HashMap<String, String>,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+}
+
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+impl Stack {
+    async fn new() -> Self {
+        let turn = TURN.lock().await;
+        let stack = Self { sdk: sdk().await, outputs: outputs(), _turn: turn };
+        stand_in::reset(&stack.outputs["ModelEndpointUrl"]);
+        stack
+    }
+
+    fn calls(&self) -> Value {
+        stand_in::get(&format!("{}/_calls", self.outputs["ModelEndpointUrl"]))
+    }
+
+    async fn row(&self, job_id: &str) -> Option<Row> {
+        let jobs = Jobs::new(&self.sdk, self.outputs["JobsTableName"].clone(), Duration::from_secs(1));
+        jobs.get(&job_id.parse().expect("a job id")).await.expect("the table answers")
+    }
+
+    async fn status(&self, job_id: &str) -> &'static str {
+        self.row(job_id).await.map_or("none", |row| row.state.status().as_str())
+    }
+
+    /// Sends messages as any other producer would.
+    async fn send(&self, bodies: &[String]) {
+        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
+        for ten in bodies.chunks(10) {
+            let mut request = sqs.send_message_batch().queue_url(&self.outputs["JobsQueueUrl"]);
+            for (place, body) in ten.iter().enumerate() {
+                let priority = MessageAttributeValue::builder().data_type("String").string_value("normal");
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(place.to_string())
+                    .message_body(body)
+                    .message_attributes("priority", priority.build().expect("whole"));
+                request = request.entries(entry.build().expect("whole"));
+            }
+            request.send().await.expect("sent");
+        }
+    }
+
+    async fn queue_is_empty(&self) {
+        eventually("an empty queue", async || {
+            (queued(&self.sdk, &self.outputs["JobsQueueUrl"]).await == (0, 0)).then_some(())
+        })
+        .await;
+    }
+
+    async fn dead_letters(&self) -> usize {
+        letters(&self.sdk, &self.outputs["DeadLetterQueueUrl"]).await.len()
+    }
+
+    /// A request to the API, signed unless it shall not be.
+    fn api(&self, method: &str, path: &str, body: &str, signed: bool) -> (u16, Value) {
+        let url = format!("{}{path}", self.outputs["ApiUrl"]);
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(&url).header("content-type", "application/json");
+        if signed {
+            let identity = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test").into();
+            let parameters = v4::SigningParams::builder()
+                .identity(&identity)
+                .region("us-east-1")
+                .name("execute-api")
+                .time(SystemTime::now())
+                .settings(SigningSettings::default())
+                .build()
+                .expect("whole")
+                .into();
+            let headers = [("content-type", "application/json")].into_iter();
+            let signable =
+                SignableRequest::new(method, &url, headers, SignableBody::Bytes(body.as_bytes())).expect("whole");
+            let (instructions, _) = sign(signable, &parameters).expect("signed").into_parts();
+            for (name, value) in instructions.headers() {
+                request = request.header(name, value);
+            }
+        }
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.run(request.body(body.to_owned()).expect("whole")).expect("the API answers");
+        (response.status().as_u16(), response.body_mut().read_json().unwrap_or_default())
+    }
+}
+
+fn message(job_id: &str, document: &str) -> String {
+    json!({"job_id": job_id, "document": document}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_message_of_another_producer_sent_fifty_times_over_makes_one_call() {
+    let stack = Stack::new().await;
+    let job_id = unique("fifty");
+    let before = stack.dead_letters().await;
+    stack.send(&vec![message(&job_id, &read("events/documents/lease.txt")); 50]).await;
+    stack.queue_is_empty().await;
+    assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
+    let State::Complete(done) = stack.row(&job_id).await.expect("a row").state else { panic!("not complete") };
+    assert_eq!(done.result["classification"]["label"], "lease");
+    assert_eq!((before, stack.dead_letters().await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_document_goes_in_by_the_api_and_its_analysis_comes_out() {
+    let stack = Stack::new().await;
+    let job_id = unique("by-api");
+    let body = json!({"job_id": job_id, "document": read("events/documents/judgment.txt")}).to_string();
+    let (status, accepted) = stack.api("POST", "/jobs", &body, true);
+    assert_eq!((status, accepted), (202, json!({"job_id": job_id, "status": "pending"})));
+    let path = format!("/jobs/{job_id}");
+    let view = eventually("the result", async || {
+        let (status, view) = stack.api("GET", &path, "", true);
+        (status == 200 && view["status"] == "complete").then_some(view)
+    })
+    .await;
+    assert_eq!(view["result"]["classification"]["label"], "judgment");
+    assert!(view["usage"]["input_tokens"].as_u64().is_some_and(|tokens| tokens > 100));
+    assert_eq!(stack.api("GET", "/jobs/unknown", "", true).0, 404);
+    assert_eq!(stack.api("POST", "/jobs", "{}", true).0, 422);
+    assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn the_api_answers_nobody_who_does_not_sign() {
+    let stack = Stack::new().await;
+    for (method, path) in [("POST", "/jobs"), ("GET", "/jobs/any")] {
+        assert_eq!(stack.api(method, path, "", false).0, 403, "{method} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn poison_does_not_hold_up_the_others_and_throttling_passes() {
+    let stack = Stack::new().await;
+    let ids: Vec<String> = (0..40).map(|n| unique(&format!("mixed-{n}"))).collect();
+    stand_in::put(
+        &stack.outputs["ModelEndpointUrl"],
+        json!({"latency_ms": 50, "seed": 7, "faults": [
+            {"kind": "access_denied", "job_id": ids[3]},
+            {"kind": "throttling", "rate": 0.3, "times": 30},
+        ]}),
+    );
+    let mut bodies: Vec<String> = ids.iter().map(|id| message(id, "A lease of a flat for 900 euros.")).collect();
+    bodies.push("not a job".into());
+    stack.send(&bodies).await;
+    stack.queue_is_empty().await;
+    for (place, id) in ids.iter().enumerate() {
+        assert_eq!(stack.status(id).await, if place == 3 { "failed" } else { "complete" }, "{id}");
+        let tries = stack.row(id).await.unwrap().tries;
+        assert_eq!(tries, 1, "throttling is not charged");
+    }
+    assert!(stack.calls()["throttled"].as_u64().unwrap() > 0, "the test throttles nothing");
+    assert_eq!(stack.dead_letters().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_thousand_documents_of_one_second_are_done_side_by_side() {
+    let stack = Stack::new().await;
+    stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 1000}));
+    let bodies: Vec<String> =
+        (0..1_000).map(|n| message(&unique(&format!("many-{n}")), "A short letter, dear Sir.")).collect();
+    let begun = Instant::now();
+    stack.send(&bodies).await;
+    stack.queue_is_empty().await;
+    let elapsed = begun.elapsed();
+    println!(
+        "1,000 documents of 1 s: {:.1} s, {} in flight at the most",
+        elapsed.as_secs_f64(),
+        stack.calls()["peak_in_flight"]
+    );
+    let calls = stack.calls();
+    assert_eq!(calls["total"], 1_000);
+    assert_eq!(calls["by_job"].as_object().unwrap().len(), 1_000, "each document once");
+    // One after the other they would take 1,000 s; the bench has the figure.
+    assert!(elapsed < Duration::from_secs(100), "{elapsed:?}");
+    assert_eq!(stack.dead_letters().await, 0);
+}

@@ -1,0 +1,141 @@
+//! Converse against the stand-in: what is sent, and what each answer means.
+//! Needs no local AWS.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_bedrockruntime::config::Credentials;
+use docket::aws::model::{Call, Model, ModelSettings};
+use docket::domain::analysis::{Analysis, AnalysisRequest};
+use docket::domain::document::Document;
+use docket::domain::ending::AttemptError;
+use docket::domain::failure::codes;
+use serde_json::json;
+use support::read;
+use support::stand_in::StandIn;
+
+async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
+    let sdk = aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(&stand_in.url)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .load()
+        .await;
+    let settings = ModelSettings {
+        model_id: "us.amazon.nova-2-lite-v1:0".into(),
+        max_tokens: 500,
+        temperature: Some(0.0),
+        request_fields: Some(json!({"thinking": {"type": "disabled"}})),
+        timeout,
+    };
+    Model::new(&sdk, settings)
+}
+
+async fn ask(model: &Model, analysis: &Analysis, text: &str) -> Result<docket::aws::model::Answer, AttemptError> {
+    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: None, analysis };
+    model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await
+}
+
+#[tokio::test]
+async fn an_answer_fits_the_schema_and_depends_on_the_document() {
+    let stand_in = StandIn::start();
+    let model = model(&stand_in, Duration::from_secs(10)).await;
+    for kind in ["contract", "lease", "complaint", "policy", "judgment", "letter", "invoice", "minutes", "report"] {
+        let answer = ask(&model, Analysis::standard(), &read(&format!("events/documents/{kind}.txt"))).await.unwrap();
+        assert_eq!(answer.result["classification"]["label"], kind);
+        assert!(answer.usage.input_tokens > 100 && answer.usage.output_tokens > 20);
+        assert_eq!(answer.model_id, "us.amazon.nova-2-lite-v1:0");
+    }
+    assert_eq!(stand_in.calls_of("a-job"), 9);
+}
+
+#[tokio::test]
+async fn a_schema_of_ones_own_is_answered() {
+    let stand_in = StandIn::start();
+    let schema = json!({
+        "type": "object",
+        "properties": {"monthly_rent": {"type": "number"}, "landlord": {"type": "string"}},
+        "required": ["monthly_rent", "landlord"]
+    });
+    let analysis = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
+    let text = "This lease is made by the landlord Anna Berg. The monthly rent is 1,250.50 euros, due on the first.";
+    let answer = ask(&model(&stand_in, Duration::from_secs(10)).await, &analysis, text).await.unwrap();
+    assert_eq!(answer.result["monthly_rent"], 1250.5);
+    assert!(answer.result["landlord"].as_str().unwrap().contains("Anna Berg"));
+}
+
+#[tokio::test]
+async fn every_failure_of_the_model_has_its_class_and_is_called_once() {
+    let stand_in = StandIn::start();
+    let model = model(&stand_in, Duration::from_secs(2)).await;
+    let throttled: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Throttled(_));
+    let transient: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Transient(_));
+    let permanent: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Permanent(_));
+    for (kind, is_of_class, code) in [
+        ("throttling", throttled, "throttling_exception"),
+        ("not_ready", throttled, "model_not_ready_exception"),
+        ("unavailable", throttled, "service_unavailable_exception"),
+        ("server_error", transient, "internal_server_exception"),
+        ("model_timeout", transient, "model_timeout_exception"),
+        ("model_error", transient, "model_error_exception"),
+        ("hang", transient, codes::MODEL_TIMEOUT),
+        ("garbage", transient, codes::MODEL_UNREACHABLE),
+        ("truncated", transient, codes::MODEL_UNREACHABLE),
+        ("unfit", transient, codes::ANSWER_UNFIT),
+        ("no_tool", transient, codes::ANSWER_UNFIT),
+        ("validation", permanent, "validation_exception"),
+        ("access_denied", permanent, "access_denied_exception"),
+        ("guardrail", permanent, codes::GUARDRAIL),
+        ("max_tokens", permanent, codes::ANSWER_TRUNCATED),
+    ] {
+        stand_in.behave(json!({"faults": [{"kind": kind}]}));
+        let before = stand_in.calls()["total"].as_u64().unwrap();
+        let error = ask(&model, Analysis::standard(), "A text to look at.").await.expect_err(kind);
+        assert!(is_of_class(&error), "{kind}: {error:?}");
+        let (AttemptError::Throttled(failure) | AttemptError::Transient(failure) | AttemptError::Permanent(failure)) =
+            error
+        else {
+            panic!("{kind}");
+        };
+        assert_eq!(failure.code, code, "{kind}: {failure:?}");
+        assert_eq!(stand_in.calls()["total"].as_u64().unwrap(), before + 1, "{kind}: the queue owns the retries");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_transient() {
+    let stand_in = StandIn::start();
+    let model = model(&stand_in, Duration::from_secs(2)).await;
+    drop(stand_in);
+    let error = ask(&model, Analysis::standard(), "A text.").await.expect_err("nobody listens");
+    assert!(
+        matches!(error, AttemptError::Transient(ref failure) if failure.code == codes::MODEL_UNREACHABLE),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_stand_in_keeps_to_a_quota_as_bedrock_does() {
+    let stand_in = StandIn::start();
+    stand_in.behave(json!({"requests_per_minute": 3}));
+    let model = model(&stand_in, Duration::from_secs(5)).await;
+    let mut throttled = 0;
+    for _ in 0..10 {
+        throttled += u32::from(ask(&model, Analysis::standard(), "A text to look at.").await.is_err());
+    }
+    // 3 at once and one more every 20 s: generous for a slow day.
+    assert!((4..=7).contains(&throttled), "{throttled} of 10 throttled");
+    assert_eq!(stand_in.calls()["throttled"], throttled);
+}
+
+#[tokio::test]
+async fn a_call_takes_as_long_as_the_stand_in_was_told() {
+    let stand_in = StandIn::start();
+    stand_in.behave(json!({"latency_ms": 300}));
+    let begun = Instant::now();
+    let answer = ask(&model(&stand_in, Duration::from_secs(10)).await, Analysis::standard(), "A text.").await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert!(answer.elapsed >= Duration::from_millis(300));
+}

@@ -1,0 +1,35 @@
+"""All tests: those that need nothing, and those on a local AWS of their own."""
+import argparse
+import os
+import subprocess
+import sys
+
+import local_aws
+from local_aws import ROOT, Local, Stop
+
+# What the end-to-end tests count on.
+PARAMETERS = "MaximumConcurrency=20 BatchSize=10"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
+    local = Local(parser.parse_args().port, parameters=PARAMETERS)
+    command = ["cargo", "test", "--all-features", "--no-fail-fast", "--", "--include-ignored"]
+    try:
+        # Built first, so that nothing waits for the compiler with the local AWS up.
+        subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)
+        local_aws.up(local)
+        environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
+        return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    except Stop as stop:
+        print(f"test: {stop}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    finally:
+        local_aws.down(local)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ PORT ?= 4566
 TEST_PORT ?= 4666
 MODEL_ENDPOINT ?=
 STACK_PARAMETERS ?=
+TEMPLATE ?=
 
 BIN := $(CURDIR)/.venv/bin
 LOCAL_AWS = $(BIN)/python tools/local_aws.py
@@ -26,10 +27,11 @@ setup:
 	@$(PYTHON) tools/setup.py
 
 demo: setup
-	@$(BIN)/python tools/demo.py --port $(PORT)
+	@$(BIN)/python tools/demo.py --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)"
 
 up: setup
-	@$(LOCAL_AWS) up --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)" --parameters "$(STACK_PARAMETERS)"
+	@$(LOCAL_AWS) up --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)" --parameters "$(STACK_PARAMETERS)" \
+		$(if $(TEMPLATE),--template $(TEMPLATE))
 
 down: setup
 	@$(LOCAL_AWS) down --port $(PORT)

@@ -5,13 +5,13 @@ started. The analyses are the stand-in's unless MODEL_ENDPOINT names a model.
 """
 import argparse
 import json
+import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import local_aws
+from call import call
 from local_aws import ROOT, Local, Stop
 
 DOCUMENTS = ROOT / "events" / "documents"
@@ -19,24 +19,11 @@ RESULTS = ROOT / ".local" / "demo-results.json"
 PATIENCE_SECONDS = 120
 
 
-def call(api_url: str, method: str, path: str, body: dict | None = None) -> dict:
-    """One signed request to the API."""
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
-    data = None if body is None else json.dumps(body)
-    request = AWSRequest(method, api_url + path, {"content-type": "application/json"}, data)
-    SigV4Auth(Credentials("test", "test"), "execute-api", local_aws.REGION).add_auth(request)
-    prepared = request.prepare()
-    sent = urllib.request.Request(
-        prepared.url, data.encode() if data else None, dict(prepared.headers), method=method
-    )
-    try:
-        with urllib.request.urlopen(sent, timeout=30) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        raise Stop(f"{method} {path} answered {error.code}: {error.read().decode(errors='replace')}") from error
+def ask(api_url: str, method: str, path: str, body: dict | None = None) -> dict:
+    status, answer = call(api_url, method, path, None if body is None else json.dumps(body))
+    if status >= 400:
+        raise Stop(f"{method} {path} answered {status}: {answer}")
+    return answer
 
 
 def submit(api_url: str, documents: list[Path]) -> dict[str, str]:
@@ -44,7 +31,7 @@ def submit(api_url: str, documents: list[Path]) -> dict[str, str]:
     names = {}
     for document in documents:
         body = {"document": document.read_text(), "batch_id": batch_id, "metadata": {"file": document.name}}
-        names[call(api_url, "POST", "/jobs", body)["job_id"]] = document.name
+        names[ask(api_url, "POST", "/jobs", body)["job_id"]] = document.name
     return names
 
 
@@ -53,7 +40,7 @@ def wait(api_url: str, names: dict[str, str]) -> dict[str, dict]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(jobs) < len(names) and time.monotonic() < deadline:
         for job_id in names.keys() - jobs.keys():
-            job = call(api_url, "GET", f"/jobs/{job_id}")
+            job = ask(api_url, "GET", f"/jobs/{job_id}")
             if job["status"] in ("complete", "failed", "cancelled"):
                 jobs[job_id] = job
         print(f"\rdemo: {len(jobs)} of {len(names)} documents done", end="", flush=True)
@@ -82,9 +69,9 @@ def table(rows: list[list[str]]) -> None:
             print("  ".join("-" * width for width in widths))
 
 
-def run(local: Local) -> int:
+def run(local: Local, was_up: bool) -> int:
     begun = time.monotonic()
-    found = local_aws.up(local)
+    found = local_aws.write_outputs(local) if was_up else local_aws.up(local)
     documents = sorted(DOCUMENTS.iterdir())
     names = submit(found["ApiUrl"], documents)
     jobs = wait(found["ApiUrl"], names)
@@ -105,9 +92,10 @@ def main() -> int:
     parser.add_argument("--model-endpoint", default="", help="a Bedrock endpoint in place of the stand-in")
     arguments = parser.parse_args()
     local = Local(arguments.port, arguments.model_endpoint or None)
+    os.environ.update(local.environment())
     was_up = local_aws.is_up(local)
     try:
-        return run(local)
+        return run(local, was_up)
     except Stop as stop:
         print(f"demo: {stop}", file=sys.stderr)
         return 1

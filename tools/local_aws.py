@@ -39,6 +39,8 @@ class Local:
     model_endpoint: str | None = None
     parameters: str = ""
     template: Path | None = None
+    # Whether .local/outputs.env shall be its own.
+    announced: bool = True
 
     @property
     def directory(self) -> Path:
@@ -217,11 +219,23 @@ def outputs(local: Local) -> dict[str, str]:
 
 
 def write_outputs(local: Local) -> dict[str, str]:
+    """outputs.env as the contract has it, and functions.env: the environment that
+    a function run by hand needs (`cargo lambda watch --env-file`)."""
     found = outputs(local)
-    text = "".join(f"{name}={value}\n" for name, value in sorted(found.items()))
-    (local.directory / "outputs.env").write_text(text)
-    (ROOT / ".local" / "outputs.env").write_text(text)
+    functions = local.client("lambda").get_function_configuration
+    variables = functions(FunctionName=found["ConsumerFunctionName"])["Environment"]["Variables"]
+    variables |= functions(FunctionName=found["ProducerFunctionName"])["Environment"]["Variables"]
+    variables |= {name: value for name, value in local.environment().items() if name.startswith("AWS_")}
+    # `make up` without a word of its own is what a shell means by .local/.
+    directories = [local.directory, ROOT / ".local"] if local.announced else [local.directory]
+    for directory in directories:
+        write_env(directory / "outputs.env", found)
+        write_env(directory / "functions.env", variables)
     return found
+
+
+def write_env(path: Path, variables: dict[str, str]) -> None:
+    path.write_text("".join(f"{name}={value}\n" for name, value in sorted(variables.items())))
 
 
 # ----------------------------------------------------------------- commands

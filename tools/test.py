@@ -14,7 +14,7 @@ PARAMETERS = "MaximumConcurrency=20 BatchSize=10"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
-    local = Local(parser.parse_args().port, parameters=PARAMETERS)
+    local = Local(parser.parse_args().port, parameters=PARAMETERS, announced=False)
     command = ["cargo", "test", "--all-features", "--no-fail-fast", "--", "--include-ignored"]
     try:
         # Built first, so that nothing waits for the compiler with the local AWS up.

@@ -33,12 +33,18 @@ pub struct Fault {
     /// Only this job's calls.
     #[serde(default)]
     pub job_id: Option<String>,
+    /// Only calls of jobs whose id has this in it.
+    #[serde(default)]
+    pub job_id_contains: Option<String>,
     /// In how many of its calls, from 0 to 1.
     #[serde(default = "always")]
     pub rate: f64,
     /// In no more calls than this.
     #[serde(default)]
     pub times: Option<u64>,
+    /// In no more calls of each job than this.
+    #[serde(default)]
+    pub times_per_job: Option<u64>,
 }
 
 fn always() -> f64 {
@@ -102,6 +108,8 @@ struct Seen {
     log: Vec<Entry>,
     tokens: Bucket,
     requests: Bucket,
+    /// How often each fault, by its place, has met each job.
+    met: BTreeMap<(usize, String), u64>,
 }
 
 /// A minute's worth that fills up as time goes.
@@ -232,13 +240,20 @@ impl Seen {
     fn told_fault(&mut self, job_id: &str) -> Option<Kind> {
         let seed = self.behaviour.seed;
         let random = self.random.get_or_insert_with(|| fastrand::Rng::with_seed(seed));
-        let fault = self.behaviour.faults.iter_mut().find(|fault| {
+        let met = &mut self.met;
+        let (place, fault) = self.behaviour.faults.iter_mut().enumerate().find(|(place, fault)| {
+            let so_far = || met.get(&(*place, job_id.to_owned())).copied().unwrap_or(0);
             fault.times != Some(0)
                 && fault.job_id.as_deref().is_none_or(|only| only == job_id)
+                && fault.job_id_contains.as_deref().is_none_or(|part| job_id.contains(part))
+                && fault.times_per_job.is_none_or(|times| so_far() < times)
                 && random.f64() < fault.rate
         })?;
         if let Some(times) = &mut fault.times {
             *times -= 1;
+        }
+        if fault.times_per_job.is_some() {
+            *met.entry((place, job_id.to_owned())).or_default() += 1;
         }
         Some(fault.kind)
     }
@@ -270,6 +285,7 @@ pub async fn show(State(server): State<Server>) -> Json<Behaviour> {
 pub async fn change(State(server): State<Server>, Json(behaviour): Json<Behaviour>) -> Json<Behaviour> {
     let mut seen = server.seen();
     seen.random = None;
+    seen.met.clear();
     seen.tokens = Bucket::default();
     seen.requests = Bucket::default();
     seen.behaviour = behaviour.clone();

@@ -8,7 +8,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
-use crate::domain::document::{Document, too_large};
+use crate::domain::document::{Document, sha256_hex, too_large};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::S3Location;
@@ -56,20 +56,27 @@ impl Documents {
             .send()
             .await
             .map_err(|error| classify(&error))?;
+        // Every answer of S3's has an entity tag: one without is not S3's.
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        if object.e_tag().is_none() {
+            return Err(broke_off());
+        }
         let length = usize::try_from(object.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
         if length > DOCUMENT_MAX_BYTES {
             return Err(AttemptError::Permanent(too_large(length)));
         }
-        let broke_off =
-            || AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, "the document's bytes broke off"));
         // The SDK's time-outs end where the bytes begin.
         let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broke_off())?;
-        let bytes = bytes.map_err(|_| broke_off())?;
+        let bytes = bytes.map_err(|_| broke_off())?.into_bytes();
+        if at.sha256.as_ref().is_some_and(|wanted| *wanted != sha256_hex(&bytes)) {
+            return Err(broke_off());
+        }
         Document::new(Some(&at.key), bytes.to_vec()).map_err(AttemptError::Permanent)
     }
 
     /// Stores a document, and says which version it became.
     pub async fn store(&self, bucket: &str, key: &str, text: String) -> Result<S3Location, Unavailable> {
+        let sha256 = sha256_hex(text.as_bytes());
         let answer = self
             .client
             .put_object()
@@ -81,8 +88,13 @@ impl Documents {
             .await
             .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
         let version_id = answer.version_id().map(str::to_owned);
-        Ok(S3Location { bucket: bucket.to_owned(), key: key.to_owned(), version_id })
+        Ok(S3Location { bucket: bucket.to_owned(), key: key.to_owned(), version_id, sha256: Some(sha256) })
     }
+}
+
+fn broke_off() -> AttemptError {
+    let message = "the document's bytes did not come whole; they are read again";
+    AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
 }
 
 fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> AttemptError {

@@ -106,7 +106,9 @@ impl Attempt<'_> {
     async fn work(&self) -> Result<(Answer, DocumentRecord), AttemptError> {
         let own = self.job.analysis.as_ref().map(Analysis::new).transpose();
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
-        let (document, record) = self.fetch().await?;
+        let time = between(now(), self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
+        let fetched = tokio::time::timeout(time, self.fetch()).await;
+        let (document, record) = fetched.map_err(|_| AttemptError::NoTime)??;
         if !has_time(self.consumer, &self.delivery) {
             return Err(AttemptError::NoTime);
         }

@@ -47,6 +47,10 @@ pub struct S3Location {
     /// The version; the newest when `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+    /// The SHA-256 of its bytes, in hexadecimal, when who sent the message knew
+    /// it: other bytes are then not analysed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// How urgent a job is.

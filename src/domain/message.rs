@@ -223,7 +223,7 @@ mod tests {
     fn a_document_may_lie_in_a_bucket() {
         let body = r#"{"job_id": "a", "document_s3": {"bucket": "b", "key": "k/ö 1.txt"}, "batch_id": "x"}"#;
         let job = parse(Some(body), None, Some("3")).unwrap();
-        let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None };
+        let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None, sha256: None };
         assert_eq!(job.source, DocumentSource::S3(location));
         assert_eq!(job.redrive_of, Some(3));
         assert_eq!(job.priority, Priority::Normal);

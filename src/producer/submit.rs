@@ -26,14 +26,14 @@ impl Producer {
         let request_hash = submission.hash();
         let size_bytes = submission.text.len() as u64;
         let key = format!("documents/{job_id}/{request_hash}.txt");
-        let Submission { text, priority, batch_id, analysis, metadata, sha256, .. } = submission;
+        let Submission { text, priority, batch_id, analysis, metadata, .. } = submission;
         let location = self.documents.store(&self.bucket, &key, text).await.map_err(unavailable)?;
         let document = DocumentRecord {
             bucket: Some(location.bucket.clone()),
             key: Some(location.key.clone()),
             version_id: location.version_id.clone(),
             size_bytes: Some(size_bytes),
-            sha256: Some(sha256),
+            sha256: location.sha256.clone(),
         };
         let mut body = MessageBody {
             job_id: job_id.clone(),
@@ -70,8 +70,8 @@ impl Producer {
 }
 
 fn location_of(row: &Row) -> Option<S3Location> {
-    let DocumentRecord { bucket, key, version_id, .. } = row.document.clone();
-    Some(S3Location { bucket: bucket?, key: key?, version_id })
+    let DocumentRecord { bucket, key, version_id, sha256, .. } = row.document.clone();
+    Some(S3Location { bucket: bucket?, key: key?, version_id, sha256 })
 }
 
 fn accepted(job_id: &JobId, status: Status, path: &str) -> Answer {

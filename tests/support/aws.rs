@@ -2,6 +2,7 @@
 //! that is deployed there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -52,21 +53,31 @@ pub struct World {
     pub queue: String,
     pub dead_letters: String,
     pub bucket: String,
-    pub model: StandIn,
+    pub model: Arc<StandIn>,
 }
 
 impl World {
     pub async fn new() -> Self {
+        let world = Self::with_model(Arc::new(StandIn::start())).await;
+        create_table(&world.sdk, &world.table).await;
+        world
+    }
+
+    /// Another queue, on this world's table and model.
+    pub async fn beside(&self) -> Self {
+        Self { table: self.table.clone(), bucket: self.bucket.clone(), ..Self::with_model(self.model.clone()).await }
+    }
+
+    async fn with_model(model: Arc<StandIn>) -> Self {
         let sdk = sdk().await;
         let sqs = aws_sdk_sqs::Client::new(&sdk);
         let queue = sqs.create_queue().queue_name(unique("jobs")).send().await.expect("a queue").queue_url;
         let dead_letters = sqs.create_queue().queue_name(unique("dead")).send().await.expect("a queue").queue_url;
         let table = unique("jobs");
         let bucket = unique("documents");
-        create_table(&sdk, &table).await;
         aws_sdk_s3::Client::new(&sdk).create_bucket().bucket(&bucket).send().await.expect("a bucket");
         let (queue, dead_letters) = (queue.expect("a URL"), dead_letters.expect("a URL"));
-        Self { sdk, table, queue, dead_letters, bucket, model: StandIn::start() }
+        Self { sdk, table, queue, dead_letters, bucket, model }
     }
 
     /// The environment of both functions.
@@ -134,6 +145,12 @@ impl World {
         letters(&self.sdk, &self.dead_letters).await
     }
 
+    /// Sends a message without attributes.
+    pub async fn send(&self, body: &str) {
+        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
+        sqs.send_message().queue_url(&self.queue).message_body(body).send().await.expect("sent");
+    }
+
     /// Sends a message and receives it, as an event source mapping would, so
     /// that its receipt handle is real.
     pub async fn delivered(&self, messages: &[(String, HashMap<String, String>)]) -> Value {
@@ -148,17 +165,7 @@ impl World {
         }
         let mut records = Vec::new();
         while records.len() < messages.len() {
-            let answer = sqs
-                .receive_message()
-                .queue_url(&self.queue)
-                .max_number_of_messages(10)
-                .visibility_timeout(600)
-                .message_system_attribute_names(MessageSystemAttributeName::All)
-                .message_attribute_names("All")
-                .send()
-                .await
-                .expect("the queue answers");
-            records.extend(answer.messages.unwrap_or_default().iter().map(record));
+            records.extend(receive(&self.sdk, &self.queue, 600).await);
         }
         json!({"Records": records})
     }
@@ -183,6 +190,21 @@ pub async fn create_table(sdk: &SdkConfig, table: &str) {
         .send()
         .await
         .expect("a table");
+}
+
+/// Receives up to ten messages, as records of an event.
+pub async fn receive(sdk: &SdkConfig, url: &str, visibility_seconds: i32) -> Vec<Value> {
+    let answer = aws_sdk_sqs::Client::new(sdk)
+        .receive_message()
+        .queue_url(url)
+        .max_number_of_messages(10)
+        .visibility_timeout(visibility_seconds)
+        .message_system_attribute_names(MessageSystemAttributeName::All)
+        .message_attribute_names("All")
+        .send()
+        .await
+        .expect("the queue answers");
+    answer.messages.unwrap_or_default().iter().map(record).collect()
 }
 
 /// How many messages are in a queue: visible, and not.

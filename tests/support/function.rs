@@ -14,8 +14,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the binary answered: a response, or an error.
 pub type Answer = Result<Value, Value>;
@@ -34,7 +35,12 @@ struct Api {
 
 /// A running function. Ends when it is dropped.
 pub struct Function {
-    process: Child,
+    process_id: u32,
+    /// True once the process has ended.
+    ended: watch::Receiver<bool>,
+    /// Ends the process when it is dropped.
+    end: Option<oneshot::Sender<()>>,
+    written: Arc<Mutex<String>>,
     invocations: mpsc::UnboundedSender<Invocation>,
     answers: Arc<Mutex<HashMap<String, oneshot::Sender<Answer>>>>,
 }
@@ -54,7 +60,7 @@ impl Function {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let process = Command::new(binary)
+        let mut process = Command::new(binary)
             .env_clear()
             .envs(environment)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -68,29 +74,73 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary is built");
-        Self { process, invocations, answers }
+        let written = Arc::new(Mutex::new(String::new()));
+        // Read as it is written: a full pipe would stop the function.
+        let readers = [
+            tokio::spawn(collect(process.stdout.take().expect("piped"), written.clone())),
+            tokio::spawn(collect(process.stderr.take().expect("piped"), written.clone())),
+        ];
+        let process_id = process.id().expect("it runs");
+        let (end, wanted) = oneshot::channel();
+        let (tell, ended) = watch::channel(false);
+        tokio::spawn(async move {
+            let own_end = tokio::select! {
+                _ = process.wait() => true,
+                _ = wanted => false,
+            };
+            if !own_end {
+                let _ = process.kill().await;
+            }
+            for reader in readers {
+                let _ = reader.await;
+            }
+            let _ = tell.send(true);
+        });
+        Self { process_id, ended, end: Some(end), written, invocations, answers }
+    }
+
+    /// The operating system's id of the process.
+    pub fn process_id(&self) -> u32 {
+        self.process_id
     }
 
     /// Invokes the function with so much time until its deadline, and waits for
     /// its answer.
     pub async fn invoke(&self, event: Value, time: Duration) -> Answer {
+        let answer = self.try_invoke(event, time, time + Duration::from_secs(60)).await;
+        answer.unwrap_or_else(|| panic!("no answer from the function; it wrote: {}", self.written.lock().unwrap()))
+    }
+
+    /// The same; `None` when the process ends first, or no answer comes in
+    /// `patience`.
+    pub async fn try_invoke(&self, event: Value, time: Duration, patience: Duration) -> Option<Answer> {
         let id = uuid::Uuid::new_v4().to_string();
         let (answer, answered) = oneshot::channel();
         self.answers.lock().unwrap().insert(id.clone(), answer);
         let deadline = SystemTime::now() + time;
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         self.invocations.send(Invocation { id, event, deadline_ms }).expect("the Runtime API runs");
-        tokio::time::timeout(time + Duration::from_secs(60), answered)
-            .await
-            .expect("an answer, if late")
-            .expect("the function lives")
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            answer = answered => answer.ok(),
+            _ = ended.wait_for(|ended| *ended) => None,
+            () = tokio::time::sleep(patience) => None,
+        }
     }
 
     /// Ends the function, and gives back all that it wrote.
     pub async fn output(mut self) -> String {
-        self.process.start_kill().expect("it runs");
-        let output = self.process.wait_with_output().await.expect("it has ended");
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        drop(self.end.take());
+        let mut ended = self.ended.clone();
+        ended.wait_for(|ended| *ended).await.expect("it ends");
+        self.written.lock().unwrap().clone()
+    }
+}
+
+async fn collect(mut pipe: impl AsyncRead + Unpin, written: Arc<Mutex<String>>) {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = pipe.read(&mut bytes).await {
+        written.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
 }
 

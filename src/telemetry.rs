@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, error};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,7 +18,12 @@ const NAMESPACE: &str = "Docket";
 ///
 /// Other crates are held at `info` whatever it says: below that, some of them
 /// write requests and events out whole.
+///
+/// A panic is told by its place alone: its message may quote what it broke on.
 pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        error!(place = panic.location().map(ToString::to_string), "panic");
+    }));
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::registry().with(lines.with_filter(wanted.and(filter_fn(may_be_told)))).init();

@@ -69,9 +69,9 @@ def table(rows: list[list[str]]) -> None:
             print("  ".join("-" * width for width in widths))
 
 
-def run(local: Local, was_up: bool) -> int:
+def run(local: Local) -> int:
     begun = time.monotonic()
-    found = local_aws.write_outputs(local) if was_up else local_aws.up(local)
+    found = local_aws.up(local)
     documents = sorted(DOCUMENTS.iterdir())
     names = submit(found["ApiUrl"], documents)
     jobs = wait(found["ApiUrl"], names)
@@ -95,7 +95,7 @@ def main() -> int:
     os.environ.update(local.environment())
     was_up = local_aws.is_up(local)
     try:
-        return run(local, was_up)
+        return run(local)
     except Stop as stop:
         print(f"demo: {stop}", file=sys.stderr)
         return 1

@@ -107,8 +107,12 @@ def process_id(local: Local, name: str) -> int | None:
         pid = int((local.directory / f"{name}.pid").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
-    return pid if name in shown.stdout else None
+    proc = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self/cmdline").exists():
+        shown = proc.read_bytes().decode(errors="replace") if proc.exists() else ""
+    else:
+        shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return pid if name in shown else None
 
 
 def start(local: Local, name: str, command: list[str], port: int, health: str, environment: dict[str, str]) -> None:
@@ -249,6 +253,11 @@ def up(local: Local) -> dict[str, str]:
     if local.model_endpoint is None:
         stand_in = [str(target() / "examples" / "bedrock_stand_in"), "--port", str(local.model_port)]
         start(local, "bedrock_stand_in", stand_in, local.model_port, f"{local.model}/_calls", dict(os.environ))
+    # The functions have their model's address from ministack's environment.
+    asked = local.directory / "model"
+    if asked.exists() and asked.read_text() != local.model:
+        end(local, "ministack")
+    asked.write_text(local.model)
     environment = local.environment() | {
         "GATEWAY_PORT": str(local.port),
         "BIND_HOST": HOST,

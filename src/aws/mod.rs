@@ -22,7 +22,7 @@ const STORE_ATTEMPTS: u32 = 4;
 const STORE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Time-out of all attempts of one operation together.
 const STORE_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// Time-out for a connection.
+/// Time-out for a connection to the table, a queue or the bucket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads region, credentials and endpoints as every AWS SDK does, with time-outs

@@ -19,15 +19,20 @@ use aws_sdk_bedrockruntime::types::{
     ToolSpecification,
 };
 use serde_json::Value;
+use tracing::info;
 
+use super::code_of;
 use super::json::{from_document, to_document};
-use super::{CONNECT_TIMEOUT, code_of};
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
 use crate::domain::document::{Document, DocumentFormat};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
 use crate::domain::row::Usage;
+
+/// Time-out for a connection. A cold function opens one for each record of its
+/// batch at once, and a handshake takes a share of the processor.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A model, and how it is called.
 #[derive(Debug, Clone)]
@@ -142,6 +147,16 @@ impl Model {
             output_tokens: usage.output_tokens().try_into().unwrap_or_default(),
         });
         let stop_reason = output.stop_reason().as_str().to_owned();
+        // Told before the answer is judged: one that is refused is paid for too.
+        info!(
+            job_id = call.job_id.as_str(),
+            attempt = call.attempt,
+            stop_reason,
+            model_ms = elapsed.as_millis() as u64,
+            input_tokens = usage.input_tokens,
+            output_tokens = usage.output_tokens,
+            "model answered"
+        );
         let result = read_answer(&output, call.analysis, self.settings.max_tokens)?;
         Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed })
     }

@@ -32,6 +32,8 @@ pub(super) struct RowItem {
     pub lease_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_from: Option<Status>,
+    #[serde(default)]
+    pub earlier_call_possible: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
     #[serde(default)]
@@ -90,6 +92,7 @@ pub(super) fn decode(item: Item) -> Option<Row> {
         tries: item.tries,
         owner: item.owner,
         claimed_from: item.claimed_from,
+        earlier_call_possible: item.earlier_call_possible,
         batch_id: item.batch_id,
         priority: item.priority,
         document: item.document,

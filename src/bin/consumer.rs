@@ -3,8 +3,7 @@
 use aws_lambda_events::event::sqs::SqsEvent;
 use docket::config::ConsumerConfig;
 use docket::consumer::Consumer;
-use docket::{aws, telemetry};
-use jiff::Timestamp;
+use docket::{aws, clock, telemetry};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +12,7 @@ async fn main() -> Result<(), Error> {
     let config = ConsumerConfig::read(&|name| std::env::var(name).ok())?;
     let consumer = &Consumer::new(&aws::load_config().await, config);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let deadline = Timestamp::from_millisecond(i64::try_from(event.context.deadline)?)?;
+        let deadline = clock::deadline(event.context.deadline);
         let function = &event.context.env_config.function_name;
         Ok::<_, Error>(consumer.handle(event.payload, deadline, function).await?)
     }))

@@ -1,13 +1,14 @@
 //! A batch: its records side by side, each answered for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Consumer;
 use super::record::{self, Handled, Record};
@@ -44,8 +45,14 @@ impl Consumer {
         let mut turns = Turns::new();
         let mut running = Vec::with_capacity(count);
         for message in event.records {
-            let record = Record::read(message);
-            let message_id = record.message_id.clone();
+            let message_id = message.message_id.clone();
+            // Reading is guarded too: a body that breaks it ends its own record.
+            let Ok(record) = catch_unwind(AssertUnwindSafe(|| Record::read(message))) else {
+                error!(message_id, "the reading of a message panicked");
+                let panicked = async { Handled::without_usage(Again::by_visibility(AgainReason::Panicked)) };
+                running.push((message_id, tokio::spawn(panicked)));
+                continue;
+            };
             let turn = record.job_id().map(|id| turns.entry(id.clone()).or_default().clone());
             let (consumer, permits) = (self.clone(), permits.clone());
             let task = tokio::spawn(async move {

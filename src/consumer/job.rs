@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::Consumer;
@@ -17,7 +17,7 @@ use crate::domain::backoff::full_jitter;
 use crate::domain::claim::{Claim, Claimant, Refusal};
 use crate::domain::document::{Document, DocumentRecord, sha256_hex};
 use crate::domain::ending::{self, AttemptError, Ending, Situation};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job};
 use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
@@ -88,14 +88,6 @@ impl Attempt<'_> {
         match self.work().await {
             Ok((answer, document)) => {
                 let usage = Some(answer.usage);
-                info!(
-                    job_id,
-                    attempt,
-                    model_ms = answer.elapsed.as_millis() as u64,
-                    input_tokens = answer.usage.input_tokens,
-                    output_tokens = answer.usage.output_tokens,
-                    "model answered"
-                );
                 Handled { outcome: self.complete(answer, document).await, usage }
             }
             Err(error) => Handled::without_usage(self.end(error).await),
@@ -108,7 +100,10 @@ impl Attempt<'_> {
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
         let time = between(now(), self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch()).await;
-        let (document, record) = fetched.map_err(|_| AttemptError::NoTime)??;
+        let (document, record) = fetched.map_err(|_| {
+            let message = "the document could not be read in the time that was left for it";
+            AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
+        })??;
         if !has_time(self.consumer, &self.delivery) {
             return Err(AttemptError::NoTime);
         }

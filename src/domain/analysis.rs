@@ -211,7 +211,9 @@ fn storable(answer: &Value) -> Result<(), Failure> {
     if !fits_the_table(answer, RESULT_MAX_DEPTH) {
         return Err(Failure::new(
             codes::ANSWER_TOO_LARGE,
-            format!("the model's answer nests deeper than {RESULT_MAX_DEPTH} or has a number the table cannot hold"),
+            format!(
+                "the model's answer nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"
+            ),
         ));
     }
     Ok(())

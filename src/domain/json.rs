@@ -106,7 +106,10 @@ pub fn fits_the_table(value: &Value, depth_left: usize) -> bool {
             magnitude == 0.0 || (RESULT_MAX_NUMBER.recip()..=RESULT_MAX_NUMBER).contains(&magnitude)
         }),
         Value::Array(items) => depth_left > 0 && items.iter().all(|item| fits_the_table(item, depth_left - 1)),
-        Value::Object(fields) => depth_left > 0 && fields.values().all(|field| fits_the_table(field, depth_left - 1)),
+        Value::Object(fields) => {
+            let fits = |(name, field): (&String, &Value)| !name.is_empty() && fits_the_table(field, depth_left - 1);
+            depth_left > 0 && fields.iter().all(fits)
+        }
         Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }

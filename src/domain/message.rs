@@ -97,6 +97,10 @@ fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
     if let Some(at) = &body.document_s3 {
         within("document_s3.bucket", &at.bucket, BUCKET_MAX_BYTES)?;
         within("document_s3.key", &at.key, KEY_MAX_BYTES)?;
+        let is_hash = |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !at.sha256.iter().all(is_hash) {
+            return Err(json::JsonError::shape("document_s3.sha256", "is not a SHA-256 in lower-case hexadecimal"));
+        }
         at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
     }
     body.model_id.iter().try_for_each(|id| within("model_id", id, MODEL_ID_MAX_BYTES))?;
@@ -113,7 +117,9 @@ pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), json::JsonErr
         return Err(problem(format!("has {size} bytes of JSON; {METADATA_MAX_BYTES} is the limit")));
     }
     if !json::fits_the_table(&metadata, RESULT_MAX_DEPTH) {
-        return Err(problem(format!("nests deeper than {RESULT_MAX_DEPTH} or has a number the table cannot hold")));
+        return Err(problem(format!(
+            "nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"
+        )));
     }
     Ok(())
 }

@@ -26,6 +26,9 @@ pub struct Row {
     /// The status that the last claim found; `processing` says that an earlier
     /// worker fell silent and that its call may have been made and paid for.
     pub claimed_from: Option<Status>,
+    /// An attempt fell silent, and another took over: a call may have been made
+    /// and paid for that has no result here.
+    pub earlier_call_possible: bool,
     /// The batch it belongs to.
     pub batch_id: Option<BatchId>,
     /// How urgent.

@@ -22,6 +22,8 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 #[derive(Debug)]
 pub(super) struct Submission {
     pub job_id: JobId,
+    /// Whether the caller gave the id or a key, so that it may be there already.
+    pub is_repeatable: bool,
     pub text: String,
     pub priority: Priority,
     pub batch_id: Option<BatchId>,
@@ -51,7 +53,9 @@ impl Submission {
                 .map_err(|invalid| Problem::invalid(&format!("analysis.{}", invalid.field), invalid.problem))?;
         }
         fields.metadata.iter().try_for_each(check_metadata)?;
-        let job_id = match (fields.job_id, idempotency_key(request)?) {
+        let key = idempotency_key(request)?;
+        let is_repeatable = fields.job_id.is_some() || key.is_some();
+        let job_id = match (fields.job_id, key) {
             (Some(_), Some(_)) => {
                 let detail = "either makes the request repeatable; give `job_id` or the Idempotency-Key header";
                 return Err(Problem::invalid("job_id", detail));
@@ -62,6 +66,7 @@ impl Submission {
         };
         Ok(Self {
             job_id,
+            is_repeatable,
             sha256: sha256_hex(fields.document.as_bytes()),
             text: fields.document,
             priority: fields.priority.unwrap_or_default(),

@@ -24,6 +24,13 @@ impl Producer {
         let job_id = submission.job_id.clone();
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         let request_hash = submission.hash();
+        if submission.is_repeatable {
+            // Before anything is stored: another's key keeps this document out.
+            let row = self.jobs.get(&job_id).await.map_err(unavailable)?;
+            if row.is_some_and(|row| row.request_hash.as_deref() != Some(&request_hash)) {
+                return Err(Problem::conflict(&job_id));
+            }
+        }
         let size_bytes = submission.text.len() as u64;
         let key = format!("documents/{job_id}/{request_hash}.txt");
         let Submission { text, priority, batch_id, analysis, metadata, .. } = submission;

@@ -32,6 +32,9 @@ fn view(row: Row) -> Map<String, Value> {
     put("metadata", json!(row.metadata));
     put("attempt", json!(row.attempt));
     put("tries", json!(row.tries));
+    if row.earlier_call_possible {
+        put("earlier_call_possible", json!(true));
+    }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
     put("document", json!({"size_bytes": row.document.size_bytes, "sha256": row.document.sha256}));
@@ -70,6 +73,7 @@ mod tests {
             tries: 1,
             owner: Some(Owner::new("OWNER")),
             claimed_from: None,
+            earlier_call_possible: false,
             batch_id: None,
             priority: Default::default(),
             document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },

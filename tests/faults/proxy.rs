@@ -194,14 +194,21 @@ impl Proxy {
         for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host") {
             onward = onward.header(name, value);
         }
-        let answer = self.client.request(onward.body(Full::new(body)).expect("a request")).await;
-        let (head, body) = answer.map_err(|_| "nobody there")?.into_parts();
-        let body = body.collect().await.map_err(|_| "the answer broke off")?.to_bytes();
-        if head.status.is_success() {
-            let mut seen = self.seen.lock().unwrap();
-            seen[place].done = Some(Instant::now());
-            seen[place].attempt_after = attempt(&body);
-        }
+        // In a task of its own: a worker that gives up waiting does not keep the
+        // request from taking effect, nor from being written down here.
+        let (client, seen) = (self.client.clone(), self.seen.clone());
+        let onward = onward.body(Full::new(body)).expect("a request");
+        let answer = tokio::spawn(async move {
+            let (head, body) = client.request(onward).await.map_err(|_| "nobody there")?.into_parts();
+            let body = body.collect().await.map_err(|_| "the answer broke off")?.to_bytes();
+            if head.status.is_success() {
+                let mut seen = seen.lock().unwrap();
+                seen[place].done = Some(Instant::now());
+                seen[place].attempt_after = attempt(&body);
+            }
+            Ok::<_, &'static str>((head, body))
+        });
+        let (head, body) = answer.await.expect("the proxy does not panic")?;
         match fault {
             Some(Fault::LoseAnswer) => Err("lost"),
             Some(Fault::HangAfter) => hang().await,

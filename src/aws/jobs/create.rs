@@ -50,6 +50,7 @@ impl Jobs {
             owner: None,
             lease_until: None,
             claimed_from: None,
+            earlier_call_possible: false,
             batch_id: new.batch_id,
             priority: new.priority,
             document: new.document,

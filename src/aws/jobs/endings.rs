@@ -126,6 +126,9 @@ impl Jobs {
         target: Status,
         mut update: Update,
     ) -> Result<Fenced, Unavailable> {
+        if claim.took_over {
+            update = update.set("earlier_call_possible", attribute(&true));
+        }
         let (status, attempt) = (update.name("status"), update.name("attempt"));
         let processing = update.value("processing", attribute(&Status::Processing));
         let fence = update.value("fence", number(claim.attempt));

@@ -1,0 +1,75 @@
+"""The tests' own test: with a safeguard taken out, some test must fail.
+
+Each case changes one place of a copy of the sources and runs the tests that
+should notice. Needs the local AWS (`make up`). Ends 1 if a change goes unnoticed.
+"""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPY = ROOT / ".local" / "negative-control"
+
+FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
+CASES = [
+    ("the fence of complete, fail and release", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} OR {attempt} <= {fence}")', "claim interleavings"),
+    ("the attempt in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} AND {attempt} >= {fence}")', "claim interleavings"),
+    ("the status in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("({status} = {processing} OR {attempt} > :fence) AND {attempt} = {fence}")', "claim interleavings"),
+    ("the lease in fail_silent", "src/aws/jobs/endings.rs", " AND {lease} <= {now}", " AND ({lease} <= {now} OR {lease} > {now})", "claim"),
+    ("the lease in the claim", "src/aws/jobs/claim.rs", "{lease} <= {now} AND {tries}", "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {tries}", "claim interleavings"),
+    ("the tries in the claim", "src/aws/jobs/claim.rs", "{tries} < {max_tries}", "({tries} < {max_tries} OR {tries} >= {max_tries})", "claim interleavings"),
+    ("the edge of the lease", "src/aws/jobs/claim.rs", "{lease} <= {now} AND", "{lease} < {now} AND", "claim"),
+    ("the attempt of a redrive", "src/domain/claim.rs", "claimant.redrive_of == Some(row.attempt)", "claimant.redrive_of.is_some()", "claim"),
+    ("the owner of an own write", "src/aws/jobs/endings.rs", "&& row.owner.as_ref() == Some(&claim.owner)", "", "claim"),
+    ("the charge of a throttled attempt", "src/domain/ending.rs", "charged: false,\n            after: full_jitter(at.receive_count", "charged: true,\n            after: full_jitter(at.receive_count", "consumer"),
+    ("the dead letter before the row", "src/consumer/job.rs", "if let Err(error) = self.consumer.dead_letters.send(letter).await {", "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {", "consumer"),
+]
+
+
+def sources() -> None:
+    shutil.rmtree(COPY, ignore_errors=True)
+    COPY.mkdir(parents=True)
+    for name in ["src", "tests", "examples", "events", ".cargo"]:
+        shutil.copytree(ROOT / name, COPY / name)
+    for name in ["Cargo.toml", "Cargo.lock", "template.yaml", "README.md", "ARCHITECTURE.md"]:
+        shutil.copy(ROOT / name, COPY / name)
+
+
+def run(tests: str) -> int:
+    command = ["cargo", "test", "--quiet"]
+    for test in tests.split():
+        command += ["--test", test]
+    environment = os.environ | {
+        "CARGO_TARGET_DIR": str(ROOT / "target" / "negative-control"),
+        "DOCKET_OUTPUTS": os.environ.get("DOCKET_OUTPUTS", str(ROOT / ".local" / "outputs.env")),
+        "INTERLEAVINGS": "500",
+    }
+    done = subprocess.run(command + ["--", "--include-ignored"], cwd=COPY, env=environment, capture_output=True, text=True)
+    if "could not compile" in done.stderr:
+        sys.exit(f"negative control: a case does not compile:\n{done.stderr}")
+    return done.returncode
+
+
+def main() -> int:
+    sources()
+    print("negative control: building, and running the tests unchanged", flush=True)
+    if run("claim interleavings consumer") != 0:
+        print("negative control: the tests fail unchanged; is the local AWS up (make up)?", file=sys.stderr)
+        return 1
+    unnoticed = 0
+    for name, path, old, new, tests in CASES:
+        text = (ROOT / path).read_text()
+        if text.count(old) != 1:
+            sys.exit(f"negative control: {path} has {text.count(old)} places for the case {name!r}")
+        (COPY / path).write_text(text.replace(old, new))
+        noticed = run(tests) != 0
+        (COPY / path).write_text(text)
+        unnoticed += not noticed
+        print(f"without {name}: {'a test fails' if noticed else 'NO TEST FAILS'}", flush=True)
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -175,6 +175,40 @@ async fn poison_does_not_hold_up_the_others_and_throttling_passes() {
     assert_eq!(stack.dead_letters().await, 2);
 }
 
+/// The stack under test allows eight tries (tools/test.py): with one call in ten
+/// failing, two thousand documents then all complete, but for one run in 50,000.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete() {
+    let stack = Stack::new().await;
+    let ids: Vec<String> = (0..2_000).map(|n| unique(&format!("storm-{n}"))).collect();
+    let faults = json!([
+        {"kind": "throttling", "rate": 0.3},
+        {"kind": "server_error", "rate": 0.05},
+        {"kind": "hang", "rate": 0.02},
+    ]);
+    stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 100, "faults": faults}));
+    stack.send(&ids.iter().map(|id| message(id, "A lease of a flat for 900 euros.")).collect::<Vec<_>>()).await;
+    stack.queue_is_empty().await;
+    let log = stand_in::get(&format!("{}/_calls/log", stack.outputs["ModelEndpointUrl"]));
+    let mut charged: std::collections::HashMap<&str, u32> = Default::default();
+    for call in log.as_array().unwrap() {
+        *charged.entry(call["job_id"].as_str().unwrap()).or_default() +=
+            u32::from(call["outcome"] != "ThrottlingException");
+    }
+    for id in &ids {
+        let row = stack.row(id).await.expect("a row");
+        assert_eq!(row.state.status().as_str(), "complete", "{id}");
+        assert_eq!(row.tries, charged[id.as_str()], "{id}: a throttled attempt was charged, or another was not");
+    }
+    assert_eq!(stack.dead_letters().await, 0);
+    println!(
+        "2,000 documents: {} calls, {} of them throttled",
+        log.as_array().unwrap().len(),
+        stack.calls()["throttled"]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
 async fn a_thousand_documents_of_one_second_are_done_side_by_side() {

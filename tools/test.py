@@ -8,7 +8,7 @@ import local_aws
 from local_aws import ROOT, Local, Stop
 
 # What the end-to-end tests count on.
-PARAMETERS = "MaximumConcurrency=20 BatchSize=10"
+PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8"
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
         subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)
         local_aws.up(local)
         environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
+        environment.setdefault("FUZZ_SECONDS", "60")
         return subprocess.run(command, cwd=ROOT, env=environment).returncode
     except Stop as stop:
         print(f"test: {stop}", file=sys.stderr)

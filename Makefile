@@ -14,7 +14,7 @@ LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test lint up down build
+.PHONY: help setup demo test lint up down build bench faults negative-control
 
 help:
 	@echo "make demo    set up, build, deploy to a local AWS, run the sample documents through"
@@ -22,6 +22,8 @@ help:
 	@echo "make up      the local AWS with the stack deployed; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
 	@echo "make down    its end"
 	@echo "make build   release binaries by sam build"
+	@echo "make bench   a thousand documents side by side, measured"
+	@echo "make faults  the long tests; make negative-control, the tests' own test"
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -44,6 +46,20 @@ lint: setup
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 	sam validate --lint --region us-east-1
+
+# Long: ten thousand pairs of faults, a hundred thousand interleavings, ten
+# minutes of each fuzz target, and the tests' own test.
+faults: setup
+	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 \
+		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input"
+	@$(MAKE) negative-control
+
+# With a safeguard taken out, a test must fail.
+negative-control: setup
+	@$(BIN)/python tools/negative_control.py --port $(TEST_PORT)
+
+bench: setup
+	@$(BIN)/python tools/bench.py --port $(TEST_PORT)
 
 test: lint
 	@$(BIN)/python tools/test.py --port $(TEST_PORT)

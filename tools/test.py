@@ -14,8 +14,12 @@ PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
-    local = Local(parser.parse_args().port, parameters=PARAMETERS, announced=False)
-    command = ["cargo", "test", "--all-features", "--no-fail-fast", "--", "--include-ignored"]
+    parser.add_argument("--tests", default="", help="only these of tests/, such as \"faults claim\"")
+    arguments = parser.parse_args()
+    local = Local(arguments.port, parameters=PARAMETERS, announced=False)
+    chosen = [word for test in arguments.tests.split() for word in ("--test", test)]
+    shown = ["--nocapture"] if chosen else []
+    command = ["cargo", "test", "--all-features", "--no-fail-fast", *chosen, "--", "--include-ignored", *shown]
     try:
         # Built first, so that nothing waits for the compiler with the local AWS up.
         subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)

@@ -237,6 +237,10 @@ pub async fn letters(sdk: &SdkConfig, url: &str) -> Vec<Letter> {
         if messages.is_empty() {
             return letters;
         }
+        for message in &messages {
+            let receipt = message.receipt_handle.clone().expect("a receipt");
+            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.expect("taken out");
+        }
         letters.extend(messages.into_iter().map(|message| {
             Letter {
                 body: message.body.unwrap_or_default(),

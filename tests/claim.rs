@@ -230,3 +230,22 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
         assert_eq!(world.row(&job_id).await.unwrap().tries, u32::from(ending != "pending"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_over() {
+    let world = World::new().await;
+    let (jobs, at, owner) = (world.jobs(), now(), Owner::new("silent"));
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let id = "silent".parse().unwrap();
+    let error = Failure::new("tries_exhausted", "m");
+    jobs.claim(&job("silent", None), &claimant, at, at + LEASE).await.expect("the table answers");
+    let just_before = at + LEASE - Duration::from_millis(1);
+    assert_eq!(jobs.fail_silent(&id, 1, &error, just_before).await.unwrap(), Fenced::Lost, "its worker may still work");
+    assert_eq!(jobs.fail_silent(&id, 2, &error, at + LEASE).await.unwrap(), Fenced::Lost, "not this attempt");
+    assert_eq!(world.status("silent").await, "processing");
+    assert_eq!(jobs.fail_silent(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
+    // Another delivery came to the same end.
+    assert_eq!(jobs.fail_silent(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
+    assert_eq!(world.status("silent").await, "failed");
+}

@@ -271,7 +271,8 @@ def up(local: Local) -> dict[str, str]:
     start(local, "ministack", ministack, local.port, f"{local.endpoint}/_ministack/health", environment)
     deploy(local, local.template or quick_template(local))
     found = write_outputs(local)
-    say(f"up on {local.endpoint}; its names are in .local/outputs.env")
+    shown = ".local/outputs.env" if local.announced else (local.directory / "outputs.env").relative_to(ROOT)
+    say(f"up on {local.endpoint}; its names are in {shown}")
     return found
 
 

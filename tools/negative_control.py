@@ -18,7 +18,7 @@ FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
 CASES = [
     ("the fence of complete, fail and release", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} OR {attempt} <= {fence}")', "claim interleavings"),
     ("the attempt in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} AND {attempt} >= {fence}")', "claim interleavings"),
-    ("the status in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("({status} = {processing} OR {attempt} > :fence) AND {attempt} = {fence}")', "claim interleavings"),
+    ("the status in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("({status} = {processing} OR {status} <> {processing}) AND {attempt} = {fence}")', "claim interleavings"),
     ("the lease in fail_silent", "src/aws/jobs/endings.rs", " AND {lease} <= {now}", " AND ({lease} <= {now} OR {lease} > {now})", "claim"),
     ("the lease in the claim", "src/aws/jobs/claim.rs", "{lease} <= {now} AND {tries}", "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {tries}", "claim interleavings"),
     ("the tries in the claim", "src/aws/jobs/claim.rs", "{tries} < {max_tries}", "({tries} < {max_tries} OR {tries} >= {max_tries})", "claim interleavings"),

@@ -14,7 +14,7 @@ LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test lint up down build bench faults negative-control
+.PHONY: help setup demo test lint up down build bench faults negative-control mutants
 
 help:
 	@echo "make demo    set up, build, deploy to a local AWS, run the sample documents through"
@@ -57,6 +57,13 @@ faults: setup
 # With a safeguard taken out, a test must fail.
 negative-control: setup
 	@$(BIN)/python tools/negative_control.py --port $(TEST_PORT)
+
+# Every mutant of the claim and the endings: a test must fail. Needs `make up`.
+mutants: setup
+	@test -x $(BIN)/cargo-mutants || cargo install --quiet --locked --root .venv --version 27.1.0 cargo-mutants
+	DOCKET_OUTPUTS=$(CURDIR)/.local/outputs.env cargo mutants --no-shuffle --timeout 300 \
+		-f src/domain/claim.rs -f src/domain/ending.rs -f src/aws/jobs/claim.rs -f src/aws/jobs/endings.rs \
+		-- --lib --examples --test claim --test consumer -- --include-ignored
 
 bench: setup
 	@$(BIN)/python tools/bench.py --port $(TEST_PORT)

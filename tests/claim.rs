@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use docket::aws::jobs::{ClaimAnswer, Fenced};
+use docket::aws::jobs::{ClaimAnswer, CompleteError, Fenced, Jobs};
 use docket::clock::now;
 use docket::domain::claim::{Claim, Claimant, Decision, decide};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::{DocumentSource, Job, Priority};
+use docket::domain::job::{DocumentSource, Job, Priority, S3Location};
 use docket::domain::row::{Completed, Usage};
 use jiff::Timestamp;
 use support::aws::World;
@@ -183,7 +183,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
         let job_id = format!("stale-{second}");
         let stale = claimed(&job_id, "first", at).await;
         let newer = claimed(&job_id, "second", at + LEASE).await;
-        assert!(newer.took_over && newer.attempt == 2);
+        assert!(!stale.took_over && newer.took_over && newer.attempt == 2);
         let id = job_id.parse().unwrap();
         let error = Failure::new("c", "m");
         let (done, document) = (completed(), Default::default());
@@ -248,4 +248,61 @@ async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_ove
     // Another delivery came to the same end.
     assert_eq!(jobs.fail_silent(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
     assert_eq!(world.status("silent").await, "failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn the_row_of_another_producers_job_says_where_its_document_lies() {
+    let world = World::new().await;
+    let (at, owner) = (now(), Owner::new("me"));
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let text = |text: &str| Some(text.to_owned());
+    let source =
+        DocumentSource::S3(S3Location { bucket: "b".into(), key: "k".into(), version_id: text("v"), sha256: None });
+    let job = Job { source, ..job("located", None) };
+    world.jobs().claim(&job, &claimant, at, at + LEASE).await.expect("the table answers");
+    let document = world.row("located").await.expect("a row").document;
+    assert_eq!((document.bucket, document.key, document.version_id), (text("b"), text("k"), text("v")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn an_end_that_another_claim_wrote_is_not_our_own() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    let claim = Claim { attempt: 1, tries: 1, owner: Owner::new("me"), lease_until: at + LEASE, took_over: false };
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    for (job_id, owner, attempt, status) in
+        [("owner", "another", "1", "complete"), ("attempt", "me", "2", "complete"), ("status", "me", "1", "cancelled")]
+    {
+        world
+            .put_item(Item::from([
+                ("job_id".into(), text(job_id)),
+                ("status".into(), text(status)),
+                ("attempt".into(), AttributeValue::N(attempt.into())),
+                ("owner".into(), text(owner)),
+                ("result".into(), AttributeValue::M(HashMap::new())),
+                ("model_id".into(), text("m")),
+            ]))
+            .await;
+        let written = jobs.complete(&job_id.parse().unwrap(), &claim, &completed(), &Default::default()).await;
+        assert_eq!(written, Ok(Fenced::Lost), "{job_id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_result_that_the_table_refuses_is_told_from_a_table_that_does_not_answer() {
+    let world = World::new().await;
+    let (jobs, at, owner) = (world.jobs(), now(), Owner::new("me"));
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let id = "large".parse().unwrap();
+    let answer = jobs.claim(&job("large", None), &claimant, at, at + LEASE).await.expect("the table answers");
+    let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
+    let large = Completed { result: serde_json::json!({"text": "x".repeat(450_000)}), ..completed() };
+    let refused = jobs.complete(&id, &claim, &large, &Default::default()).await;
+    assert!(matches!(refused, Err(CompleteError::Rejected(_))), "{refused:?}");
+    let elsewhere = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);
+    let unavailable = elsewhere.complete(&id, &claim, &completed(), &Default::default()).await;
+    assert!(matches!(unavailable, Err(CompleteError::Unavailable(_))), "{unavailable:?}");
 }

@@ -44,7 +44,7 @@ build: setup
 lint: setup
 	cargo fmt --check
 	cargo clippy --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	sam validate --lint --region us-east-1
 
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten

@@ -8,6 +8,8 @@ mod job;
 mod record;
 mod response;
 
+pub use self::response::BatchFailed;
+
 use std::time::Duration;
 
 use aws_config::SdkConfig;

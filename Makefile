@@ -50,8 +50,8 @@ lint: setup
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten
 # minutes of each fuzz target, and the tests' own test.
 faults: setup
-	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 \
-		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input"
+	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 \
+		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim"
 	@$(MAKE) negative-control
 
 # With a safeguard taken out, a test must fail.

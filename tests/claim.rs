@@ -133,12 +133,13 @@ async fn the_decision_and_the_conditional_write_agree_on_every_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn of_many_claimers_one_wins() {
+async fn of_sixty_four_claimers_of_a_job_one_wins() {
     let world = World::new().await;
     let (at, jobs) = (now(), world.jobs());
-    for key in 0..20 {
+    let keys = std::env::var("CLAIM_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(50);
+    for key in 0..keys {
         let job_id = format!("contested-{key}");
-        let claims = (0..32).map(|n| {
+        let claims = (0..64).map(|n| {
             let (jobs, job_id) = (jobs.clone(), job_id.clone());
             tokio::spawn(async move {
                 let owner = Owner::new(format!("claimer-{n}"));

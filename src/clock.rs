@@ -13,6 +13,11 @@ pub fn now() -> Timestamp {
     now.round(Unit::Millisecond).unwrap_or(now)
 }
 
+/// How long it is until a time; zero when that is past.
+pub fn until(time: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(now())).unwrap_or_default()
+}
+
 /// When the invocation ends, from the Runtime API's deadline.
 ///
 /// Lambda gives epoch milliseconds. `cargo lambda watch` gives the milliseconds
@@ -34,8 +39,13 @@ mod tests {
     #[test]
     fn a_deadline_is_read_as_lambda_and_as_cargo_lambda_give_it() {
         assert_eq!(deadline(1_795_369_709_000).as_millisecond(), 1_795_369_709_000);
-        let left = deadline(600_000).duration_since(now()).as_secs();
+        let left = until(deadline(600_000)).as_secs();
         assert!((598..=600).contains(&left), "{left}");
         assert_eq!(deadline(u64::MAX), Timestamp::MAX);
+    }
+
+    #[test]
+    fn nothing_is_left_until_a_time_that_is_past() {
+        assert_eq!(until(now() - Duration::from_secs(1)), Duration::ZERO);
     }
 }

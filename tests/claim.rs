@@ -12,28 +12,16 @@ use docket::clock::now;
 use docket::domain::claim::{Claim, Claimant, Decision, decide};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::{DocumentSource, Job, Priority, S3Location};
+use docket::domain::job::{DocumentSource, Job, S3Location};
 use docket::domain::row::{Completed, Usage};
 use jiff::Timestamp;
 use support::aws::World;
+use support::inline_job as job;
 
 const MAX_TRIES: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
 
 type Item = HashMap<String, AttributeValue>;
-
-fn job(job_id: &str, redrive_of: Option<u32>) -> Job {
-    Job {
-        job_id: job_id.parse().unwrap(),
-        source: DocumentSource::Inline("text".into()),
-        batch_id: None,
-        analysis: None,
-        model_id: None,
-        metadata: None,
-        priority: Priority::Normal,
-        redrive_of,
-    }
-}
 
 struct Case {
     name: String,

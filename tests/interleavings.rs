@@ -14,10 +14,10 @@ use docket::clock::now;
 use docket::domain::claim::{Claim, Claimant};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::{DocumentSource, Job, Priority};
 use docket::domain::row::{Completed, Usage};
 use jiff::Timestamp;
 use support::aws::World;
+use support::inline_job;
 use tokio::task::JoinSet;
 
 const MAX_TRIES: u32 = 3;
@@ -49,26 +49,13 @@ impl Account {
     }
 }
 
-fn job(job_id: &str) -> Job {
-    Job {
-        job_id: job_id.parse().unwrap(),
-        source: DocumentSource::Inline("text".into()),
-        batch_id: None,
-        analysis: None,
-        model_id: None,
-        metadata: None,
-        priority: Priority::Normal,
-        redrive_of: None,
-    }
-}
-
 fn wrong(seed: u64, what: &str, account: &Account, story: &[String]) -> String {
     format!("seed {seed}: {what}; by the rules it is {account:?}; {story:?}")
 }
 
 async fn interleave(world: &World, seed: u64) -> Result<(), String> {
     let jobs = world.jobs();
-    let job = job(&format!("interleaved-{seed}"));
+    let job = inline_job(&format!("interleaved-{seed}"), None);
     let mut random = fastrand::Rng::with_seed(seed);
     let mut at = now();
     let mut account = Account { status: "none", attempt: 0, tries: 0, lease_until: at };

@@ -26,7 +26,7 @@ CASES = [
     ("the attempt of a redrive", "src/domain/claim.rs", "claimant.redrive_of == Some(row.attempt)", "claimant.redrive_of.is_some()", "claim"),
     ("the owner of an own write", "src/aws/jobs/endings.rs", "&& row.owner.as_ref() == Some(&claim.owner)", "", "claim"),
     ("the charge of a throttled attempt", "src/domain/ending.rs", "charged: false,\n            after: full_jitter(at.receive_count", "charged: true,\n            after: full_jitter(at.receive_count", "consumer"),
-    ("the dead letter before the row", "src/consumer/job.rs", "if let Err(error) = self.consumer.dead_letters.send(letter).await {", "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {", "consumer"),
+    ("the dead letter before the row", "src/consumer/job.rs", "if let Err(error) = consumer.dead_letters.send(letter).await {", "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {", "consumer"),
 ]
 
 

@@ -74,9 +74,14 @@ impl Documents {
         Document::new(Some(&at.key), bytes.to_vec()).map_err(AttemptError::Permanent)
     }
 
-    /// Stores a document, and says which version it became.
-    pub async fn store(&self, bucket: &str, key: &str, text: String) -> Result<S3Location, Unavailable> {
-        let sha256 = sha256_hex(text.as_bytes());
+    /// Stores a document whose SHA-256 is known, and says which version it became.
+    pub async fn store(
+        &self,
+        bucket: &str,
+        key: &str,
+        text: String,
+        sha256: String,
+    ) -> Result<S3Location, Unavailable> {
         let answer = self
             .client
             .put_object()

@@ -1,6 +1,7 @@
 //! A batch: its records side by side, each answered for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tracing::{error, info, warn};
 use super::Consumer;
 use super::record::{self, Handled, Record};
 use super::response::{BatchFailed, response};
-use crate::clock::now;
+use crate::clock::{now, until};
 use crate::domain::ids::JobId;
 use crate::domain::limits::RESPONSE_MARGIN;
 use crate::domain::outcome::{Again, AgainReason};
@@ -49,8 +50,8 @@ impl Consumer {
             // Reading is guarded too: a body that breaks it ends its own record.
             let Ok(record) = catch_unwind(AssertUnwindSafe(|| Record::read(message))) else {
                 error!(message_id, "the reading of a message panicked");
-                let panicked = async { Handled::without_usage(Again::by_visibility(AgainReason::Panicked)) };
-                running.push((message_id, tokio::spawn(panicked)));
+                let panicked = Handled::without_usage(Again::by_visibility(AgainReason::Panicked));
+                running.push((message_id, tokio::spawn(ready(panicked))));
                 continue;
             };
             let turn = record.job_id().map(|id| turns.entry(id.clone()).or_default().clone());
@@ -60,7 +61,7 @@ impl Consumer {
                     Some(turn) => Some(turn.lock().await),
                     None => None,
                 };
-                let _permit = permits.acquire().await.expect("the semaphore is never closed");
+                let _permit = permits.acquire().await;
                 record::handle(&consumer, record, deadline).await
             });
             running.push((message_id, task));
@@ -83,10 +84,6 @@ impl Consumer {
         tell(function, &handled, begun.elapsed());
         response(handled.into_iter().map(|(message_id, handled)| (message_id, handled.outcome)))
     }
-}
-
-fn until(deadline: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(now())).unwrap_or_default()
 }
 
 fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {

@@ -1,7 +1,5 @@
 //! One job: claim → fetch → converse → complete, and every way it can end.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tracing::warn;
 use uuid::Uuid;
@@ -11,7 +9,7 @@ use super::record::Handled;
 use crate::aws::Unavailable;
 use crate::aws::jobs::{ClaimAnswer, CompleteError, Fenced};
 use crate::aws::model::{Answer, Call};
-use crate::clock::now;
+use crate::clock::{now, until};
 use crate::domain::analysis::Analysis;
 use crate::domain::backoff::full_jitter;
 use crate::domain::claim::{Claim, Claimant, Refusal};
@@ -51,22 +49,13 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
 
 /// What becomes of a message whose job is not to be had.
 async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Refusal) -> Outcome {
-    let at = now();
     match refusal {
         Refusal::Finished => Outcome::Acknowledge(Acknowledged::AlreadyFinished),
-        Refusal::Busy { until } => Again::after(between(at, until), AgainReason::Busy),
+        Refusal::Busy { until: lease_until } => Again::after(until(lease_until), AgainReason::Busy),
         Refusal::Exhausted { attempt, tries } => {
             let failure = Failure::tries_exhausted(tries, None);
-            let (job_id, body) = (&job.job_id, delivery.body.as_deref());
-            let letter = DeadLetter::new(body, delivery.carried.clone(), &failure, Some((job_id, attempt)));
-            if let Err(error) = consumer.dead_letters.send(letter).await {
-                return unavailable(job, &delivery, &error);
-            }
-            match consumer.jobs.fail_silent(job_id, attempt, &failure, at).await {
-                Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
-                Ok(Fenced::Lost) => lease_lost(&delivery),
-                Err(error) => unavailable(job, &delivery, &error),
-            }
+            let write = consumer.jobs.fail_silent(&job.job_id, attempt, &failure, now());
+            dead_letter_then(consumer, job, &delivery, &failure, attempt, write).await
         }
     }
 }
@@ -98,7 +87,7 @@ impl Attempt<'_> {
     async fn work(&self) -> Result<(Answer, DocumentRecord), AttemptError> {
         let own = self.job.analysis.as_ref().map(Analysis::new).transpose();
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
-        let time = between(now(), self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
+        let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch()).await;
         let (document, record) = fetched.map_err(|_| {
             let message = "the document could not be read in the time that was left for it";
@@ -143,12 +132,12 @@ impl Attempt<'_> {
             model_ms: answer.elapsed.as_millis() as u64,
             completed_at: now(),
         };
-        match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
-            Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::Completed),
-            Ok(Fenced::Lost) => lease_lost(&self.delivery),
-            Err(CompleteError::Rejected(failure)) => self.end(AttemptError::Permanent(failure)).await,
-            Err(CompleteError::Unavailable(error)) => unavailable(&self.job, &self.delivery, &error),
-        }
+        let written = match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
+            Ok(fenced) => Ok(fenced),
+            Err(CompleteError::Unavailable(error)) => Err(error),
+            Err(CompleteError::Rejected(failure)) => return self.end(AttemptError::Permanent(failure)).await,
+        };
+        after_write(&self.job, &self.delivery, written, Outcome::Acknowledge(Acknowledged::Completed))
     }
 
     /// Ends an attempt that gave no result.
@@ -161,45 +150,55 @@ impl Attempt<'_> {
         };
         match ending::of(error, situation) {
             Ending::Release { charged, after, reason } => {
-                match self.consumer.jobs.release(&self.job.job_id, &self.claim, charged, now()).await {
-                    Ok(Fenced::Written) => Again::after(after, reason),
-                    Ok(Fenced::Lost) => lease_lost(&self.delivery),
-                    Err(error) => unavailable(&self.job, &self.delivery, &error),
-                }
+                let written = self.consumer.jobs.release(&self.job.job_id, &self.claim, charged, now()).await;
+                after_write(&self.job, &self.delivery, written, Again::after(after, reason))
             }
             Ending::Fail(failure) => self.fail(failure).await,
         }
     }
 
-    /// The dead-letter queue first, then the row, then the acknowledgement: a
-    /// crash between two of them repeats the first and never loses. A worker
-    /// that slept past its lease sends nothing: the job may be another's.
+    /// A worker that slept past its lease sends nothing: the job may be another's.
     async fn fail(&self, failure: Failure) -> Outcome {
         let (job_id, attempt) = (&self.job.job_id, self.claim.attempt);
         warn!(job_id = job_id.as_str(), attempt, code = failure.code, "job failed");
         if now() >= self.claim.lease_until {
             return lease_lost(&self.delivery);
         }
-        let (body, carried) = (self.delivery.body.as_deref(), self.delivery.carried.clone());
-        let letter = DeadLetter::new(body, carried, &failure, Some((job_id, attempt)));
-        if let Err(error) = self.consumer.dead_letters.send(letter).await {
-            return unavailable(&self.job, &self.delivery, &error);
-        }
-        match self.consumer.jobs.fail(job_id, &self.claim, &failure, now()).await {
-            Ok(Fenced::Written) => Outcome::Acknowledge(Acknowledged::DeadLettered),
-            Ok(Fenced::Lost) => lease_lost(&self.delivery),
-            Err(error) => unavailable(&self.job, &self.delivery, &error),
-        }
+        let write = self.consumer.jobs.fail(job_id, &self.claim, &failure, now());
+        dead_letter_then(self.consumer, &self.job, &self.delivery, &failure, attempt, write).await
+    }
+}
+
+/// The dead-letter queue first, then the row, then the acknowledgement: a crash
+/// between two of them repeats the first and never loses. `write` marks the row
+/// `failed`; it does nothing until it is awaited here.
+async fn dead_letter_then(
+    consumer: &Consumer,
+    job: &Job,
+    delivery: &Delivery,
+    failure: &Failure,
+    attempt: u32,
+    write: impl Future<Output = Result<Fenced, Unavailable>>,
+) -> Outcome {
+    let (body, carried) = (delivery.body.as_deref(), delivery.carried.clone());
+    let letter = DeadLetter::new(body, carried, failure, Some((&job.job_id, attempt)));
+    if let Err(error) = consumer.dead_letters.send(letter).await {
+        return unavailable(job, delivery, &error);
+    }
+    after_write(job, delivery, write.await, Outcome::Acknowledge(Acknowledged::DeadLettered))
+}
+
+/// What becomes of a message after the write that ends its attempt.
+fn after_write(job: &Job, delivery: &Delivery, write: Result<Fenced, Unavailable>, written: Outcome) -> Outcome {
+    match write {
+        Ok(Fenced::Written) => written,
+        Ok(Fenced::Lost) => lease_lost(delivery),
+        Err(error) => unavailable(job, delivery, &error),
     }
 }
 
 fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
-    between(now(), delivery.deadline) >= consumer.time_for_a_job()
-}
-
-/// Zero when `to` is not after `from`.
-fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+    until(delivery.deadline) >= consumer.time_for_a_job()
 }
 
 fn lease_lost(delivery: &Delivery) -> Outcome {

@@ -2,7 +2,7 @@
 //! visibility set when it is wanted again.
 
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use futures_util::FutureExt;
@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::Consumer;
 use super::job::{self, Delivery};
-use crate::clock::now;
+use crate::clock::until;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
@@ -91,8 +91,7 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
     let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
         error!(message_id, job_id, "the handling of a record panicked");
-        let lease_over = deadline.duration_since(now());
-        let lease_over = Duration::try_from(lease_over).unwrap_or_default() + LEASE_MARGIN;
+        let lease_over = until(deadline) + LEASE_MARGIN;
         Handled::without_usage(Again::after(lease_over, AgainReason::Panicked))
     });
     if let (Outcome::Again(Again { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {

@@ -33,8 +33,8 @@ impl Producer {
         }
         let size_bytes = submission.text.len() as u64;
         let key = format!("documents/{job_id}/{request_hash}.txt");
-        let Submission { text, priority, batch_id, analysis, metadata, .. } = submission;
-        let location = self.documents.store(&self.bucket, &key, text).await.map_err(unavailable)?;
+        let Submission { text, priority, batch_id, analysis, metadata, sha256, .. } = submission;
+        let location = self.documents.store(&self.bucket, &key, text, sha256).await.map_err(unavailable)?;
         let document = DocumentRecord {
             bucket: Some(location.bucket.clone()),
             key: Some(location.key.clone()),

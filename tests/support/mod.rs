@@ -9,6 +9,7 @@ pub mod stand_in;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use docket::domain::job::{DocumentSource, Job, Priority};
 use serde_json::Value;
 
 /// A file of the repository.
@@ -24,6 +25,20 @@ pub fn read(path: &str) -> String {
 /// A sample event.
 pub fn event(name: &str) -> Value {
     serde_json::from_str(&read(&format!("events/{name}.json"))).expect("a sample event is JSON")
+}
+
+/// A job with a document of its own.
+pub fn inline_job(job_id: &str, redrive_of: Option<u32>) -> Job {
+    Job {
+        job_id: job_id.parse().unwrap(),
+        source: DocumentSource::Inline("text".into()),
+        batch_id: None,
+        analysis: None,
+        model_id: None,
+        metadata: None,
+        priority: Priority::Normal,
+        redrive_of,
+    }
 }
 
 /// A text that no other test uses.

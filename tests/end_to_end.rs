@@ -116,7 +116,7 @@ async fn a_message_of_another_producer_sent_fifty_times_over_makes_one_call() {
     stack.queue_is_empty().await;
     assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
     let State::Complete(done) = stack.row(&job_id).await.expect("a row").state else { panic!("not complete") };
-    assert_eq!(done.result["classification"]["label"], "lease");
+    assert_eq!(done.result.on_row().unwrap()["classification"]["label"], "lease");
     assert_eq!((before, stack.dead_letters().await), (0, 0));
 }
 

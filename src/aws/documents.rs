@@ -6,6 +6,7 @@ use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
 use crate::domain::document::{Document, sha256_hex, too_large};
@@ -18,6 +19,8 @@ use crate::domain::limits::DOCUMENT_MAX_BYTES;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time-out of reading or storing one document.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+const GET: &str = "s3:GetObject";
 
 /// Reads documents, and stores those that come by the API.
 #[derive(Debug, Clone)]
@@ -82,13 +85,44 @@ impl Documents {
         text: String,
         sha256: String,
     ) -> Result<S3Location, Unavailable> {
+        self.put(bucket, key, "text/plain; charset=utf-8", text.into_bytes(), sha256).await
+    }
+
+    /// Stores a result that is too large for its row, as JSON.
+    pub async fn store_result(&self, bucket: &str, key: &str, result: &Value) -> Result<S3Location, Unavailable> {
+        let json = result.to_string().into_bytes();
+        let sha256 = sha256_hex(&json);
+        self.put(bucket, key, "application/json", json, sha256).await
+    }
+
+    /// Reads a result that [`Documents::store_result`] stored.
+    pub async fn load_result(&self, at: &S3Location) -> Result<Value, Unavailable> {
+        let broken = || Unavailable { service: GET, code: "UnreadableResult".to_owned() };
+        let request = self.client.get_object().bucket(&at.bucket).key(&at.key).set_version_id(at.version_id.clone());
+        let object = request.send().await.map_err(|error| Unavailable::new(GET, &error))?;
+        let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broken())?;
+        let bytes = bytes.map_err(|_| broken())?.into_bytes();
+        match serde_json::from_slice(&bytes) {
+            Ok(result) if at.sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(&bytes)) => Ok(result),
+            _ => Err(broken()),
+        }
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+        sha256: String,
+    ) -> Result<S3Location, Unavailable> {
         let answer = self
             .client
             .put_object()
             .bucket(bucket)
             .key(key)
-            .content_type("text/plain; charset=utf-8")
-            .body(ByteStream::from(text.into_bytes()))
+            .content_type(content_type)
+            .body(ByteStream::from(bytes))
             .send()
             .await
             .map_err(|error| Unavailable::new("s3:PutObject", &error))?;

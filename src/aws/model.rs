@@ -64,8 +64,8 @@ pub struct Call<'a> {
     pub job_id: &'a JobId,
     /// For Bedrock's invocation log.
     pub attempt: u32,
-    /// In place of the settings' model.
-    pub model_id: Option<&'a str>,
+    /// The model or inference profile.
+    pub model_id: &'a str,
     /// What is asked.
     pub analysis: &'a Analysis,
 }
@@ -107,6 +107,11 @@ impl Model {
         Self { client, settings }
     }
 
+    /// The model that is called unless the job names one.
+    pub fn model_id(&self) -> &str {
+        &self.settings.model_id
+    }
+
     /// How long a call may take.
     pub fn timeout(&self) -> Duration {
         self.settings.timeout
@@ -118,21 +123,22 @@ impl Model {
     /// By class: throttled, transient (an answer that does not fit the schema
     /// too), or permanent.
     pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answer, AttemptError> {
-        let model_id = call.model_id.unwrap_or(&self.settings.model_id);
+        let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
+        let temperature = call.analysis.temperature.map(|temperature| temperature as f32);
         let (message, tools) = request(call.analysis, document)
             .map_err(|error| AttemptError::Permanent(Failure::new(codes::ANALYSIS_INVALID, error.to_string())))?;
         let begun = Instant::now();
         let output = self
             .client
             .converse()
-            .model_id(model_id)
+            .model_id(call.model_id)
             .system(SystemContentBlock::Text(call.analysis.system.clone()))
             .messages(message)
             .tool_config(tools)
             .inference_config(
                 InferenceConfiguration::builder()
-                    .max_tokens(self.settings.max_tokens)
-                    .set_temperature(self.settings.temperature)
+                    .max_tokens(max_tokens)
+                    .set_temperature(temperature.or(self.settings.temperature))
                     .build(),
             )
             .set_additional_model_request_fields(self.settings.request_fields.as_ref().map(to_document))
@@ -157,8 +163,8 @@ impl Model {
             output_tokens = usage.output_tokens,
             "model answered"
         );
-        let result = read_answer(&output, call.analysis, self.settings.max_tokens)?;
-        Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed })
+        let result = read_answer(&output, call.analysis, max_tokens)?;
+        Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed })
     }
 }
 
@@ -228,7 +234,9 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
         Ok(answer) => Ok(answer),
         Err(_) if *output.stop_reason() == StopReason::MaxTokens => permanent(
             codes::ANSWER_TRUNCATED,
-            format!("the answer was cut at {max_tokens} tokens; raise MAX_TOKENS (parameter MaxTokens)"),
+            format!(
+                "the answer was cut at {max_tokens} tokens; raise `analysis.max_tokens`, or MAX_TOKENS (parameter MaxTokens)"
+            ),
         ),
         Err(failure) if failure.code == codes::ANSWER_TOO_LARGE => Err(AttemptError::Permanent(failure)),
         Err(failure) => Err(AttemptError::Transient(failure)),

@@ -4,10 +4,12 @@
 //! in a task of its own, so that one that panics or is slow harms no other.
 
 mod batch;
+mod batches;
 mod job;
 mod record;
 mod response;
 
+use self::batches::Batches;
 pub use self::response::BatchFailed;
 
 use std::time::Duration;
@@ -20,7 +22,8 @@ use crate::aws::model::Model;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
 
-/// What handles batches. Cheap to clone; it keeps nothing between them.
+/// What handles batches. Cheap to clone; between them it keeps only what was
+/// said of batches of jobs, for seconds.
 #[derive(Debug, Clone)]
 pub struct Consumer {
     jobs: Jobs,
@@ -28,6 +31,9 @@ pub struct Consumer {
     dead_letters: DeadLetterQueue,
     documents: Documents,
     model: Model,
+    bucket: String,
+    batches: Batches,
+    deduplicate: bool,
     max_tries: u32,
     max_concurrent_records: Option<usize>,
 }
@@ -43,10 +49,13 @@ impl Consumer {
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
         Self {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url),
+            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
             documents: Documents::new(sdk),
             model,
+            bucket: config.documents_bucket,
+            batches: Batches::default(),
+            deduplicate: config.deduplicate,
             max_tries: config.max_tries,
             max_concurrent_records: config.max_concurrent_records,
         }

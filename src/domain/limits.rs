@@ -69,8 +69,18 @@ pub const LABEL_MAX_BYTES: usize = 100;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const RESULT_MAX_DEPTH: usize = 24;
 
-/// Largest answer, in bytes as the table counts them: an item ends at 400 KB.
-pub const RESULT_MAX_BYTES: usize = 350_000;
+/// Largest answer on the row, in bytes as the table counts them; a larger one
+/// lies in the bucket. An item ends at 400 KB, and beside the answer the row
+/// holds an analysis, metadata and the rest.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const ROW_RESULT_MAX_BYTES: usize = 350_000 - ANALYSIS_MAX_BYTES - METADATA_MAX_BYTES;
+
+/// Largest answer at all, in bytes as the table would count them: the API's
+/// response ends at 6 MB.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const RESULT_MAX_BYTES: usize = 4_000_000;
 
 /// Largest magnitude of a number in an answer, and the inverse of the
 /// smallest: what a DynamoDB number holds is a little more.
@@ -99,3 +109,25 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
 /// Longest wait of a job that was given back because the invocation had no
 /// time left for it.
 pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
+
+/// Partitions of a batch in the index over batch and status. One partition of
+/// an index takes 1,000 writes a second, and a job makes about four there.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
+pub const BATCH_SHARDS: u32 = 8;
+
+/// The time over which a batch's rate is taken.
+pub const RATE_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Most requests for one page of rows, when the table answers in pieces.
+pub const BATCH_GET_ROUNDS: u32 = 20;
+
+/// Most tokens that may be asked of an answer.
+pub const OUTPUT_TOKENS_MAX: i32 = 64_000;
+
+/// How long what was said about a batch is remembered: a cancelled batch stops
+/// within it.
+pub const BATCH_MEMORY: Duration = Duration::from_secs(10);
+
+/// Most batches that are remembered.
+pub const BATCHES_REMEMBERED: usize = 1_000;

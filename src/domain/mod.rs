@@ -6,7 +6,9 @@
 
 pub mod analysis;
 pub mod backoff;
+pub mod batch;
 pub mod claim;
+pub mod dead_letter;
 pub mod document;
 pub mod ending;
 pub mod failure;
@@ -15,5 +17,6 @@ pub mod job;
 pub mod json;
 pub mod limits;
 pub mod message;
+pub mod notification;
 pub mod outcome;
 pub mod row;

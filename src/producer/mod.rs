@@ -41,7 +41,7 @@ impl Producer {
     pub fn new(sdk: &SdkConfig, config: ProducerConfig) -> Self {
         Self {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url),
+            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             documents: Documents::new(sdk),
             bucket: config.documents_bucket,
         }

@@ -55,8 +55,9 @@ impl Producer {
             job_id: job_id.clone(),
             batch_id,
             priority,
+            analysis: body.analysis.clone(),
             metadata,
-            document,
+            document: Some(document),
             request_hash: request_hash.clone(),
         };
         let status = match self.jobs.create(new, now()).await.map_err(unavailable)? {

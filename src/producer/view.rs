@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
-use crate::domain::row::{Row, State};
+use crate::domain::row::{Row, State, StoredResult};
 
 impl Producer {
     /// An id that cannot be has no job: 404 like any other.
@@ -14,11 +14,23 @@ impl Producer {
         let job_id: JobId = job_id.parse().map_err(|_| Problem::no_such_job())?;
         let row = self.jobs.get(&job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
         let row = row.ok_or_else(Problem::no_such_job)?;
-        Ok(Answer { status: 200, location: None, body: Value::Object(view(row)) })
+        Ok(Answer { status: 200, location: None, body: self.whole(row).await? })
+    }
+
+    /// A job with its result, wherever that lies.
+    pub(super) async fn whole(&self, mut row: Row) -> Result<Value, Problem> {
+        if let State::Complete(done) = &mut row.state
+            && let StoredResult::Bucket(at) = &done.result
+        {
+            let result = self.documents.load_result(at).await;
+            done.result = StoredResult::Row(result.map_err(|error| Problem::unavailable(&error, None))?);
+        }
+        Ok(Value::Object(view(row)))
     }
 }
 
-fn view(row: Row) -> Map<String, Value> {
+/// A job without a result that lies in the bucket.
+pub(super) fn view(row: Row) -> Map<String, Value> {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -50,7 +62,10 @@ fn view(row: Row) -> Map<String, Value> {
             put("model_ms", json!(done.model_ms));
             put("usage", json!(done.usage));
             put("stop_reason", json!(done.stop_reason));
-            put("result", done.result);
+            put("deduplicated_from", json!(done.deduplicated_from));
+            if let StoredResult::Row(result) = done.result {
+                put("result", result);
+            }
         }
     }
     view
@@ -75,6 +90,8 @@ mod tests {
             claimed_from: None,
             earlier_call_possible: false,
             batch_id: None,
+            analysis: None,
+            model_id: None,
             priority: Default::default(),
             document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
             request_hash: Some("HASH".into()),

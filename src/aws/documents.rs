@@ -1,10 +1,12 @@
 //! The documents' bucket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 
@@ -108,6 +110,32 @@ impl Documents {
         }
     }
 
+    /// A place to put one object of so many bytes, once, within `valid_for`.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html>
+    pub async fn presign(
+        &self,
+        bucket: &str,
+        key: &str,
+        size_bytes: usize,
+        valid_for: Duration,
+    ) -> Result<Presigned, Unavailable> {
+        let refused = || Unavailable { service: "s3:PutObject", code: "CannotPresign".to_owned() };
+        let presigned = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_length(size_bytes.try_into().map_err(|_| refused())?)
+            // A second document for the same job is refused.
+            .if_none_match("*")
+            .presigned(PresigningConfig::expires_in(valid_for).map_err(|_| refused())?)
+            .await
+            .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
+        let headers = presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Presigned { url: presigned.uri().to_owned(), headers })
+    }
+
     async fn put(
         &self,
         bucket: &str,
@@ -129,6 +157,15 @@ impl Documents {
         let version_id = answer.version_id().map(str::to_owned);
         Ok(S3Location { bucket: bucket.to_owned(), key: key.to_owned(), version_id, sha256: Some(sha256) })
     }
+}
+
+/// Where an object may be put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// For a PUT.
+    pub url: String,
+    /// Headers that must be sent as they are.
+    pub headers: BTreeMap<String, String>,
 }
 
 fn broke_off() -> AttemptError {

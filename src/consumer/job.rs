@@ -95,7 +95,7 @@ impl Attempt<'_> {
             return Err(AttemptError::Cancelled);
         }
         let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref());
-        let asked = self.claim.analysis.as_ref().or(of_batch);
+        let asked = self.claim.analysis.as_deref().or(of_batch);
         let own = asked.map(Analysis::new).transpose();
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
         let analysis = own.as_ref().unwrap_or_else(|| Analysis::standard());

@@ -32,6 +32,9 @@ pub struct Batch {
     /// result; as the function has it when `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deduplicate: Option<bool>,
+    /// What was asked, as a hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was cancelled: no job of it starts after that.
@@ -39,18 +42,15 @@ pub struct Batch {
     pub cancelled_at: Option<Timestamp>,
 }
 
-impl Batch {
-    /// A batch of which nothing was said.
-    pub fn new(batch_id: BatchId, created_at: Timestamp) -> Self {
-        Self { batch_id, analysis: None, metadata: None, deduplicate: None, created_at, cancelled_at: None }
-    }
-}
-
 /// The index's partition of a job: one of [`BATCH_SHARDS`] of its batch.
 pub fn shard_of(batch_id: &BatchId, job_id: &JobId) -> String {
+    shard_name(batch_id, shard_number(job_id))
+}
+
+fn shard_number(job_id: &JobId) -> u32 {
     let hash = sha256_hex(job_id.as_str().as_bytes());
     let byte = u8::from_str_radix(&hash[..2], 16).unwrap_or_default();
-    shard_name(batch_id, u32::from(byte) % BATCH_SHARDS)
+    u32::from(byte) % BATCH_SHARDS
 }
 
 /// The name of a batch's partition: from 0 to [`BATCH_SHARDS`] − 1. An id has no
@@ -95,6 +95,13 @@ pub struct Cursor {
     pub shard: u32,
     /// The last job before the page.
     pub after: Option<(Status, JobId)>,
+}
+
+impl Cursor {
+    /// Right behind a job.
+    pub fn behind(entry: &Entry) -> Self {
+        Self { shard: shard_number(&entry.job_id), after: Some((entry.status, entry.job_id.clone())) }
+    }
 }
 
 impl std::fmt::Display for Cursor {

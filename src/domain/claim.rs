@@ -39,7 +39,7 @@ pub struct Claim {
     /// The row's batch.
     pub batch_id: Option<BatchId>,
     /// What the row says to ask of the model.
-    pub analysis: Option<AnalysisRequest>,
+    pub analysis: Option<Box<AnalysisRequest>>,
     /// The model that the row asks for.
     pub model_id: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Claim {
             lease_until,
             took_over: row.claimed_from == Some(Status::Processing),
             batch_id: row.batch_id.clone(),
-            analysis: row.analysis.clone(),
+            analysis: row.analysis.clone().map(Box::new),
             model_id: row.model_id.clone(),
         }
     }

@@ -131,3 +131,27 @@ pub const BATCH_MEMORY: Duration = Duration::from_secs(10);
 
 /// Most batches that are remembered.
 pub const BATCHES_REMEMBERED: usize = 1_000;
+
+/// Most jobs of one request to a batch.
+pub const BATCH_REQUEST_JOBS_MAX: usize = 500;
+
+/// Most jobs of a page, and how many there are unless the caller says.
+pub const PAGE_MAX: usize = 500;
+/// See [`PAGE_MAX`].
+pub const PAGE_DEFAULT: usize = 100;
+
+/// Where a page of results ends, in bytes: a response ends at 6 MB.
+pub const PAGE_MAX_BYTES: usize = 4_500_000;
+
+/// Jobs of one request that are handled side by side.
+pub const REQUEST_SIDE_BY_SIDE: usize = 32;
+
+/// How long one request may go on changing a batch's jobs; API Gateway waits
+/// 29 s. What is left is for the next request.
+pub const CHANGE_TIME: Duration = Duration::from_secs(15);
+
+/// How long a presigned upload may begin.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Longest file name of a presigned upload, in bytes.
+pub const FILE_NAME_MAX_BYTES: usize = 255;

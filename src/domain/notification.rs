@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::document::sha256_hex;
 use super::ids::{BatchId, JobId};
-use super::job::S3Location;
+use super::job::{Priority, S3Location};
 use super::json::{self, JsonError};
 use super::limits::{BUCKET_MAX_BYTES, ID_MAX_BYTES, KEY_MAX_BYTES};
 
@@ -43,6 +43,25 @@ pub struct Upload {
     pub batch_id: Option<BatchId>,
     /// Where it lies.
     pub location: S3Location,
+}
+
+/// What people call an object: its key without the prefix that made it a job.
+/// `None` for documents that were not uploaded.
+pub fn name_of(key: &str) -> Option<&str> {
+    let presigned = key.strip_prefix(INCOMING_PREFIX).or_else(|| key.strip_prefix(INCOMING_HIGH_PREFIX));
+    match presigned {
+        Some(rest) => rest.split_once('/').map(|(_, name)| name),
+        None => key.strip_prefix(UPLOADS_PREFIX),
+    }
+}
+
+/// The key of a presigned upload.
+pub fn incoming_key(job_id: &JobId, priority: Priority, name: &str) -> String {
+    let prefix = match priority {
+        Priority::Normal => INCOMING_PREFIX,
+        Priority::High => INCOMING_HIGH_PREFIX,
+    };
+    format!("{prefix}{job_id}/{name}")
 }
 
 /// Whether a body is a notification rather than a job of its own.
@@ -243,6 +262,18 @@ mod tests {
         assert_eq!(upload("incoming/j-1/a+b.pdf", Some("v")).job_id.as_str(), "j-1");
         assert_eq!(upload("incoming-high/j-2/a.pdf", None).job_id.as_str(), "j-2");
         assert!(upload("incoming/no+id/a.pdf", None).job_id.as_str().starts_with("s3-"));
+    }
+
+    #[test]
+    fn a_key_that_was_made_for_a_job_is_read_as_that_jobs() {
+        let id: JobId = "j".parse().unwrap();
+        for priority in [Priority::Normal, Priority::High] {
+            let key = incoming_key(&id, priority, "a b.pdf");
+            assert_eq!(reserved_id(&key), Some(id.clone()));
+            assert_eq!(name_of(&key), Some("a b.pdf"));
+        }
+        assert_eq!(name_of("uploads/x/a.pdf"), Some("x/a.pdf"));
+        assert_eq!(name_of("documents/j/h.txt"), None);
     }
 
     #[test]

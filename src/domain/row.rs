@@ -155,6 +155,16 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Whether the job has come to its end.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::Pending | Self::Processing => false,
+            Self::Complete | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
 impl std::str::FromStr for Status {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {

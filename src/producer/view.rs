@@ -6,15 +6,13 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
+use crate::domain::notification::name_of;
 use crate::domain::row::{Row, State, StoredResult};
 
 impl Producer {
-    /// An id that cannot be has no job: 404 like any other.
-    pub(super) async fn view(&self, job_id: &str) -> Result<Answer, Problem> {
-        let job_id: JobId = job_id.parse().map_err(|_| Problem::no_such_job())?;
-        let row = self.jobs.get(&job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
-        let row = row.ok_or_else(Problem::no_such_job)?;
-        Ok(Answer { status: 200, location: None, body: self.whole(row).await? })
+    pub(super) async fn view(&self, job_id: &JobId) -> Result<Answer, Problem> {
+        let row = self.jobs.get(job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
+        Ok(Answer::json(200, self.whole(row.ok_or_else(Problem::no_such_job)?).await?))
     }
 
     /// A job with its result, wherever that lies.
@@ -49,7 +47,7 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
     }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
-    put("document", json!({"size_bytes": row.document.size_bytes, "sha256": row.document.sha256}));
+    put("document", document(&row));
     match row.state {
         State::Pending | State::Processing { .. } | State::Cancelled => {}
         State::Failed { error, completed_at } => {
@@ -69,6 +67,21 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
         }
     }
     view
+}
+
+fn document(row: &Row) -> Value {
+    let known = &row.document;
+    let mut document = Map::new();
+    for (name, value) in [
+        ("name", json!(known.key.as_deref().and_then(name_of))),
+        ("size_bytes", json!(known.size_bytes)),
+        ("sha256", json!(known.sha256)),
+    ] {
+        if !value.is_null() {
+            document.insert(name.to_owned(), value);
+        }
+    }
+    Value::Object(document)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use docket::domain::row::State;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::stack::Stack;
 use support::{eventually, read, stand_in, unique};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
+use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
     ContentBlock, ConversationRole, DocumentBlock, DocumentFormat as Format, DocumentSource, InferenceConfiguration,
@@ -89,17 +89,7 @@ impl Model {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
-        let own = aws_sdk_bedrockruntime::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_timeout(settings.timeout)
-                    .operation_attempt_timeout(settings.timeout)
-                    .build(),
-            )
-            .build();
-        Self { client: Client::from_conf(own), settings }
+        Self { client: one_attempt(config, settings.timeout), settings }
     }
 
     /// A model on a client made elsewhere.
@@ -166,6 +156,21 @@ impl Model {
         let result = read_answer(&output, call.analysis, max_tokens)?;
         Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed })
     }
+}
+
+/// A client that makes one attempt a call and gives up after the time-out.
+pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
+    let own = aws_sdk_bedrockruntime::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_timeout(timeout)
+                .operation_attempt_timeout(timeout)
+                .build(),
+        )
+        .build();
+    Client::from_conf(own)
 }
 
 fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {
@@ -243,8 +248,12 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
     }
 }
 
-/// What is not named here may pass.
-fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> AttemptError {
+/// Classes an error of Bedrock's by its code. What is not named here may pass.
+///
+/// A ConflictException is permanent: it says that this client request token has
+/// begun another invocation than the one asked for, and as both are made of the
+/// job alone, they would differ again.
+pub(super) fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, timeout: Duration) -> AttemptError {
     let SdkError::ServiceError(context) = error else {
         return AttemptError::Transient(match error {
             SdkError::TimeoutError(_) => {
@@ -258,13 +267,14 @@ fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> Attempt
         return AttemptError::Transient(Failure::new(codes::MODEL_UNREACHABLE, "the answer could not be read"));
     };
     let failure = Failure::new(&snake_case(code), service.message().unwrap_or("no message"));
-    match service {
-        ConverseError::ThrottlingException(_)
-        | ConverseError::ModelNotReadyException(_)
-        | ConverseError::ServiceUnavailableException(_) => AttemptError::Throttled(failure),
-        ConverseError::ValidationException(_)
-        | ConverseError::AccessDeniedException(_)
-        | ConverseError::ResourceNotFoundException(_) => AttemptError::Permanent(failure),
+    match code {
+        "ThrottlingException"
+        | "ModelNotReadyException"
+        | "ServiceUnavailableException"
+        | "ServiceQuotaExceededException" => AttemptError::Throttled(failure),
+        "ValidationException" | "AccessDeniedException" | "ResourceNotFoundException" | "ConflictException" => {
+            AttemptError::Permanent(failure)
+        }
         _ => AttemptError::Transient(failure),
     }
 }

@@ -155,3 +155,42 @@ pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// Longest file name of a presigned upload, in bytes.
 pub const FILE_NAME_MAX_BYTES: usize = 255;
+
+/// Largest `async_invoke.model_input`, in bytes of JSON: it travels in the queue
+/// message with all that goes beside it, and Bedrock takes 25 MB. A video or a
+/// long text lies in a bucket, and the input names it.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-marengo.html>
+pub const ASYNC_INPUT_MAX_BYTES: usize = 900_000;
+
+/// Longest `async_invoke.model_id`, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_StartAsyncInvoke.html>
+pub const ASYNC_MODEL_ID_MAX_BYTES: usize = 256;
+
+/// Most tags of an invocation.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_StartAsyncInvoke.html>
+pub const ASYNC_TAGS_MAX: usize = 200;
+
+/// Longest key of a tag, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tag.html>
+pub const ASYNC_TAG_KEY_MAX_BYTES: usize = 128;
+
+/// Longest value of a tag, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tag.html>
+pub const ASYNC_TAG_VALUE_MAX_BYTES: usize = 256;
+
+/// How long after its start an invocation is checked first.
+pub const ASYNC_CHECK_FIRST: Duration = Duration::from_secs(5);
+
+/// Longest wait between two checks of an invocation: a message's longest delay.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+pub const ASYNC_CHECK_CAP: Duration = Duration::from_secs(900);
+
+/// How long an invocation may take in all. One that has no end by then is given
+/// up, and its ARN is told for looking up.
+pub const ASYNC_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

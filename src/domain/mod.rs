@@ -5,6 +5,7 @@
 //! argument, and so is every random number.
 
 pub mod analysis;
+pub mod async_job;
 pub mod backoff;
 pub mod batch;
 pub mod claim;

@@ -58,7 +58,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let world = Self::with_model(Arc::new(StandIn::start())).await;
+        let world = Self::with_model(Arc::new(StandIn::start_with_s3(&outputs()["AwsEndpointUrl"]))).await;
         create_table(&world.sdk, &world.table).await;
         world
     }

@@ -74,7 +74,7 @@ fn a_missed_deadline_exits_with_1_and_says_what_to_change() {
     assert!(shown.contains("Does not meet the deadline of 10m"), "{shown}");
     assert!(shown.contains("Cross-Region InvokeModel tokens per minute"), "{shown}");
     let impossible = example(&["--deadline", "5s"]);
-    assert!(text(&impossible.stdout).contains("No quota helps"), "{}", text(&impossible.stdout));
+    assert!(text(&impossible.stdout).contains("No quota helps: with any it takes"), "{}", text(&impossible.stdout));
 }
 
 #[test]
@@ -181,6 +181,14 @@ fn the_template_takes_what_the_plan_may_say() {
         assert!(template.contains(&format!("\"{function}\": {{Model: \"{model}\"")), "{function}");
     }
     assert!(parameter("FunctionTimeoutSeconds").contains("Default: \"180\""), "the plan leaves the default out");
+    let help = docket(&["plan", "--help"]);
+    for (name, flag) in [("ModelId", "--model"), ("MaxTokens", "--max-tokens"), ("MemorySizeMb", "--memory-mb")] {
+        let head = parameter(name);
+        let default = head.split("Default: ").nth(1).and_then(|rest| rest.lines().next()).expect(name);
+        let own = text(&help.stdout).split(&format!("{flag} <")).nth(1).expect(flag);
+        let own = own.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        assert_eq!(own, Some(default), "{flag}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod arguments;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -42,10 +43,12 @@ fn run_plan(arguments: &PlanArguments) -> Result<bool, String> {
     })?;
     let (work, limits) = (arguments.work(price.output_token_factor), arguments.limits());
     let plan = plan(work, limits, model, &prices).map_err(|error| format!("--seconds: {error}"))?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?);
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n"
     } else {
-        print!("{}", report(&plan, &prices));
-    }
+        report(&plan, &prices)
+    };
+    // A reader that has seen enough and closed the pipe is no error.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(plan.meets_deadline)
 }

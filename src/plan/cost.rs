@@ -79,7 +79,7 @@ fn tokens(work: &Workload, model: &str, prices: &Prices) -> f64 {
 
 fn docket(work: &Workload, limits: &Limits, settings: Settings, model: &str, prices: &Prices) -> Cost {
     let gb = f64::from(limits.memory_mb) / 1_024.0;
-    let batches = (work.documents / f64::from(settings.batch_size)).ceil();
+    let batches = settings.batches(work.documents);
     let by_api = if work.intake == Intake::Api { work.documents } else { 0.0 };
     let in_bucket = if work.intake == Intake::Queue { 0.0 } else { work.documents };
     let seconds = batches * work.batch_seconds() + by_api * PRODUCER_SECONDS;

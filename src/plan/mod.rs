@@ -125,6 +125,13 @@ impl Settings {
     pub fn in_flight(self) -> u32 {
         self.maximum_concurrency * self.batch_size
     }
+
+    /// Batches that so many documents come in: one more than they fill, for the
+    /// poller begins with what is there when it looks.
+    fn batches(self, documents: f64) -> f64 {
+        let filled = (documents / f64::from(self.batch_size)).ceil();
+        if self.batch_size == 1 { filled } else { filled + 1.0 }
+    }
 }
 
 /// What bounds the speed.

@@ -51,7 +51,7 @@ impl Ramp {
 /// begun by `t` are the places at `t`, and at `t − batch_seconds`, and so on;
 /// the last one begins when these are enough, and takes its time.
 pub fn places_time(documents: f64, settings: Settings, ramp: Ramp, batch_seconds: f64) -> f64 {
-    let batches = (documents / f64::from(settings.batch_size)).ceil();
+    let batches = settings.batches(documents);
     let most = f64::from(settings.maximum_concurrency);
     let full_at = ramp.seconds_until_full(settings);
     let begun = |at: f64| {
@@ -113,7 +113,7 @@ mod tests {
         };
         let mut free: BinaryHeap<_> = (0..settings.maximum_concurrency).map(|place| Reverse(opens(place))).collect();
         let mut end = 0;
-        for _ in 0..(documents / f64::from(settings.batch_size)).ceil() as u64 {
+        for _ in 0..settings.batches(documents) as u64 {
             let Reverse(at) = free.pop().expect("a place");
             end = end.max(at + (batch_seconds * 1e3) as u64);
             free.push(Reverse(at + (batch_seconds * 1e3) as u64));
@@ -123,11 +123,13 @@ mod tests {
 
     #[test]
     fn without_a_ramp_the_documents_go_in_waves() {
-        // 600 documents, 5 batches of 10 at a time: 12 waves of 4 s.
-        assert_eq!(places_time(600.0, settings(5, 10), NONE, 4.0), 48.0);
-        // One document more is a batch more, and a wave more.
-        assert_eq!(places_time(601.0, settings(5, 10), NONE, 4.0), 52.0);
+        // 600 documents fill 60 batches and come in 61, five at a time: 13 waves
+        // of 4 s; 59 batches and one are 12 waves.
+        assert_eq!(places_time(600.0, settings(5, 10), NONE, 4.0), 52.0);
+        assert_eq!(places_time(590.0, settings(5, 10), NONE, 4.0), 48.0);
         assert_eq!(places_time(1.0, settings(5, 10), NONE, 4.0), 4.0);
+        // Batches of one are always full.
+        assert_eq!(places_time(60.0, settings(5, 1), NONE, 4.0), 48.0);
     }
 
     #[test]

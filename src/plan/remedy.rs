@@ -18,26 +18,28 @@ pub struct Remedy {
     pub requests_per_minute: Option<f64>,
     /// Functions at the same time to ask for, likewise.
     pub function_concurrency: Option<u32>,
-    /// The deadline is too early for any quota.
-    pub no_quota_helps: bool,
+    /// Seconds that the work takes with any quota of the model's and as many
+    /// functions as the poller starts: a deadline before it is met by nothing.
+    pub earliest_seconds: f64,
 }
 
 /// Finds what would do: first a larger quota of the model's, then more functions
 /// too.
 pub(super) fn remedy(work: &Workload, limits: &Limits) -> Remedy {
+    let more_functions = Limits { function_concurrency: MAXIMUM_CONCURRENCY_MAX, ..limits.clone() };
+    let earliest = Limits { deadline_seconds: 0.0, ..at_rate(work, &more_functions, f64::INFINITY) };
     let mut remedy = Remedy {
         possible_deadline_seconds: (choose(work, limits).seconds / 60.0).ceil() * 60.0,
+        earliest_seconds: choose(work, &earliest).seconds,
         tokens_per_minute: None,
         requests_per_minute: None,
         function_concurrency: None,
-        no_quota_helps: false,
     };
-    let more_functions = Limits { function_concurrency: MAXIMUM_CONCURRENCY_MAX, ..limits.clone() };
+    if remedy.earliest_seconds > limits.deadline_seconds {
+        return remedy;
+    }
     let mut limits = limits.clone();
     if !meets(work, &at_rate(work, &limits, f64::INFINITY)) {
-        if !meets(work, &at_rate(work, &more_functions, f64::INFINITY)) {
-            return Remedy { no_quota_helps: true, ..remedy };
-        }
         let functions = smallest_whole(f64::from(MAXIMUM_CONCURRENCY_MAX), |functions| {
             let more = Limits { function_concurrency: functions as u32, ..limits.clone() };
             meets(work, &at_rate(work, &more, f64::INFINITY))

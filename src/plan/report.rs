@@ -80,8 +80,9 @@ fn change(plan: &Plan, remedy: &Remedy) -> String {
     if let Some(functions) = remedy.function_concurrency {
         asked.push(format!("{} of Lambda's \"Concurrent executions\"", grouped(f64::from(functions))));
     }
-    if remedy.no_quota_helps || asked.is_empty() {
-        return format!("No quota helps: take a deadline of {possible}.");
+    if asked.is_empty() {
+        let earliest = duration(remedy.earliest_seconds);
+        return format!("No quota helps: with any it takes {earliest}, with yours take a deadline of {possible}.");
     }
     format!("Ask Service Quotas for {}, or take a deadline of {possible}.", asked.join(" and "))
 }
@@ -138,7 +139,7 @@ fn ways(text: &mut String, plan: &Plan) {
 }
 
 fn dollars(amount: f64) -> String {
-    format!("${amount:.2}")
+    if amount > 0.0 && amount < 1.0 { format!("${amount:.3}") } else { format!("${amount:.2}") }
 }
 
 fn footnotes(text: &mut String, plan: &Plan, prices: &Prices) {

@@ -100,6 +100,7 @@ fn an_error_of_use_exits_with_2_and_names_the_flag() {
         ("--seconds", "8x"),
         ("--seconds", "NaN"),
         ("--seconds", "900"),
+        ("--seconds", "50ms"),
         ("--overhead", "fast"),
         ("--documents", "0"),
         ("--documents", "many"),
@@ -144,13 +145,33 @@ fn a_table_of_prices_may_be_replaced() {
     std::fs::write(&path, serde_json::to_string(&prices).expect("JSON")).expect("written");
     let output = example(&["--prices", path.to_str().expect("text")]);
     // 20 million tokens at $1 a thousand.
-    assert!(text(&output.stdout).contains("$20008.25"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("$20,008"), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("Assumed: the price api_request."));
     std::fs::write(&path, "{}").expect("written");
     let output = example(&["--prices", path.to_str().expect("text")]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--prices"));
     std::fs::remove_file(path).expect("removed");
+}
+
+#[test]
+fn the_ends_of_every_range_have_a_plan() {
+    for more in [
+        ["--documents", "1", "--tokens-per-minute", "1"],
+        ["--documents", "1000000000", "--tokens-per-minute", "1000000000000"],
+        ["--seconds", "100ms", "--overhead", "0s"],
+        ["--seconds", "430s", "--deadline", "8760h"],
+        ["--tokens-in", "10000000", "--tokens-out", "1000000"],
+        ["--batch-size", "1000", "--maximum-concurrency", "1000"],
+        ["--function-concurrency", "2", "--memory-mb", "128"],
+        ["--requests-per-minute", "1", "--deadline", "1ms"],
+    ] {
+        let output = example(&[&more[..], &["--json"]].concat());
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{more:?}: {}", text(&output.stderr));
+        let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(plan["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{more:?}: {plan}");
+        assert!(!text(&example(&more).stdout).contains("NaN"), "{more:?}");
+    }
 }
 
 #[test]

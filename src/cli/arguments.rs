@@ -11,6 +11,8 @@ use crate::plan::{BATCH_SIZE_MAX, Intake, Limits, MAXIMUM_CONCURRENCY_MAX, MAXIM
 
 /// Longest duration that a flag takes: a year.
 const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// No model answers sooner, in seconds.
+const SHORTEST_CALL: f64 = 0.1;
 
 /// Docket at the terminal.
 #[derive(Debug, Parser)]
@@ -162,10 +164,11 @@ fn duration_or_none(text: &str) -> Result<f64, String> {
     Ok(given.as_secs_f64())
 }
 
-/// A duration; a bare number is seconds.
+/// How long a call takes; a bare number is seconds.
 fn seconds(text: &str) -> Result<f64, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_number { duration(&format!("{text}s")) } else { duration(text) }
+    let seconds = if is_number { duration(&format!("{text}s")) } else { duration(text) }?;
+    if seconds < SHORTEST_CALL { Err("must be 100ms or more".to_owned()) } else { Ok(seconds) }
 }
 
 fn factor(text: &str) -> Result<f64, String> {

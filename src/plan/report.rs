@@ -115,7 +115,7 @@ fn bounds(text: &mut String, plan: &Plan) {
 fn ways(text: &mut String, plan: &Plan) {
     let _ = writeln!(
         text,
-        "{:<16}{:>12}{:>10}{:>11}{:>8}{:>8}{:>8}{:>8}{:>10}",
+        "{:<16}{:>13}{:>11}{:>11}{:>9}{:>9}{:>9}{:>9}{:>11}",
         "", "time", "model", "functions", "queue", "table", "bucket", "API", "total"
     );
     for Way { name, seconds, cost } in &plan.ways {
@@ -124,7 +124,7 @@ fn ways(text: &mut String, plan: &Plan) {
         let _ = match cost {
             Some(cost) => writeln!(
                 text,
-                "{name:<16}{time:>12}{:>10}{:>11}{:>8}{:>8}{:>8}{:>8}{:>10}",
+                "{name:<16}{time:>13}{:>11}{:>11}{:>9}{:>9}{:>9}{:>9}{:>11}",
                 dollars(cost.model),
                 dollars(cost.functions),
                 dollars(cost.queue),
@@ -139,7 +139,11 @@ fn ways(text: &mut String, plan: &Plan) {
 }
 
 fn dollars(amount: f64) -> String {
-    if amount > 0.0 && amount < 1.0 { format!("${amount:.3}") } else { format!("${amount:.2}") }
+    match amount {
+        _ if amount >= 1_000.0 => format!("${}", grouped(amount)),
+        _ if amount > 0.0 && amount < 1.0 => format!("${amount:.3}"),
+        _ => format!("${amount:.2}"),
+    }
 }
 
 fn footnotes(text: &mut String, plan: &Plan, prices: &Prices) {

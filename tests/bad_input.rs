@@ -14,7 +14,7 @@ use docket::domain::failure::{Failure, codes};
 use docket::domain::limits::*;
 use docket::domain::message::{Attribute, AttributeValue, DeadLetter, parse};
 use serde_json::{Value, json};
-use support::event;
+use support::{event, file, read};
 
 /// How much memory the whole of it may take.
 const MEMORY_LIMIT_KB: u64 = 128 * 1024;
@@ -143,6 +143,29 @@ fn no_answer_of_the_model_makes_it_panic_and_none_that_does_not_fit_is_taken() {
         if Analysis::standard().check(&answer).is_ok() {
             assert!(answer["summary"].is_string() && answer["key_points"].is_array());
             assert!((0.0..=1.0).contains(&answer["classification"]["confidence"].as_f64().unwrap()));
+        }
+    });
+}
+
+#[test]
+fn no_document_makes_it_panic_and_every_one_is_of_a_type_that_is_taken_or_a_reason() {
+    let samples = ["bridge-report.pdf", "piano-agreement.docx", "floor-plan.png", "lease.txt"];
+    let mut documents: Vec<Vec<u8>> = samples
+        .iter()
+        .map(|name| std::fs::read(file(&format!("events/documents/{name}"))).expect("a sample"))
+        .collect();
+    documents.push(read("events/documents/letter.txt").encode_utf16().flat_map(u16::to_le_bytes).collect());
+    documents.push(b"Geb\xfchr: 900 \x80".to_vec());
+    let stream = "WordDocument".encode_utf16().flat_map(u16::to_le_bytes);
+    let mut compound = vec![0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+    compound.resize(512, 0);
+    compound.extend(stream.chain([0; 40]).chain([26, 0, 2]).chain([0; 61]));
+    documents.push(compound);
+    fuzz("document", &documents, |bytes| {
+        let names = [None, Some("a.html"), Some("b.docx"), Some(".")];
+        match Document::new(names[bytes.len() % names.len()], bytes.to_vec()) {
+            Ok(document) => assert_eq!(document.size_bytes(), bytes.len()),
+            Err(failure) => assert!(failure.code.starts_with("document_"), "{failure:?}"),
         }
     });
 }

@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::analyst;
 use crate::behaviour::{Kind, Server};
+use crate::reading;
 
 /// Four characters are about a token.
 fn tokens(text: &str) -> u64 {
@@ -120,13 +120,7 @@ impl<'a> Asked<'a> {
     fn read(request: &'a Value) -> Result<Self, &'static str> {
         let text_at = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
         let tool = request.pointer("/toolConfig/tools/0/toolSpec").ok_or("no tool to answer with")?;
-        let mut text = String::new();
-        for block in request.pointer("/messages/0/content").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(bytes) = block.pointer("/document/source/bytes").and_then(Value::as_str) {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(bytes).map_err(|_| "not base64")?;
-                text += &String::from_utf8_lossy(&bytes);
-            }
-        }
+        let text = reading::read(request.pointer("/messages/0").ok_or("no message")?)?;
         let around = text_at("/system/0/text").unwrap_or_default().len() + tool.to_string().len();
         Ok(Self {
             job_id: text_at("/requestMetadata/job_id").unwrap_or("?"),

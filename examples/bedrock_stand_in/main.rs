@@ -18,6 +18,7 @@
 mod analyst;
 mod behaviour;
 mod converse;
+mod reading;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;

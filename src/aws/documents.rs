@@ -8,7 +8,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
-use crate::domain::document::{Document, sha256_hex, too_large};
+use crate::domain::document::{sha256_hex, too_large};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::S3Location;
@@ -40,13 +40,13 @@ impl Documents {
         Self { client: Client::from_conf(own) }
     }
 
-    /// Reads a document. One over [`DOCUMENT_MAX_BYTES`] is refused by its
-    /// length, unread.
+    /// Reads a document's bytes, whole. Those of one over
+    /// [`DOCUMENT_MAX_BYTES`], the largest of any kind, are not read.
     ///
     /// # Errors
-    /// Permanent when it is not there, not allowed, too large, empty or
-    /// unreadable; throttled or transient when the bucket did not answer.
-    pub async fn fetch(&self, at: &S3Location) -> Result<Document, AttemptError> {
+    /// Permanent when it is not there, not allowed or too large; throttled or
+    /// transient when the bucket did not answer.
+    pub async fn fetch(&self, at: &S3Location) -> Result<Vec<u8>, AttemptError> {
         let object = self
             .client
             .get_object()
@@ -63,7 +63,7 @@ impl Documents {
         }
         let length = usize::try_from(object.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
         if length > DOCUMENT_MAX_BYTES {
-            return Err(AttemptError::Permanent(too_large(length)));
+            return Err(AttemptError::Permanent(too_large("a document", length, DOCUMENT_MAX_BYTES)));
         }
         // The SDK's time-outs end where the bytes begin.
         let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broke_off())?;
@@ -71,7 +71,7 @@ impl Documents {
         if at.sha256.as_ref().is_some_and(|wanted| *wanted != sha256_hex(&bytes)) {
             return Err(broke_off());
         }
-        Document::new(Some(&at.key), bytes.to_vec()).map_err(AttemptError::Permanent)
+        Ok(bytes.into())
     }
 
     /// Stores a document whose SHA-256 is known, and says which version it became.

@@ -14,9 +14,9 @@ use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
-    ContentBlock, ConversationRole, DocumentBlock, DocumentFormat as Format, DocumentSource, InferenceConfiguration,
-    Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice, ToolConfiguration, ToolInputSchema,
-    ToolSpecification,
+    ContentBlock, ConversationRole, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat as Picture,
+    ImageSource, InferenceConfiguration, Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice,
+    ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
 use serde_json::Value;
 use tracing::info;
@@ -24,7 +24,7 @@ use tracing::info;
 use super::code_of;
 use super::json::{from_document, to_document};
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
-use crate::domain::document::{Document, DocumentFormat};
+use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
@@ -163,15 +163,11 @@ impl Model {
 }
 
 fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {
-    let document = DocumentBlock::builder()
-        .name(DOCUMENT_NAME)
-        .format(format(document.format()))
-        .source(DocumentSource::Bytes(Blob::new(document.into_bytes())))
-        .build()?;
+    let task = analysis.task(&document);
     let message = Message::builder()
         .role(ConversationRole::User)
-        .content(ContentBlock::Document(document))
-        .content(ContentBlock::Text(analysis.task.clone()))
+        .content(block(document.into_content())?)
+        .content(ContentBlock::Text(task))
         .build()?;
     let tool = ToolSpecification::builder()
         .name(TOOL_NAME)
@@ -185,17 +181,46 @@ fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConf
     Ok((message, tools))
 }
 
-fn format(format: DocumentFormat) -> Format {
+fn block(content: Content) -> Result<ContentBlock, BuildError> {
+    let document = |format, bytes| {
+        let source = DocumentSource::Bytes(Blob::new(bytes));
+        DocumentBlock::builder().name(DOCUMENT_NAME).format(format).source(source).build().map(ContentBlock::Document)
+    };
+    match content {
+        Content::Text { format, text } => document(text_format(format), text.into_bytes()),
+        Content::File { format, bytes } => document(file_format(format), bytes),
+        Content::Image { format, bytes } => {
+            let source = ImageSource::Bytes(Blob::new(bytes));
+            ImageBlock::builder().format(image_format(format)).source(source).build().map(ContentBlock::Image)
+        }
+    }
+}
+
+fn text_format(format: TextFormat) -> DocumentFormat {
     match format {
-        DocumentFormat::Txt => Format::Txt,
-        DocumentFormat::Md => Format::Md,
-        DocumentFormat::Html => Format::Html,
-        DocumentFormat::Csv => Format::Csv,
-        DocumentFormat::Pdf => Format::Pdf,
-        DocumentFormat::Doc => Format::Doc,
-        DocumentFormat::Docx => Format::Docx,
-        DocumentFormat::Xls => Format::Xls,
-        DocumentFormat::Xlsx => Format::Xlsx,
+        TextFormat::Txt => DocumentFormat::Txt,
+        TextFormat::Md => DocumentFormat::Md,
+        TextFormat::Html => DocumentFormat::Html,
+        TextFormat::Csv => DocumentFormat::Csv,
+    }
+}
+
+fn file_format(format: FileFormat) -> DocumentFormat {
+    match format {
+        FileFormat::Pdf => DocumentFormat::Pdf,
+        FileFormat::Doc => DocumentFormat::Doc,
+        FileFormat::Docx => DocumentFormat::Docx,
+        FileFormat::Xls => DocumentFormat::Xls,
+        FileFormat::Xlsx => DocumentFormat::Xlsx,
+    }
+}
+
+fn image_format(format: ImageFormat) -> Picture {
+    match format {
+        ImageFormat::Png => Picture::Png,
+        ImageFormat::Jpeg => Picture::Jpeg,
+        ImageFormat::Gif => Picture::Gif,
+        ImageFormat::Webp => Picture::Webp,
     }
 }
 

@@ -107,20 +107,18 @@ impl Attempt<'_> {
 
     async fn fetch(&self) -> Result<(Document, DocumentRecord), AttemptError> {
         let mut record = DocumentRecord::default();
-        let document = match &self.job.source {
-            DocumentSource::Inline(text) => {
-                Document::new(None, text.clone().into_bytes()).map_err(AttemptError::Permanent)?
-            }
+        let (name, bytes) = match &self.job.source {
+            DocumentSource::Inline(text) => (None, text.clone().into_bytes()),
             DocumentSource::S3(at) => {
                 record.bucket = Some(at.bucket.clone());
                 record.key = Some(at.key.clone());
                 record.version_id = at.version_id.clone();
-                self.consumer.documents.fetch(at).await?
+                (Some(at.key.as_str()), self.consumer.documents.fetch(at).await?)
             }
         };
-        record.size_bytes = Some(document.size_bytes() as u64);
-        record.sha256 = Some(sha256_hex(document.bytes()));
-        Ok((document, record))
+        record.size_bytes = Some(bytes.len() as u64);
+        record.sha256 = Some(sha256_hex(&bytes));
+        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record))
     }
 
     async fn complete(&self, answer: Answer, document: DocumentRecord) -> Outcome {

@@ -11,8 +11,13 @@ pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
 
 /// Largest document, in bytes, that one Converse request takes (4.5 MB).
 ///
-/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html>
 pub const DOCUMENT_MAX_BYTES: usize = 4_500_000;
+
+/// Largest image, in bytes, that one Converse request takes (3.75 MB).
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html>
+pub const IMAGE_MAX_BYTES: usize = 3_750_000;
 
 /// Largest body of `POST /jobs`, in bytes: Lambda's request of 6 MB less room
 /// for the event around it.

@@ -211,8 +211,8 @@ fn each_limit_holds_to_the_byte() {
         parse(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None, None)
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
-    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES]).is_ok());
-    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES + 1]).is_err());
+    let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
+    assert!(pdf(DOCUMENT_MAX_BYTES).is_ok() && pdf(DOCUMENT_MAX_BYTES + 1).is_err());
     let instructions =
         |bytes: usize| Analysis::new(&AnalysisRequest { instructions: Some("x".repeat(bytes)), ..Default::default() });
     assert!(instructions(INSTRUCTIONS_MAX_BYTES).is_ok() && instructions(INSTRUCTIONS_MAX_BYTES + 1).is_err());

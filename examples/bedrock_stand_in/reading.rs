@@ -57,7 +57,8 @@ fn document(block: &Value) -> Result<String, &'static str> {
     let (format, bytes) = format_and_bytes(block, DOCUMENT_MAX_BYTES)?;
     let text = |bytes| String::from_utf8(bytes).map_err(|_| "the document is not UTF-8");
     match format {
-        "txt" | "md" | "csv" => text(bytes),
+        "txt" => text(bytes).map(words_of_json),
+        "md" | "csv" => text(bytes),
         "html" => text(bytes).map(|html| without_tags(&html, &["</p>", "</h1>", "</h2>", "</li>", "</tr>", "<br>"])),
         "pdf" => pdf(&bytes).ok_or("the document is not a PDF that can be read"),
         "docx" => unpacked(&bytes, "word/document.xml")
@@ -73,6 +74,23 @@ fn document(block: &Value) -> Result<String, &'static str> {
         "doc" | "xls" => Err("the document is not of its format"),
         _ => Err("the document's format is not known"),
     }
+}
+
+/// A JSON array, such as the results of a long document's parts, says what its
+/// texts say.
+fn words_of_json(text: String) -> String {
+    fn collect(value: &Value, texts: &mut Vec<String>) {
+        match value {
+            Value::String(text) => texts.push(text.clone()),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, texts)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let Ok(json @ Value::Array(_)) = serde_json::from_str(&text) else { return text };
+    let mut texts = Vec::new();
+    collect(&json, &mut texts);
+    texts.join("\n\n")
 }
 
 fn pdf(bytes: &[u8]) -> Option<String> {
@@ -147,6 +165,8 @@ mod tests {
     #[test]
     fn a_block_is_what_its_format_says_or_refused() {
         assert_eq!(read_one("document", "txt", b"words").unwrap(), "words");
+        let results = br#"[{"summary": "One.", "n": 1}, {"points": ["Two."]}]"#;
+        assert_eq!(read_one("document", "txt", results).unwrap(), "One.\n\nTwo.");
         let html = b"<html><style>p {}</style><p>One &amp; two.</p><p>Three</p></html>";
         assert_eq!(read_one("document", "html", html).unwrap().split_whitespace().count(), 4);
         for (kind, format) in [

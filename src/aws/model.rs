@@ -81,8 +81,10 @@ pub struct Answer {
     pub usage: Usage,
     /// Bedrock's words.
     pub stop_reason: String,
-    /// From the call's start to its end.
+    /// From the call's start to its end, or the sum of this for several calls.
     pub elapsed: Duration,
+    /// In how many parts a longer document was analysed; `None` when it was one.
+    pub parts: Option<u32>,
 }
 
 impl Model {
@@ -112,13 +114,18 @@ impl Model {
         self.settings.timeout
     }
 
+    /// The model or inference profile that a call goes to.
+    pub fn model_of<'a>(&'a self, call: &Call<'a>) -> &'a str {
+        call.model_id.unwrap_or(&self.settings.model_id)
+    }
+
     /// Asks the model about one document.
     ///
     /// # Errors
     /// By class: throttled, transient (an answer that does not fit the schema
     /// too), or permanent.
     pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answer, AttemptError> {
-        let model_id = call.model_id.unwrap_or(&self.settings.model_id);
+        let model_id = self.model_of(call);
         let (message, tools) = request(call.analysis, document)
             .map_err(|error| AttemptError::Permanent(Failure::new(codes::ANALYSIS_INVALID, error.to_string())))?;
         let begun = Instant::now();
@@ -158,7 +165,7 @@ impl Model {
             "model answered"
         );
         let result = read_answer(&output, call.analysis, self.settings.max_tokens)?;
-        Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed })
+        Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
     }
 }
 

@@ -5,7 +5,9 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::Consumer;
+use super::analyse::analyse;
 use super::record::Handled;
+use super::room::Taken;
 use crate::aws::Unavailable;
 use crate::aws::jobs::{ClaimAnswer, CompleteError, Fenced};
 use crate::aws::model::{Answer, Call};
@@ -89,7 +91,7 @@ impl Attempt<'_> {
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
         let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch()).await;
-        let (document, record) = fetched.map_err(|_| {
+        let (document, record, _room) = fetched.map_err(|_| {
             let message = "the document could not be read in the time that was left for it";
             AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
         })??;
@@ -102,23 +104,28 @@ impl Attempt<'_> {
             model_id: self.job.model_id.as_deref(),
             analysis: own.as_ref().unwrap_or_else(|| Analysis::standard()),
         };
-        Ok((self.consumer.model.converse(&call, document).await?, record))
+        let sha256 = record.sha256.as_deref().unwrap_or_default();
+        let answer = analyse(self.consumer, &call, document, sha256, self.delivery.deadline).await?;
+        Ok((answer, record))
     }
 
-    async fn fetch(&self) -> Result<(Document, DocumentRecord), AttemptError> {
+    /// The document, what the row keeps of it, and its room in memory. One that
+    /// came in the message is in memory already.
+    async fn fetch(&self) -> Result<(Document, DocumentRecord, Option<Taken>), AttemptError> {
         let mut record = DocumentRecord::default();
-        let (name, bytes) = match &self.job.source {
-            DocumentSource::Inline(text) => (None, text.clone().into_bytes()),
+        let (name, bytes, room) = match &self.job.source {
+            DocumentSource::Inline(text) => (None, text.clone().into_bytes(), None),
             DocumentSource::S3(at) => {
                 record.bucket = Some(at.bucket.clone());
                 record.key = Some(at.key.clone());
                 record.version_id = at.version_id.clone();
-                (Some(at.key.as_str()), self.consumer.documents.fetch(at).await?)
+                let (bytes, room) = self.consumer.read(at, self.delivery.deadline).await?;
+                (Some(at.key.as_str()), bytes, Some(room))
             }
         };
         record.size_bytes = Some(bytes.len() as u64);
         record.sha256 = Some(sha256_hex(&bytes));
-        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record))
+        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, room))
     }
 
     async fn complete(&self, answer: Answer, document: DocumentRecord) -> Outcome {
@@ -128,6 +135,7 @@ impl Attempt<'_> {
             usage: answer.usage,
             stop_reason: answer.stop_reason,
             model_ms: answer.elapsed.as_millis() as u64,
+            parts: answer.parts,
             completed_at: now(),
         };
         let written = match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {

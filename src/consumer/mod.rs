@@ -3,10 +3,12 @@
 //! One function a nesting level: `batch` → `record` → `job`. Each record runs
 //! in a task of its own, so that one that panics or is slow harms no other.
 
+mod analyse;
 mod batch;
 mod job;
 mod record;
 mod response;
+mod room;
 
 pub use self::response::BatchFailed;
 
@@ -17,8 +19,10 @@ use aws_config::SdkConfig;
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::model::Model;
+use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
+use room::Room;
 
 /// What handles batches. Cheap to clone; it keeps nothing between them.
 #[derive(Debug, Clone)]
@@ -27,7 +31,10 @@ pub struct Consumer {
     queue: JobsQueue,
     dead_letters: DeadLetterQueue,
     documents: Documents,
+    part_results: PartResults,
     model: Model,
+    room: Room,
+    part_max_bytes: usize,
     max_tries: u32,
     max_concurrent_records: Option<usize>,
 }
@@ -46,7 +53,10 @@ impl Consumer {
             queue: JobsQueue::new(sdk, config.jobs_queue_url),
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
             documents: Documents::new(sdk),
+            part_results: PartResults::new(sdk, config.documents_bucket),
             model,
+            room: Room::new(config.memory_mb),
+            part_max_bytes: config.part_max_bytes,
             max_tries: config.max_tries,
             max_concurrent_records: config.max_concurrent_records,
         }

@@ -10,7 +10,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::document::{Content, Document};
+use super::document::{Content, Document, Role};
 use super::failure::{Failure, codes};
 use super::json::{fits_the_table, table_bytes};
 use super::limits::{
@@ -106,11 +106,25 @@ impl Analysis {
 
     /// The question beside the document.
     pub fn task(&self, document: &Document) -> String {
-        let what = match document.content() {
-            Content::Text { .. } | Content::File { .. } => format!("the document named \"{DOCUMENT_NAME}\""),
-            Content::Image { .. } => "the document that the image shows".to_owned(),
+        let named = format!("the document named \"{DOCUMENT_NAME}\"");
+        let what = match (document.role(), document.content()) {
+            (Role::Whole, Content::Image { .. }) => "Analyse the document that the image shows.".to_owned(),
+            (Role::Whole, _) => format!("Analyse {named}."),
+            (Role::Part { number, of }, _) => format!(
+                "Analyse {named}. It is part {number} of {of} of a longer document; the other parts are analysed \
+                 apart, and the results joined."
+            ),
+            (Role::Results, _) => format!(
+                "A long document was analysed in parts. In {named} stand the results, in the parts' order, as a JSON \
+                 array. Make of them one result that holds for the whole document, as if you had read all of it."
+            ),
         };
-        format!("Analyse {what}. {} Call the tool {TOOL_NAME}.", self.task)
+        format!("{what} {} Call the tool {TOOL_NAME}.", self.task)
+    }
+
+    /// All that is asked, as one text: another question is another text.
+    pub fn asked(&self) -> String {
+        json!([self.system, self.task, self.schema]).to_string()
     }
 
     /// Checks an answer: it fits the schema, and the table can hold it.

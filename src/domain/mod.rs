@@ -16,4 +16,5 @@ pub mod json;
 pub mod limits;
 pub mod message;
 pub mod outcome;
+pub mod parts;
 pub mod row;

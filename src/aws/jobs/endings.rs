@@ -44,7 +44,7 @@ impl Jobs {
         completed: &Completed,
         document: &DocumentRecord,
     ) -> Result<Fenced, CompleteError> {
-        let update = self
+        let mut update = self
             .changed(completed.completed_at)
             .set("status", attribute(&Status::Complete))
             .set("completed_at", attribute(&completed.completed_at))
@@ -55,6 +55,9 @@ impl Jobs {
             .set("model_ms", number(completed.model_ms))
             .set("document", attribute(document))
             .remove(&["lease_until", "error"]);
+        if let Some(parts) = completed.parts {
+            update = update.set("parts", number(parts));
+        }
         match self.fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
             Err(error) if error.code == "ValidationException" => Err(CompleteError::Rejected(Failure::new(

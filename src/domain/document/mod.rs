@@ -11,14 +11,31 @@ use sha2::{Digest, Sha256};
 
 use self::kind::Kind;
 use super::failure::{Failure, codes};
-use super::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES};
+use super::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES, PARTS_MAX};
 
 /// A document that may be sent: of a type that the model takes, not empty, not
-/// too large, not encrypted.
+/// encrypted, and not too large, except that a text may have to go in parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     content: Content,
     size_bytes: usize,
+    role: Role,
+}
+
+/// How what is sent stands to what is analysed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is the whole.
+    Whole,
+    /// A part of a longer text.
+    Part {
+        /// From 1.
+        number: usize,
+        /// How many parts there are.
+        of: usize,
+    },
+    /// The results of a longer text's parts, in their order.
+    Results,
 }
 
 /// What a document is.
@@ -71,11 +88,22 @@ impl Document {
                 if text.chars().all(char::is_whitespace) {
                     return Err(empty());
                 }
-                within("a text in UTF-8", text.len(), DOCUMENT_MAX_BYTES)?;
                 Content::Text { format: TextFormat::of(name, &text), text }
             }
         };
-        Ok(Self { content, size_bytes })
+        Ok(Self { content, size_bytes, role: Role::Whole })
+    }
+
+    /// A part of a longer text, `number` from 1.
+    pub fn part(format: TextFormat, text: &str, number: usize, of: usize) -> Self {
+        let content = Content::Text { format, text: text.to_owned() };
+        Self { content, size_bytes: text.len(), role: Role::Part { number, of } }
+    }
+
+    /// The results of a longer text's parts, as a JSON array.
+    pub fn results(json: String) -> Self {
+        let size_bytes = json.len();
+        Self { content: Content::Text { format: TextFormat::Txt, text: json }, size_bytes, role: Role::Results }
     }
 
     /// What it is.
@@ -86,6 +114,11 @@ impl Document {
     /// Gives the content away.
     pub fn into_content(self) -> Content {
         self.content
+    }
+
+    /// How it stands to what is analysed.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Its size in bytes as it came, before any decoding.
@@ -113,6 +146,15 @@ fn within(what: &str, size_bytes: usize, limit: usize) -> Result<(), Failure> {
 /// The failure of a document over a limit; `what` says what the limit is of.
 pub fn too_large(what: &str, size_bytes: usize, limit: usize) -> Failure {
     let message = format!("the document has {size_bytes} bytes; {limit} is the limit of {what}");
+    Failure::new(codes::DOCUMENT_TOO_LARGE, message)
+}
+
+/// The failure of a text that does not fit as many parts as there may be.
+pub fn text_too_large(size_bytes: usize, part_max_bytes: usize) -> Failure {
+    let message = format!(
+        "the text has {size_bytes} bytes in UTF-8; {} is the limit, {PARTS_MAX} parts of {part_max_bytes}",
+        PARTS_MAX * part_max_bytes
+    );
     Failure::new(codes::DOCUMENT_TOO_LARGE, message)
 }
 

@@ -21,8 +21,7 @@ pub(super) struct Room {
 }
 
 /// A document's room. It is free again when this is dropped.
-#[must_use]
-pub(super) struct Taken(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(super) type Taken = OwnedSemaphorePermit;
 
 impl Room {
     /// The room in a function of so many megabytes.
@@ -37,13 +36,13 @@ impl Room {
     }
 
     fn take_at_once(&self, size_bytes: usize) -> Option<Taken> {
-        self.free.clone().try_acquire_many_owned(self.wanted(size_bytes)).ok().map(Taken)
+        self.free.clone().try_acquire_many_owned(self.wanted(size_bytes)).ok()
     }
 
     /// Waits until there is room; `None` when there is none in the time.
     async fn take(&self, size_bytes: usize, time: Duration) -> Option<Taken> {
         let permit = self.free.clone().acquire_many_owned(self.wanted(size_bytes));
-        tokio::time::timeout(time, permit).await.ok()?.ok().map(Taken)
+        tokio::time::timeout(time, permit).await.ok()?.ok()
     }
 }
 

@@ -245,6 +245,7 @@ fn storable(answer: &Value) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::document::TextFormat;
 
     fn good() -> Value {
         json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]})
@@ -283,6 +284,17 @@ mod tests {
         answer["classification"]["label"] = json!("SECRET");
         let failure = Analysis::standard().check(&answer).expect_err("unfit");
         assert!(!failure.message.contains("SECRET"));
+    }
+
+    #[test]
+    fn the_task_says_what_stands_beside_it() {
+        let task = |document: &Document| Analysis::standard().task(document);
+        let text = Document::new(None, b"words".to_vec()).unwrap();
+        assert!(task(&text).starts_with("Analyse the document named \"document\". Summarise it"));
+        let image = Document::new(None, b"GIF89a".to_vec()).unwrap();
+        assert!(task(&image).contains("the image shows") && !task(&image).contains("named"));
+        assert!(task(&Document::part(TextFormat::Txt, "words", 2, 5)).contains("part 2 of 5"));
+        assert!(task(&Document::results("[]".into())).contains("holds for the whole document"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::aws::model::ModelSettings;
+use crate::domain::limits::DOCUMENT_MAX_BYTES;
 
 /// Default of `MAX_TRIES`: how many attempts may be charged to a job.
 pub const DEFAULT_MAX_TRIES: u32 = 3;
@@ -13,6 +14,12 @@ pub const DEFAULT_MAX_TRIES: u32 = 3;
 pub const DEFAULT_MAX_TOKENS: i32 = 1_024;
 /// Default of `MODEL_TIMEOUT_SECONDS`.
 pub const DEFAULT_MODEL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Default of `PART_MAX_BYTES`: about 100,000 tokens.
+pub const DEFAULT_PART_MAX_BYTES: usize = 400_000;
+/// Least `PART_MAX_BYTES`.
+pub const MIN_PART_MAX_BYTES: usize = 1_000;
+/// Default of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, which Lambda sets.
+pub const DEFAULT_MEMORY_MB: u32 = 512;
 /// Default of `RETENTION_DAYS`: how long a row is kept after its last change.
 pub const DEFAULT_RETENTION_DAYS: u32 = 90;
 /// A finished row outlives the queue's and the dead-letter queue's retention,
@@ -40,11 +47,17 @@ pub struct ConsumerConfig {
     pub high_priority_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: String,
-    /// `DOCUMENTS_BUCKET`: large results go there.
+    /// `DOCUMENTS_BUCKET`: large results lie there, and those of long documents'
+    /// parts.
     pub documents_bucket: String,
     /// `DEDUPLICATE`: whether a document that was analysed the same way before
     /// takes that result, unless its batch says otherwise.
     pub deduplicate: bool,
+    /// `PART_MAX_BYTES`: longer texts are analysed in parts of at most so many
+    /// bytes.
+    pub part_max_bytes: usize,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
+    pub memory_mb: u32,
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
@@ -99,6 +112,13 @@ impl ConsumerConfig {
             dead_letter_queue_url: required(lookup, "DEAD_LETTER_QUEUE_URL")?,
             documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
             deduplicate: flag(lookup, "DEDUPLICATE")?,
+            part_max_bytes: number(
+                lookup,
+                "PART_MAX_BYTES",
+                DEFAULT_PART_MAX_BYTES,
+                MIN_PART_MAX_BYTES..=DOCUMENT_MAX_BYTES,
+            )?,
+            memory_mb: number(lookup, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", DEFAULT_MEMORY_MB, 1..=1_000_000)?,
             model: ModelSettings {
                 model_id: required(lookup, "MODEL_ID")?,
                 max_tokens: number(lookup, "MAX_TOKENS", DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
@@ -228,6 +248,8 @@ mod tests {
         assert_eq!(read(&[("TEMPERATURE", "1.5")]).unwrap_err().name, "TEMPERATURE");
         assert_eq!(read(&[("MODEL_REQUEST_FIELDS", "[]")]).unwrap_err().name, "MODEL_REQUEST_FIELDS");
         assert_eq!(read(&[("RETENTION_DAYS", "28")]).unwrap_err().name, "RETENTION_DAYS");
+        assert_eq!(read(&[("PART_MAX_BYTES", "999")]).unwrap_err().name, "PART_MAX_BYTES");
+        assert_eq!(read(&[("PART_MAX_BYTES", "4500001")]).unwrap_err().name, "PART_MAX_BYTES");
     }
 
     #[test]
@@ -237,6 +259,7 @@ mod tests {
         assert_eq!(config.model.temperature, None);
         assert_eq!(config.max_tries, 3);
         assert!(!config.deduplicate);
+        assert_eq!((config.part_max_bytes, config.memory_mb), (400_000, 512));
         assert_eq!(config.max_concurrent_records, None);
         let config = read(&[("TEMPERATURE", "0"), ("MAX_CONCURRENT_RECORDS", "4")]).unwrap();
         assert_eq!(config.model.temperature, Some(0.0));

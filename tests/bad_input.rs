@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use docket::domain::analysis::{Analysis, AnalysisRequest};
+use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::document::Document;
 use docket::domain::failure::{Failure, codes};
 use docket::domain::limits::*;
-use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::message::parse;
 use serde_json::{Value, json};
-use support::event;
+use support::{event, file, read};
 
 /// How much memory the whole of it may take.
 const MEMORY_LIMIT_KB: u64 = 128 * 1024;
@@ -149,6 +149,29 @@ fn no_answer_of_the_model_makes_it_panic_and_none_that_does_not_fit_is_taken() {
 }
 
 #[test]
+fn no_document_makes_it_panic_and_every_one_is_of_a_type_that_is_taken_or_a_reason() {
+    let samples = ["bridge-report.pdf", "piano-agreement.docx", "floor-plan.png", "lease.txt"];
+    let mut documents: Vec<Vec<u8>> = samples
+        .iter()
+        .map(|name| std::fs::read(file(&format!("events/documents/{name}"))).expect("a sample"))
+        .collect();
+    documents.push(read("events/documents/letter.txt").encode_utf16().flat_map(u16::to_le_bytes).collect());
+    documents.push(b"Geb\xfchr: 900 \x80".to_vec());
+    let stream = "WordDocument".encode_utf16().flat_map(u16::to_le_bytes);
+    let mut compound = vec![0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+    compound.resize(512, 0);
+    compound.extend(stream.chain([0; 40]).chain([26, 0, 2]).chain([0; 61]));
+    documents.push(compound);
+    fuzz("document", &documents, |bytes| {
+        let names = [None, Some("a.html"), Some("b.docx"), Some(".")];
+        match Document::new(names[bytes.len() % names.len()], bytes.to_vec()) {
+            Ok(document) => assert_eq!(document.size_bytes(), bytes.len()),
+            Err(failure) => assert!(failure.code.starts_with("document_"), "{failure:?}"),
+        }
+    });
+}
+
+#[test]
 fn no_analysis_of_ones_own_makes_it_panic() {
     let requests = [
         json!({"labels": ["a", "b"], "instructions": "look"}),
@@ -189,8 +212,8 @@ fn each_limit_holds_to_the_byte() {
         parse(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None, None)
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
-    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES]).is_ok());
-    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES + 1]).is_err());
+    let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
+    assert!(pdf(DOCUMENT_MAX_BYTES).is_ok() && pdf(DOCUMENT_MAX_BYTES + 1).is_err());
     let instructions =
         |bytes: usize| Analysis::new(&AnalysisRequest { instructions: Some("x".repeat(bytes)), ..Default::default() });
     assert!(instructions(INSTRUCTIONS_MAX_BYTES).is_ok() && instructions(INSTRUCTIONS_MAX_BYTES + 1).is_err());

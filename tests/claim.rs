@@ -150,6 +150,7 @@ fn completed() -> Completed {
         usage: Usage { input_tokens: 1, output_tokens: 2 },
         stop_reason: "tool_use".into(),
         model_ms: 3,
+        parts: Some(4),
         completed_at: now(),
         deduplicated_from: None,
         fingerprint: None,

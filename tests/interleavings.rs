@@ -99,6 +99,7 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
                     usage: Usage::default(),
                     stop_reason: "tool_use".into(),
                     model_ms: 0,
+                    parts: None,
                     completed_at: at,
                     deduplicated_from: None,
                     fingerprint: None,

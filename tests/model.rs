@@ -12,9 +12,9 @@ use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::document::Document;
 use docket::domain::ending::AttemptError;
 use docket::domain::failure::codes;
-use serde_json::json;
-use support::read;
+use serde_json::{Value, json};
 use support::stand_in::StandIn;
+use support::{file, read};
 
 async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
     let sdk = aws_config::defaults(BehaviorVersion::latest())
@@ -49,6 +49,33 @@ async fn an_answer_fits_the_schema_and_depends_on_the_document() {
         assert_eq!(answer.model_id, "us.amazon.nova-2-lite-v1:0");
     }
     assert_eq!(stand_in.calls_of("a-job"), 9);
+}
+
+/// The sample of a name, asked about.
+async fn ask_about(model: &Model, name: &str) -> Value {
+    let call = Call {
+        job_id: &"a-file".parse().unwrap(),
+        attempt: 1,
+        model_id: "test.model-v1:0",
+        analysis: Analysis::standard(),
+    };
+    let bytes = std::fs::read(file(&format!("events/documents/{name}"))).unwrap();
+    model.converse(&call, Document::new(Some(name), bytes).unwrap()).await.expect(name).result
+}
+
+#[tokio::test]
+async fn a_file_and_an_image_go_as_what_they_are_and_are_answered() {
+    let stand_in = StandIn::start();
+    let model = model(&stand_in, Duration::from_secs(10)).await;
+    let report = ask_about(&model, "bridge-report.pdf").await;
+    assert_eq!(report["classification"]["label"], "report");
+    assert!(report.to_string().contains("boards"), "{report}");
+    let agreement = ask_about(&model, "piano-agreement.docx").await;
+    assert_eq!(agreement["classification"]["label"], "contract");
+    assert!(agreement.to_string().contains("GBP 95"), "{agreement}");
+    let plan = ask_about(&model, "floor-plan.png").await;
+    assert_eq!(plan["classification"]["label"], "other");
+    assert!(plan["summary"].as_str().unwrap().contains("480 × 320"), "{plan}");
 }
 
 #[tokio::test]

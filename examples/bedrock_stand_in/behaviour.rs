@@ -88,6 +88,8 @@ pub enum Kind {
     MaxTokens,
     /// An answer that does not fit the schema.
     Unfit,
+    /// An answer that fits the schema and is longer than a row holds.
+    Long,
     /// Text in place of the tool's call.
     NoTool,
 }
@@ -97,6 +99,9 @@ pub enum Kind {
 pub struct Entry {
     pub job_id: String,
     pub attempt: String,
+    pub model_id: String,
+    pub max_tokens: u64,
+    pub temperature: Option<f64>,
     /// `answered`, or the fault; `null` while it runs.
     pub outcome: Option<String>,
     /// Milliseconds since the server began.
@@ -189,20 +194,15 @@ impl Server {
 
     /// Writes a call down, and says what becomes of it. `tokens` is what the
     /// call reserves.
-    pub fn begin(&self, job_id: &str, attempt: &str, tokens: u64) -> (Running, Orders) {
-        let began_ms = self.now_ms();
+    pub fn begin(&self, mut call: Entry, tokens: u64) -> (Running, Orders) {
+        call.began_ms = self.now_ms();
+        let job_id = call.job_id.clone();
         let mut seen = self.seen();
         let place = seen.log.len();
-        seen.log.push(Entry {
-            job_id: job_id.to_owned(),
-            attempt: attempt.to_owned(),
-            outcome: None,
-            began_ms,
-            ended_ms: None,
-        });
+        seen.log.push(call);
         seen.in_flight += 1;
         seen.peak_in_flight = seen.peak_in_flight.max(seen.in_flight);
-        let fault = seen.quota_fault(tokens).or_else(|| seen.told_fault(job_id));
+        let fault = seen.quota_fault(tokens).or_else(|| seen.told_fault(&job_id));
         if fault == Some(Kind::Throttling) {
             seen.throttled += 1;
         }

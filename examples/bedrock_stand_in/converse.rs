@@ -4,27 +4,42 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::analyst;
-use crate::behaviour::{Kind, Server};
+use crate::behaviour::{Entry, Kind, Server};
+use crate::reading;
 
 /// Four characters are about a token.
 fn tokens(text: &str) -> u64 {
     (text.chars().count() as u64).div_ceil(4)
 }
 
-pub async fn converse(State(server): State<Server>, Json(request): Json<Value>) -> Response {
+pub async fn converse(
+    State(server): State<Server>,
+    Path(model_id): Path<String>,
+    Json(request): Json<Value>,
+) -> Response {
     let asked = match Asked::read(&request) {
         Ok(asked) => asked,
         Err(problem) => return error(StatusCode::BAD_REQUEST, "ValidationException", problem),
     };
     let reserved = asked.input_tokens + asked.max_tokens;
-    let (mut running, orders) = server.begin(asked.job_id, asked.attempt, reserved);
+    let call = Entry {
+        job_id: asked.job_id.to_owned(),
+        attempt: asked.attempt.to_owned(),
+        model_id,
+        max_tokens: asked.max_tokens,
+        // What came as a 32-bit number is told with as many digits.
+        temperature: asked.temperature.map(|temperature| (temperature * 1e6).round() / 1e6),
+        outcome: None,
+        began_ms: 0,
+        ended_ms: None,
+    };
+    let (mut running, orders) = server.begin(call, reserved);
     if let Some(refusal) = orders.fault.and_then(refusal) {
         running.end(refusal.1);
         return error(refusal.0, refusal.1, "as the stand-in was told");
@@ -48,6 +63,7 @@ pub async fn converse(State(server): State<Server>, Json(request): Json<Value>) 
         }
         Some(Kind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
         Some(Kind::MaxTokens) => ("max_tokens", tool_use(asked.tool, json!({}))),
+        Some(Kind::Long) => ("tool_use", tool_use(asked.tool, lengthened(answer))),
         Some(Kind::Unfit) => ("tool_use", tool_use(asked.tool, json!({"unfit": true}))),
         Some(_) => ("end_turn", json!([{"text": "I would rather write."}])),
     };
@@ -83,6 +99,7 @@ fn refusal(fault: Kind) -> Option<(StatusCode, &'static str)> {
         | Kind::Guardrail
         | Kind::MaxTokens
         | Kind::Unfit
+        | Kind::Long
         | Kind::NoTool => return None,
     })
 }
@@ -101,6 +118,14 @@ pub fn broken_off() -> Response {
     (promised, half).into_response()
 }
 
+/// The answer with a summary of 400,000 bytes.
+fn lengthened(mut answer: Value) -> Value {
+    let sentence = answer["summary"].as_str().filter(|text| !text.is_empty()).unwrap_or("Long.").to_owned() + " ";
+    let long: String = sentence.chars().cycle().take(400_000).collect();
+    answer["summary"] = json!(long);
+    answer
+}
+
 fn tool_use(name: &str, input: Value) -> Value {
     json!([{"toolUse": {"toolUseId": "stand-in-1", "name": name, "input": input}}])
 }
@@ -114,19 +139,14 @@ struct Asked<'a> {
     text: String,
     input_tokens: u64,
     max_tokens: u64,
+    temperature: Option<f64>,
 }
 
 impl<'a> Asked<'a> {
     fn read(request: &'a Value) -> Result<Self, &'static str> {
         let text_at = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
         let tool = request.pointer("/toolConfig/tools/0/toolSpec").ok_or("no tool to answer with")?;
-        let mut text = String::new();
-        for block in request.pointer("/messages/0/content").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(bytes) = block.pointer("/document/source/bytes").and_then(Value::as_str) {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(bytes).map_err(|_| "not base64")?;
-                text += &String::from_utf8_lossy(&bytes);
-            }
-        }
+        let text = reading::read(request.pointer("/messages/0").ok_or("no message")?)?;
         let around = text_at("/system/0/text").unwrap_or_default().len() + tool.to_string().len();
         Ok(Self {
             job_id: text_at("/requestMetadata/job_id").unwrap_or("?"),
@@ -134,6 +154,7 @@ impl<'a> Asked<'a> {
             tool: tool.get("name").and_then(Value::as_str).ok_or("the tool has no name")?,
             schema: tool.pointer("/inputSchema/json").ok_or("the tool has no schema")?,
             input_tokens: tokens(&text) + around as u64 / 4,
+            temperature: request.pointer("/inferenceConfig/temperature").and_then(Value::as_f64),
             max_tokens: request.pointer("/inferenceConfig/maxTokens").and_then(Value::as_u64).unwrap_or(4_096),
             text,
         })

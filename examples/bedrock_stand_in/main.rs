@@ -26,6 +26,7 @@ mod async_invoke;
 mod behaviour;
 mod converse;
 mod invocations;
+mod reading;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;

@@ -11,11 +11,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
-use crate::domain::document::{Document, sha256_hex, too_large};
+use crate::domain::document::{sha256_hex, too_large};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::S3Location;
-use crate::domain::limits::DOCUMENT_MAX_BYTES;
 
 /// Time-out of one attempt at an object of some megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -28,6 +27,14 @@ const GET: &str = "s3:GetObject";
 #[derive(Debug, Clone)]
 pub struct Documents {
     client: Client,
+}
+
+/// A document that was found and not read.
+#[derive(Debug)]
+pub struct Object {
+    size_bytes: usize,
+    body: ByteStream,
+    sha256: Option<String>,
 }
 
 impl Documents {
@@ -45,13 +52,13 @@ impl Documents {
         Self { client: Client::from_conf(own) }
     }
 
-    /// Reads a document. One over [`DOCUMENT_MAX_BYTES`] is refused by its
-    /// length, unread.
+    /// Finds a document, and reads no more than how large it is: one over
+    /// `max_bytes` is refused by that.
     ///
     /// # Errors
-    /// Permanent when it is not there, not allowed, too large, empty or
-    /// unreadable; throttled or transient when the bucket did not answer.
-    pub async fn fetch(&self, at: &S3Location) -> Result<Document, AttemptError> {
+    /// Permanent when it is not there, not allowed or too large; throttled or
+    /// transient when the bucket did not answer.
+    pub async fn open(&self, at: &S3Location, max_bytes: usize) -> Result<Object, AttemptError> {
         let object = self
             .client
             .get_object()
@@ -61,22 +68,15 @@ impl Documents {
             .send()
             .await
             .map_err(|error| classify(&error))?;
-        // Every answer of S3's has an entity tag: one without is not S3's.
+        // Every answer of S3's has an entity tag and a length: one without is
+        // not S3's.
         // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-        if object.e_tag().is_none() {
-            return Err(broke_off());
+        let length = object.content_length().and_then(|length| usize::try_from(length).ok());
+        let (Some(size_bytes), true) = (length, object.e_tag().is_some()) else { return Err(broke_off()) };
+        if size_bytes > max_bytes {
+            return Err(AttemptError::Permanent(too_large("any document", size_bytes, max_bytes)));
         }
-        let length = usize::try_from(object.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
-        if length > DOCUMENT_MAX_BYTES {
-            return Err(AttemptError::Permanent(too_large(length)));
-        }
-        // The SDK's time-outs end where the bytes begin.
-        let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broke_off())?;
-        let bytes = bytes.map_err(|_| broke_off())?.into_bytes();
-        if at.sha256.as_ref().is_some_and(|wanted| *wanted != sha256_hex(&bytes)) {
-            return Err(broke_off());
-        }
-        Document::new(Some(&at.key), bytes.to_vec()).map_err(AttemptError::Permanent)
+        Ok(Object { size_bytes, body: object.body, sha256: at.sha256.clone() })
     }
 
     /// Stores a document whose SHA-256 is known, and says which version it became.
@@ -166,6 +166,42 @@ pub struct Presigned {
     pub url: String,
     /// Headers that must be sent as they are.
     pub headers: BTreeMap<String, String>,
+}
+
+impl Object {
+    /// How many bytes there are to read.
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// Reads the bytes, whole.
+    ///
+    /// # Errors
+    /// Transient when they do not come, or are more than `max_bytes`: then the
+    /// object is another one than when its size was asked for.
+    pub async fn read(mut self, max_bytes: usize) -> Result<Vec<u8>, AttemptError> {
+        if self.size_bytes > max_bytes {
+            return Err(broke_off());
+        }
+        let mut bytes = Vec::with_capacity(self.size_bytes);
+        let read = async {
+            while let Some(chunk) = self.body.next().await {
+                let chunk = chunk.map_err(|_| broke_off())?;
+                if bytes.len() + chunk.len() > self.size_bytes {
+                    return Err(broke_off());
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(())
+        };
+        // The SDK's time-outs end where the bytes begin.
+        tokio::time::timeout(TIMEOUT, read).await.map_err(|_| broke_off())??;
+        let is_whole = bytes.len() == self.size_bytes;
+        if !is_whole || self.sha256.is_some_and(|wanted| wanted != sha256_hex(&bytes)) {
+            return Err(broke_off());
+        }
+        Ok(bytes)
+    }
 }
 
 fn broke_off() -> AttemptError {

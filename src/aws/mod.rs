@@ -7,6 +7,7 @@ pub mod documents;
 pub mod jobs;
 mod json;
 pub mod model;
+pub mod part_results;
 pub mod queue;
 mod row_item;
 mod update;

@@ -14,9 +14,9 @@ use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
-    ContentBlock, ConversationRole, DocumentBlock, DocumentFormat as Format, DocumentSource, InferenceConfiguration,
-    Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice, ToolConfiguration, ToolInputSchema,
-    ToolSpecification,
+    ContentBlock, ConversationRole, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat as Picture,
+    ImageSource, InferenceConfiguration, Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice,
+    ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
 use serde_json::Value;
 use tracing::info;
@@ -24,7 +24,7 @@ use tracing::info;
 use super::code_of;
 use super::json::{from_document, to_document};
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
-use crate::domain::document::{Document, DocumentFormat};
+use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
@@ -81,8 +81,10 @@ pub struct Answer {
     pub usage: Usage,
     /// Bedrock's words.
     pub stop_reason: String,
-    /// From the call's start to its end.
+    /// From the call's start to its end, or the sum of this for several calls.
     pub elapsed: Duration,
+    /// In how many parts a longer document was analysed; `None` when it was one.
+    pub parts: Option<u32>,
 }
 
 impl Model {
@@ -154,7 +156,7 @@ impl Model {
             "model answered"
         );
         let result = read_answer(&output, call.analysis, max_tokens)?;
-        Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed })
+        Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
     }
 }
 
@@ -174,15 +176,11 @@ pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
 }
 
 fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {
-    let document = DocumentBlock::builder()
-        .name(DOCUMENT_NAME)
-        .format(format(document.format()))
-        .source(DocumentSource::Bytes(Blob::new(document.into_bytes())))
-        .build()?;
+    let task = analysis.task(&document);
     let message = Message::builder()
         .role(ConversationRole::User)
-        .content(ContentBlock::Document(document))
-        .content(ContentBlock::Text(analysis.task.clone()))
+        .content(block(document.into_content())?)
+        .content(ContentBlock::Text(task))
         .build()?;
     let tool = ToolSpecification::builder()
         .name(TOOL_NAME)
@@ -196,17 +194,46 @@ fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConf
     Ok((message, tools))
 }
 
-fn format(format: DocumentFormat) -> Format {
+fn block(content: Content) -> Result<ContentBlock, BuildError> {
+    let document = |format, bytes| {
+        let source = DocumentSource::Bytes(Blob::new(bytes));
+        DocumentBlock::builder().name(DOCUMENT_NAME).format(format).source(source).build().map(ContentBlock::Document)
+    };
+    match content {
+        Content::Text { format, text } => document(text_format(format), text.into_bytes()),
+        Content::File { format, bytes } => document(file_format(format), bytes),
+        Content::Image { format, bytes } => {
+            let source = ImageSource::Bytes(Blob::new(bytes));
+            ImageBlock::builder().format(image_format(format)).source(source).build().map(ContentBlock::Image)
+        }
+    }
+}
+
+fn text_format(format: TextFormat) -> DocumentFormat {
     match format {
-        DocumentFormat::Txt => Format::Txt,
-        DocumentFormat::Md => Format::Md,
-        DocumentFormat::Html => Format::Html,
-        DocumentFormat::Csv => Format::Csv,
-        DocumentFormat::Pdf => Format::Pdf,
-        DocumentFormat::Doc => Format::Doc,
-        DocumentFormat::Docx => Format::Docx,
-        DocumentFormat::Xls => Format::Xls,
-        DocumentFormat::Xlsx => Format::Xlsx,
+        TextFormat::Txt => DocumentFormat::Txt,
+        TextFormat::Md => DocumentFormat::Md,
+        TextFormat::Html => DocumentFormat::Html,
+        TextFormat::Csv => DocumentFormat::Csv,
+    }
+}
+
+fn file_format(format: FileFormat) -> DocumentFormat {
+    match format {
+        FileFormat::Pdf => DocumentFormat::Pdf,
+        FileFormat::Doc => DocumentFormat::Doc,
+        FileFormat::Docx => DocumentFormat::Docx,
+        FileFormat::Xls => DocumentFormat::Xls,
+        FileFormat::Xlsx => DocumentFormat::Xlsx,
+    }
+}
+
+fn image_format(format: ImageFormat) -> Picture {
+    match format {
+        ImageFormat::Png => Picture::Png,
+        ImageFormat::Jpeg => Picture::Jpeg,
+        ImageFormat::Gif => Picture::Gif,
+        ImageFormat::Webp => Picture::Webp,
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct RowItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
@@ -95,6 +97,7 @@ pub(super) fn decode(item: Item) -> Option<Row> {
             usage: item.usage.unwrap_or_default(),
             stop_reason: item.stop_reason.unwrap_or_default(),
             model_ms: item.model_ms.unwrap_or_default(),
+            parts: item.parts,
             completed_at: item.completed_at.unwrap_or(item.updated_at),
             deduplicated_from: item.deduplicated_from,
             fingerprint: item.fingerprint,

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::Consumer;
+use super::analyse::analyse;
 use super::record::Handled;
+use super::result::store_unavailable;
+use super::room::Taken;
 use crate::aws::Unavailable;
 use crate::aws::jobs::{ClaimAnswer, CompleteError, Fenced};
-use crate::aws::model::{Answer, Call};
+use crate::aws::model::Call;
 use crate::clock::{now, until};
 use crate::domain::analysis::Analysis;
 use crate::domain::backoff::full_jitter;
@@ -23,10 +25,9 @@ use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job};
-use crate::domain::json::table_bytes;
-use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY, ROW_RESULT_MAX_BYTES};
+use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
-use crate::domain::row::{Completed, Row, State, StoredResult, Usage};
+use crate::domain::row::Completed;
 
 /// The message that brought a job, as far as its endings need it.
 pub(super) struct Delivery {
@@ -103,7 +104,7 @@ impl Attempt<'_> {
         let model_id = self.claim.model_id.as_deref().or(of_analysis).unwrap_or(self.consumer.model.model_id());
         let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch()).await;
-        let (document, record) = fetched.map_err(|_| {
+        let (document, record, _room) = fetched.map_err(|_| {
             let message = "the document could not be read in the time that was left for it";
             AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
         })??;
@@ -114,13 +115,16 @@ impl Attempt<'_> {
         let sha256 = record.sha256.as_deref().filter(|_| deduplicate);
         let fingerprint = sha256.map(|sha256| analysis.fingerprint(sha256, model_id));
         if let Some(fingerprint) = &fingerprint
-            && let Some(completed) = self.same_as_before(fingerprint).await?
+            && let Some(completed) =
+                self.consumer.same_as_before(&self.job.job_id, self.claim.attempt, fingerprint).await?
         {
             return Ok((completed, record));
         }
         let call = Call { job_id: &self.job.job_id, attempt: self.claim.attempt, model_id, analysis };
-        let answer = self.consumer.model.converse(&call, document).await?;
-        Ok((self.completed(answer, fingerprint).await?, record))
+        let sha256 = record.sha256.as_deref().unwrap_or_default();
+        let answer = analyse(self.consumer, &call, document, sha256, self.delivery.deadline).await?;
+        let completed = self.consumer.answered(&self.job.job_id, self.claim.attempt, answer, fingerprint).await?;
+        Ok((completed, record))
     }
 
     /// What was said about the job's batch.
@@ -131,66 +135,23 @@ impl Attempt<'_> {
         }
     }
 
-    /// The result of a job that had the same document analysed the same way.
-    async fn same_as_before(&self, fingerprint: &str) -> Result<Option<Completed>, AttemptError> {
-        let row = self.consumer.jobs.by_fingerprint(fingerprint).await.map_err(store_unavailable)?;
-        let Some(Row { job_id, state: State::Complete(before), .. }) = row else { return Ok(None) };
-        let result = match before.result {
-            StoredResult::Row(result) => result,
-            // An object is its own job's: this one keeps another.
-            StoredResult::Bucket(at) => self.consumer.documents.load_result(&at).await.map_err(store_unavailable)?,
-        };
-        Ok(Some(Completed {
-            result: self.store(result).await?,
-            usage: Usage::default(),
-            model_ms: 0,
-            completed_at: now(),
-            deduplicated_from: Some(before.deduplicated_from.unwrap_or(job_id)),
-            fingerprint: None,
-            ..*before
-        }))
-    }
-
-    async fn completed(&self, answer: Answer, fingerprint: Option<String>) -> Result<Completed, AttemptError> {
-        Ok(Completed {
-            result: self.store(answer.result).await?,
-            model_id: answer.model_id,
-            usage: answer.usage,
-            stop_reason: answer.stop_reason,
-            model_ms: answer.elapsed.as_millis() as u64,
-            completed_at: now(),
-            deduplicated_from: None,
-            fingerprint,
-        })
-    }
-
-    /// A result that the row cannot hold goes into the bucket, under its
-    /// attempt's name: a worker that lost its lease overwrites nobody's.
-    async fn store(&self, result: Value) -> Result<StoredResult, AttemptError> {
-        if table_bytes(&result) <= ROW_RESULT_MAX_BYTES {
-            return Ok(StoredResult::Row(result));
-        }
-        let key = format!("results/{}/{}.json", self.job.job_id, self.claim.attempt);
-        let stored = self.consumer.documents.store_result(&self.consumer.bucket, &key, &result).await;
-        stored.map(StoredResult::Bucket).map_err(store_unavailable)
-    }
-
-    async fn fetch(&self) -> Result<(Document, DocumentRecord), AttemptError> {
+    /// The document, what the row keeps of it, and its room in memory. One that
+    /// came in the message is in memory already.
+    async fn fetch(&self) -> Result<(Document, DocumentRecord, Option<Taken>), AttemptError> {
         let mut record = DocumentRecord::default();
-        let document = match &self.job.source {
-            DocumentSource::Inline(text) => {
-                Document::new(None, text.clone().into_bytes()).map_err(AttemptError::Permanent)?
-            }
+        let (name, bytes, room) = match &self.job.source {
+            DocumentSource::Inline(text) => (None, text.clone().into_bytes(), None),
             DocumentSource::S3(at) => {
                 record.bucket = Some(at.bucket.clone());
                 record.key = Some(at.key.clone());
                 record.version_id = at.version_id.clone();
-                self.consumer.documents.fetch(at).await?
+                let (bytes, room) = self.consumer.read(at, self.delivery.deadline).await?;
+                (Some(at.key.as_str()), bytes, Some(room))
             }
         };
-        record.size_bytes = Some(document.size_bytes() as u64);
-        record.sha256 = Some(sha256_hex(document.bytes()));
-        Ok((document, record))
+        record.size_bytes = Some(bytes.len() as u64);
+        record.sha256 = Some(sha256_hex(&bytes));
+        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, room))
     }
 
     async fn complete(&self, completed: Completed, document: DocumentRecord) -> Outcome {
@@ -269,11 +230,6 @@ fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
 
 fn lease_lost(delivery: &Delivery) -> Outcome {
     Again::after(full_jitter(delivery.receive_count, fastrand::f64()), AgainReason::LeaseLost)
-}
-
-/// The document is not to blame: not charged.
-fn store_unavailable(error: Unavailable) -> AttemptError {
-    AttemptError::Throttled(Failure::new(codes::STORE_UNAVAILABLE, error.to_string()))
 }
 
 /// The row is as it is; a lease on it ends by itself.

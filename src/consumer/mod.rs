@@ -3,11 +3,14 @@
 //! One function a nesting level: `batch` → `record` → `job`. Each record runs
 //! in a task of its own, so that one that panics or is slow harms no other.
 
+mod analyse;
 mod batch;
 mod batches;
 mod job;
 mod record;
 mod response;
+mod result;
+mod room;
 
 use self::batches::Batches;
 pub use self::response::BatchFailed;
@@ -19,8 +22,10 @@ use aws_config::SdkConfig;
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::model::Model;
+use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
+use room::Room;
 
 /// What handles batches. Cheap to clone; between them it keeps only what was
 /// said of batches of jobs, for seconds.
@@ -30,10 +35,13 @@ pub struct Consumer {
     queue: JobsQueue,
     dead_letters: DeadLetterQueue,
     documents: Documents,
+    part_results: PartResults,
     model: Model,
     bucket: String,
     batches: Batches,
     deduplicate: bool,
+    room: Room,
+    part_max_bytes: usize,
     max_tries: u32,
     max_concurrent_records: Option<usize>,
 }
@@ -52,10 +60,13 @@ impl Consumer {
             queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
             documents: Documents::new(sdk),
+            part_results: PartResults::new(sdk, config.documents_bucket.clone()),
             model,
             bucket: config.documents_bucket,
             batches: Batches::default(),
             deduplicate: config.deduplicate,
+            room: Room::new(config.memory_mb),
+            part_max_bytes: config.part_max_bytes,
             max_tries: config.max_tries,
             max_concurrent_records: config.max_concurrent_records,
         }

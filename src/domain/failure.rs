@@ -48,8 +48,10 @@ pub mod codes {
     pub const DOCUMENT_NOT_FOUND: &str = "document_not_found";
     /// The function may not read the object.
     pub const DOCUMENT_FORBIDDEN: &str = "document_forbidden";
-    /// The bytes are not what their name says.
-    pub const DOCUMENT_UNREADABLE: &str = "document_unreadable";
+    /// Neither text nor a file or an image of a type that the model takes.
+    pub const DOCUMENT_TYPE_UNKNOWN: &str = "document_type_unknown";
+    /// It cannot be read without a password.
+    pub const DOCUMENT_ENCRYPTED: &str = "document_encrypted";
     /// The bucket could not be read this time.
     pub const DOCUMENT_UNAVAILABLE: &str = "document_unavailable";
     /// A guardrail or the model's own filter refused.

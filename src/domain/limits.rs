@@ -11,8 +11,32 @@ pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;
 
 /// Largest document, in bytes, that one Converse request takes (4.5 MB).
 ///
-/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html>
 pub const DOCUMENT_MAX_BYTES: usize = 4_500_000;
+
+/// Largest image, in bytes, that one Converse request takes (3.75 MB).
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html>
+pub const IMAGE_MAX_BYTES: usize = 3_750_000;
+
+/// Most parts of a text that is longer than one call takes. Times the size of a
+/// part it is the largest text.
+pub const PARTS_MAX: usize = 32;
+
+/// Most calls for the parts of one document at a time.
+pub const PARTS_SIDE_BY_SIDE: usize = 4;
+
+/// Time-out of storing or reading a part's result.
+pub const PART_STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many times its size a document takes in memory while it is analysed.
+pub const MEMORY_PER_DOCUMENT: u32 = 4;
+
+/// Megabytes of a function's memory that are not for documents.
+pub const MEMORY_RESERVE_MB: u32 = 64;
+
+/// What is kept free for reading a document that waited for memory.
+pub const FETCH_RESERVE: Duration = Duration::from_secs(2);
 
 /// Largest body of `POST /jobs`, in bytes: Lambda's request of 6 MB less room
 /// for the event around it.

@@ -20,4 +20,5 @@ pub mod limits;
 pub mod message;
 pub mod notification;
 pub mod outcome;
+pub mod parts;
 pub mod row;

@@ -84,8 +84,11 @@ pub struct Completed {
     pub usage: Usage,
     /// Why the model stopped, in Bedrock's words.
     pub stop_reason: String,
-    /// From the call's start to its end, in milliseconds.
+    /// Of the last attempt's calls together, each from its start to its end, in
+    /// milliseconds.
     pub model_ms: u64,
+    /// In how many parts a long document was analysed; `None` when in one call.
+    pub parts: Option<u32>,
     /// When it was stored.
     pub completed_at: Timestamp,
     /// The job whose result this is, when the same document had been analysed

@@ -136,7 +136,8 @@ pub(super) fn body(request: &Request) -> Result<&str, Problem> {
 
 fn check_document(text: &str) -> Result<(), Problem> {
     if text.len() > DOCUMENT_MAX_BYTES {
-        return Err(Problem::too_large("document", too_large(text.len()).message));
+        let failure = too_large("a document", text.len(), DOCUMENT_MAX_BYTES);
+        return Err(Problem::too_large("document", failure.message));
     }
     match Document::new(None, text.as_bytes().to_vec()) {
         Ok(_) => Ok(()),

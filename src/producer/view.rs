@@ -58,6 +58,7 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
             put("completed_at", json!(done.completed_at));
             put("model_id", json!(done.model_id));
             put("model_ms", json!(done.model_ms));
+            put("parts", json!(done.parts));
             put("usage", json!(done.usage));
             put("stop_reason", json!(done.stop_reason));
             put("deduplicated_from", json!(done.deduplicated_from));

@@ -128,6 +128,7 @@ pub fn row(job: &Job) -> Option<Row> {
             usage: Usage::default(),
             stop_reason: String::new(),
             model_ms: 0,
+            parts: None,
             completed_at: time(0),
             deduplicated_from: None,
             fingerprint: None,

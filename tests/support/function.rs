@@ -62,10 +62,10 @@ impl Function {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let mut process = Command::new(binary)
             .env_clear()
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .envs(environment)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "under-test")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "/docket/test")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")

@@ -73,6 +73,7 @@ impl Jobs {
             usage: None,
             stop_reason: None,
             model_ms: None,
+            parts: None,
             error: None,
             expires_at: Some(self.expires_at(now)),
         });

@@ -65,6 +65,9 @@ impl Jobs {
         if let Some(fingerprint) = &completed.fingerprint {
             update = update.set("fingerprint", text(fingerprint));
         }
+        if let Some(parts) = completed.parts {
+            update = update.set("parts", number(parts));
+        }
         match self.fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
             Err(error) if error.code == "ValidationException" => Err(CompleteError::Rejected(Failure::new(

@@ -1,0 +1,175 @@
+//! The analysis of one document: one call, or, of a text that is longer than
+//! one call takes, a call for each part and one that joins their results:
+//!
+//! ```text
+//! text ─ split → parts ─ a call each → results ─ a call for all of them → result
+//! ```
+//!
+//! Each result lies in the bucket as soon as it is known, and is looked for
+//! there before a call is made: an attempt that was throttled, ran out of time
+//! or crashed leaves to the next what it has paid for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::Consumer;
+use crate::aws::model::{Answer, Call};
+use crate::aws::part_results::PartResult;
+use crate::clock::until;
+use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
+use crate::domain::ending::AttemptError;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::limits::{PART_STORE_TIMEOUT, PARTS_MAX, PARTS_SIDE_BY_SIDE};
+use crate::domain::parts::{groups, split};
+use crate::domain::row::Usage;
+
+/// Analyses a document whose SHA-256 is known. For its first call there must be
+/// time; before each other one it is looked whether there is.
+///
+/// # Errors
+/// As the calls end. [`AttemptError::NoTime`]: what was done so far is stored.
+pub(super) async fn analyse(
+    consumer: &Consumer,
+    call: &Call<'_>,
+    document: Document,
+    sha256: &str,
+    deadline: Timestamp,
+) -> Result<Answer, AttemptError> {
+    let (format, text) = match document.content() {
+        Content::Text { format, text } if text.len() > consumer.part_max_bytes => (*format, text),
+        _ => return consumer.model.converse(call, document).await,
+    };
+    let parts = split(text, consumer.part_max_bytes, PARTS_MAX)
+        .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), consumer.part_max_bytes)))?;
+    let asked = [sha256, &call.analysis.asked(), call.model_id, &consumer.part_max_bytes.to_string()];
+    let folder = format!("parts/{}/{}", call.job_id, sha256_hex(json!(asked).to_string().as_bytes()));
+    let work = Work { consumer, call, deadline, folder };
+    let count = parts.len();
+    let part = |(number, part)| (format!("{number}"), Document::part(format, part, number, count));
+    let documents = (1..).zip(parts).map(part).collect();
+    drop(document);
+    let done = work.all(documents).await?;
+    let parts = u32::try_from(count).ok();
+    Ok(Answer { parts, ..work.join(done).await? })
+}
+
+/// A long document's calls.
+struct Work<'a> {
+    consumer: &'a Consumer,
+    call: &'a Call<'a>,
+    deadline: Timestamp,
+    /// Where their results lie: named after all that they depend on.
+    folder: String,
+}
+
+/// A call's result, with what this attempt spent on it.
+struct Done {
+    result: Value,
+    stop_reason: String,
+    usage: Usage,
+    elapsed: Duration,
+}
+
+impl Work<'_> {
+    /// Joins results until there is one. Each level has half as many or fewer.
+    async fn join(&self, mut done: Vec<Done>) -> Result<Answer, AttemptError> {
+        let (mut usage, mut elapsed) = (Usage::default(), Duration::ZERO);
+        loop {
+            for one in &done {
+                usage.input_tokens += one.usage.input_tokens;
+                usage.output_tokens += one.usage.output_tokens;
+                elapsed += one.elapsed;
+            }
+            if let [_] = done[..] {
+                break;
+            }
+            let mut results: Vec<Value> = done.into_iter().map(|one| one.result).collect();
+            let sizes: Vec<usize> = results.iter().map(|result| result.to_string().len()).collect();
+            let documents: Vec<_> = groups(&sizes, self.consumer.part_max_bytes)
+                .into_iter()
+                .map(|count| {
+                    let group = Value::Array(results.drain(..count).collect()).to_string();
+                    (format!("joined-{}", sha256_hex(group.as_bytes())), Document::results(group))
+                })
+                .collect();
+            done = self.all(documents).await?;
+        }
+        let Done { result, stop_reason, .. } = done.pop().expect("results are joined until there is one");
+        let model_id = self.call.model_id.to_owned();
+        Ok(Answer { result, model_id, usage, stop_reason, elapsed, parts: None })
+    }
+
+    /// Asks about documents side by side. After the first that fails no other is
+    /// begun, and those that run are heard out: they are paid for.
+    async fn all(&self, documents: Vec<(String, Document)>) -> Result<Vec<Done>, AttemptError> {
+        let failed = AtomicBool::new(false);
+        let failed = &failed;
+        let one = |(name, document): (String, Document)| async move {
+            if failed.load(Ordering::Relaxed) {
+                return Err(AttemptError::NoTime);
+            }
+            let done = self.one(&name, document).await;
+            failed.fetch_or(done.is_err(), Ordering::Relaxed);
+            done
+        };
+        let ended: Vec<_> = stream::iter(documents).map(one).buffered(PARTS_SIDE_BY_SIDE).collect().await;
+        let (mut done, mut errors) = (Vec::with_capacity(ended.len()), Vec::new());
+        for end in ended {
+            match end {
+                Ok(one) => done.push(one),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.into_iter().max_by_key(weight).map_or(Ok(done), Err)
+    }
+
+    /// Asks about one document, unless the result is there.
+    async fn one(&self, name: &str, document: Document) -> Result<Done, AttemptError> {
+        self.time_left()?;
+        let key = format!("{}/{name}.json", self.folder);
+        if let Some(PartResult { result, usage, stop_reason }) = self.stored(&key).await? {
+            return Ok(Done { result, stop_reason, usage, elapsed: Duration::ZERO });
+        }
+        self.time_left()?;
+        let Answer { result, usage, stop_reason, elapsed, .. } =
+            self.consumer.model.converse(self.call, document).await?;
+        let stored = PartResult { result, usage, stop_reason };
+        if let Err(error) = self.consumer.part_results.put(&key, &stored).await {
+            // It serves this attempt; only a later one would pay for it again.
+            let job_id = self.call.job_id.as_str();
+            warn!(job_id, service = error.service, code = error.code, "a part's result could not be stored");
+        }
+        let PartResult { result, usage, stop_reason } = stored;
+        Ok(Done { result, stop_reason, usage, elapsed })
+    }
+
+    /// What lies there, when it answers what is asked.
+    async fn stored(&self, key: &str) -> Result<Option<PartResult>, AttemptError> {
+        let stored = self.consumer.part_results.get(key).await.map_err(|error| {
+            let message = format!("the results of the document's parts could not be read this time ({})", error.code);
+            AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
+        })?;
+        Ok(stored.filter(|stored| self.call.analysis.check(&stored.result).is_ok()))
+    }
+
+    /// Whether there is time for a call and for storing its result.
+    fn time_left(&self) -> Result<(), AttemptError> {
+        let wanted = self.consumer.time_for_a_job() + PART_STORE_TIMEOUT;
+        if until(self.deadline) < wanted { Err(AttemptError::NoTime) } else { Ok(()) }
+    }
+}
+
+/// Of several errors the one that says most ends the attempt.
+fn weight(error: &AttemptError) -> u8 {
+    match error {
+        AttemptError::NoTime => 0,
+        AttemptError::Throttled(_) => 1,
+        AttemptError::Transient(_) => 2,
+        AttemptError::Permanent(_) | AttemptError::Cancelled => 3,
+    }
+}

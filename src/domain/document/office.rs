@@ -1,0 +1,86 @@
+//! Which office file a container is: a ZIP with Office Open XML in it, or an
+//! OLE compound file of the older kind. Only their lists of contents are read,
+//! so that nothing is unpacked.
+
+use super::super::failure::Failure;
+use super::kind::FileFormat;
+use super::{encrypted, type_unknown};
+
+/// The record at the end of a ZIP, without its comment, and the longest comment.
+///
+/// <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>, 4.3.16 and 4.3.12.
+const ZIP_END_BYTES: usize = 22;
+const ZIP_COMMENT_MAX_BYTES: usize = 65_535;
+const ZIP_ENTRY_BYTES: usize = 46;
+
+/// Tells an Office Open XML file by its main part.
+pub(super) fn of_zip(bytes: &[u8]) -> Result<FileFormat, Failure> {
+    let mut names = zip_names(bytes);
+    let format = names.find_map(|name| match name {
+        b"word/document.xml" => Some(FileFormat::Docx),
+        b"xl/workbook.xml" => Some(FileFormat::Xlsx),
+        _ => None,
+    });
+    format.ok_or_else(type_unknown)
+}
+
+/// The names in a ZIP's central directory, as far as it can be read.
+fn zip_names(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let tail = bytes.len().saturating_sub(ZIP_END_BYTES + ZIP_COMMENT_MAX_BYTES);
+    let end = bytes[tail..].windows(4).rposition(|window| window == b"PK\x05\x06").map(|at| tail + at);
+    let mut at = end.and_then(|end| u32_at(bytes, end + 16)).unwrap_or(u32::MAX) as usize;
+    std::iter::from_fn(move || {
+        if bytes.get(at..)?.get(..4)? != b"PK\x01\x02" {
+            return None;
+        }
+        let (name, extra, comment) = (u16_at(bytes, at + 28)?, u16_at(bytes, at + 30)?, u16_at(bytes, at + 32)?);
+        let begin = at + ZIP_ENTRY_BYTES;
+        let name_end = begin + usize::from(name);
+        at = name_end + usize::from(extra) + usize::from(comment);
+        bytes.get(begin..name_end)
+    })
+}
+
+/// A compound file's directory is a list of entries of this size, and so is
+/// its whole a multiple of it.
+///
+/// <https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-cfb/60fe8611-66c3-496b-b70d-a504c94c9ace>
+const OLE_ENTRY_BYTES: usize = 128;
+/// Longest name of an entry, in bytes, its end included.
+const OLE_NAME_BYTES: usize = 64;
+const OLE_STREAM: u8 = 2;
+
+/// Tells an older office file by its main stream. A file that Office protects
+/// by a password is a compound file too, around an encrypted package.
+pub(super) fn of_ole(bytes: &[u8]) -> Result<FileFormat, Failure> {
+    let mut found = None;
+    for entry in bytes.chunks_exact(OLE_ENTRY_BYTES) {
+        if is_stream(entry, "EncryptedPackage") {
+            return Err(encrypted());
+        }
+        // What is embedded stands after what it is embedded in.
+        if found.is_none() && is_stream(entry, "WordDocument") {
+            found = Some(FileFormat::Doc);
+        } else if found.is_none() && (is_stream(entry, "Workbook") || is_stream(entry, "Book")) {
+            found = Some(FileFormat::Xls);
+        }
+    }
+    found.ok_or_else(type_unknown)
+}
+
+/// Whether a directory's entry is a stream of this name: UTF-16, ended by zero,
+/// then its length in bytes and its type.
+fn is_stream(entry: &[u8], name: &str) -> bool {
+    let length = (name.len() + 1) * 2;
+    entry.get(OLE_NAME_BYTES + 2) == Some(&OLE_STREAM)
+        && u16_at(entry, OLE_NAME_BYTES).is_some_and(|written| usize::from(written) == length)
+        && name.bytes().chain([0]).zip(entry.chunks_exact(2)).all(|(c, pair)| pair == [c, 0])
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}

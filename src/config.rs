@@ -43,15 +43,21 @@ pub struct ConsumerConfig {
     pub jobs_table: String,
     /// `JOBS_QUEUE_URL`.
     pub jobs_queue_url: String,
+    /// `HIGH_PRIORITY_QUEUE_URL`: of urgent jobs, when they have one.
+    pub high_priority_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: String,
-    /// `DOCUMENTS_BUCKET`: the results of long documents' parts lie there.
+    /// `DOCUMENTS_BUCKET`: large results and those of long documents' parts go
+    /// there.
     pub documents_bucket: String,
     /// `PART_MAX_BYTES`: longer texts are analysed in parts of at most so many
     /// bytes.
     pub part_max_bytes: usize,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
     pub memory_mb: u32,
+    /// `DEDUPLICATE`: whether a document that was analysed the same way before
+    /// takes that result, unless its batch says otherwise.
+    pub deduplicate: bool,
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
@@ -64,16 +70,33 @@ pub struct ConsumerConfig {
 }
 
 /// What the producer is told by its environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProducerConfig {
     /// `JOBS_TABLE`.
     pub jobs_table: String,
     /// `JOBS_QUEUE_URL`.
     pub jobs_queue_url: String,
+    /// `HIGH_PRIORITY_QUEUE_URL`: of urgent jobs, when they have one.
+    pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
+    /// `ALLOWED_MODEL_IDS`, separated by commas: those that an analysis may ask
+    /// for.
+    pub allowed_model_ids: Vec<String>,
+    /// `PRICE_PER_MILLION_INPUT_TOKENS` and `PRICE_PER_MILLION_OUTPUT_TOKENS`, in
+    /// US dollars; a batch's cost is told when both are given.
+    pub prices: Option<Prices>,
+}
+
+/// What a model's tokens cost, in US dollars a million.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// Of the request.
+    pub input: f64,
+    /// Of the answer.
+    pub output: f64,
 }
 
 /// Looks a variable up; `std::env::var(name).ok()` in a binary.
@@ -85,6 +108,7 @@ impl ConsumerConfig {
         Ok(Self {
             jobs_table: required(lookup, "JOBS_TABLE")?,
             jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
+            high_priority_queue_url: optional(lookup, "HIGH_PRIORITY_QUEUE_URL"),
             dead_letter_queue_url: required(lookup, "DEAD_LETTER_QUEUE_URL")?,
             documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
             part_max_bytes: number(
@@ -94,6 +118,7 @@ impl ConsumerConfig {
                 MIN_PART_MAX_BYTES..=DOCUMENT_MAX_BYTES,
             )?,
             memory_mb: number(lookup, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", DEFAULT_MEMORY_MB, 1..=1_000_000)?,
+            deduplicate: flag(lookup, "DEDUPLICATE")?,
             model: ModelSettings {
                 model_id: required(lookup, "MODEL_ID")?,
                 max_tokens: number(lookup, "MAX_TOKENS", DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
@@ -122,8 +147,11 @@ impl ProducerConfig {
         Ok(Self {
             jobs_table: required(lookup, "JOBS_TABLE")?,
             jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
+            high_priority_queue_url: optional(lookup, "HIGH_PRIORITY_QUEUE_URL"),
             documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
             retention: retention(lookup)?,
+            allowed_model_ids: list(lookup, "ALLOWED_MODEL_IDS"),
+            prices: prices(lookup)?,
         })
     }
 }
@@ -151,6 +179,28 @@ where
         name,
         problem: format!("is {text:?}; it must be a number from {} to {}", range.start(), range.end()),
     })
+}
+
+fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<bool, ConfigError> {
+    match optional(lookup, name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(ConfigError { name, problem: format!("is {other:?}; it must be true or false") }),
+    }
+}
+
+fn list(lookup: Lookup<'_>, name: &str) -> Vec<String> {
+    let text = optional(lookup, name).unwrap_or_default();
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn prices(lookup: Lookup<'_>) -> Result<Option<Prices>, ConfigError> {
+    let price = |name| match number(lookup, name, f64::NAN, 0.0..=1_000_000.0) {
+        Ok(price) if price.is_nan() => Ok(None),
+        other => other.map(Some),
+    };
+    let (input, output) = (price("PRICE_PER_MILLION_INPUT_TOKENS")?, price("PRICE_PER_MILLION_OUTPUT_TOKENS")?);
+    Ok(input.zip(output).map(|(input, output)| Prices { input, output }))
 }
 
 fn temperature(lookup: Lookup<'_>) -> Result<Option<f32>, ConfigError> {
@@ -209,6 +259,7 @@ mod tests {
         assert_eq!(config.model.temperature, None);
         assert_eq!(config.max_tries, 3);
         assert_eq!((config.part_max_bytes, config.memory_mb), (400_000, 512));
+        assert!(!config.deduplicate);
         assert_eq!(config.max_concurrent_records, None);
         let config = read(&[("TEMPERATURE", "0"), ("MAX_CONCURRENT_RECORDS", "4")]).unwrap();
         assert_eq!(config.model.temperature, Some(0.0));

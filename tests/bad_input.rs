@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use docket::domain::analysis::{Analysis, AnalysisRequest};
+use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::document::Document;
 use docket::domain::failure::{Failure, codes};
 use docket::domain::limits::*;
-use docket::domain::message::{Attribute, AttributeValue, DeadLetter, parse};
+use docket::domain::message::parse;
 use serde_json::{Value, json};
 use support::{event, file, read};
 

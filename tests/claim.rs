@@ -13,7 +13,7 @@ use docket::domain::claim::{Claim, Claimant, Decision, decide};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::{DocumentSource, Job, S3Location};
-use docket::domain::row::{Completed, Usage};
+use docket::domain::row::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
 use support::aws::World;
 use support::inline_job as job;
@@ -145,13 +145,15 @@ async fn of_sixty_four_claimers_of_a_job_one_wins() {
 
 fn completed() -> Completed {
     Completed {
-        result: serde_json::json!({"summary": "s"}),
+        result: StoredResult::Row(serde_json::json!({"summary": "s"})),
         model_id: "m".into(),
         usage: Usage { input_tokens: 1, output_tokens: 2 },
         stop_reason: "tool_use".into(),
         model_ms: 3,
         parts: Some(4),
         completed_at: now(),
+        deduplicated_from: None,
+        fingerprint: None,
     }
 }
 
@@ -260,7 +262,16 @@ async fn the_row_of_another_producers_job_says_where_its_document_lies() {
 async fn an_end_that_another_claim_wrote_is_not_our_own() {
     let world = World::new().await;
     let (jobs, at) = (world.jobs(), now());
-    let claim = Claim { attempt: 1, tries: 1, owner: Owner::new("me"), lease_until: at + LEASE, took_over: false };
+    let claim = Claim {
+        attempt: 1,
+        tries: 1,
+        owner: Owner::new("me"),
+        lease_until: at + LEASE,
+        took_over: false,
+        batch_id: None,
+        analysis: None,
+        model_id: None,
+    };
     let text = |text: &str| AttributeValue::S(text.to_owned());
     for (job_id, owner, attempt, status) in
         [("owner", "another", "1", "complete"), ("attempt", "me", "2", "complete"), ("status", "me", "1", "cancelled")]
@@ -289,7 +300,8 @@ async fn a_result_that_the_table_refuses_is_told_from_a_table_that_does_not_answ
     let id = "large".parse().unwrap();
     let answer = jobs.claim(&job("large", None), &claimant, at, at + LEASE).await.expect("the table answers");
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
-    let large = Completed { result: serde_json::json!({"text": "x".repeat(450_000)}), ..completed() };
+    let large =
+        Completed { result: StoredResult::Row(serde_json::json!({"text": "x".repeat(450_000)})), ..completed() };
     let refused = jobs.complete(&id, &claim, &large, &Default::default()).await;
     assert!(matches!(refused, Err(CompleteError::Rejected(_))), "{refused:?}");
     let elsewhere = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);

@@ -57,7 +57,7 @@ async fn a_good_batch_completes_and_nothing_is_wanted_again() {
         let State::Complete(done) = &row.state else { panic!("{row:?}") };
         assert!(done.usage.input_tokens > 0 && done.usage.output_tokens > 0);
         assert_eq!((done.model_id.as_str(), done.stop_reason.as_str()), ("test.model-v1:0", "tool_use"));
-        assert!(done.result["summary"].as_str().is_some_and(|summary| summary.len() > 20));
+        assert!(done.result.on_row().unwrap()["summary"].as_str().is_some_and(|summary| summary.len() > 20));
         assert_eq!((row.attempt, row.tries), (1, 1));
         assert_eq!(row.batch_id.as_ref().map(|id| id.as_str()), Some("sample-batch"));
         assert!(row.document.size_bytes.is_some() && row.document.sha256.is_some());
@@ -106,10 +106,11 @@ async fn an_analysis_of_ones_own_is_asked_and_answered() {
     let consumer = world.consumer().await;
     assert_eq!(consumer.invoke(event("sqs-custom-analysis"), TIME).await, Ok(nothing_failed()));
     let State::Complete(labels) = world.row("sample-labels").await.unwrap().state else { panic!("not complete") };
-    let label = labels.result["classification"]["label"].as_str().unwrap();
+    let label = labels.result.on_row().unwrap()["classification"]["label"].as_str().unwrap();
     assert!(["residential lease", "commercial lease", "neither"].contains(&label));
     let State::Complete(schema) = world.row("sample-schema").await.unwrap().state else { panic!("not complete") };
-    assert!(schema.result["monthly_rent"].is_number() && schema.result.get("summary").is_none());
+    let schema = schema.result.on_row().unwrap();
+    assert!(schema["monthly_rent"].is_number() && schema.get("summary").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,104 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use docket::aws::jobs::Jobs;
-use docket::domain::row::{Row, State};
-use serde_json::{Value, json};
-use support::aws::{letters, outputs, queued, sdk};
+use docket::domain::row::State;
+use serde_json::json;
+use support::stack::Stack;
 use support::{eventually, read, stand_in, unique};
-
-/// The deployed stack. Its tests run one at a time: they count calls.
-struct Stack {
-    sdk: aws_config::SdkConfig,
-    outputs: std::collections::HashMap<String, String>,
-    _turn: tokio::sync::MutexGuard<'static, ()>,
-}
-
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-impl Stack {
-    async fn new() -> Self {
-        let turn = TURN.lock().await;
-        let stack = Self { sdk: sdk().await, outputs: outputs(), _turn: turn };
-        stand_in::reset(&stack.outputs["ModelEndpointUrl"]);
-        stack
-    }
-
-    fn calls(&self) -> Value {
-        stand_in::get(&format!("{}/_calls", self.outputs["ModelEndpointUrl"]))
-    }
-
-    async fn row(&self, job_id: &str) -> Option<Row> {
-        let jobs = Jobs::new(&self.sdk, self.outputs["JobsTableName"].clone(), Duration::from_secs(1));
-        jobs.get(&job_id.parse().expect("a job id")).await.expect("the table answers")
-    }
-
-    async fn status(&self, job_id: &str) -> &'static str {
-        self.row(job_id).await.map_or("none", |row| row.state.status().as_str())
-    }
-
-    /// Sends messages as any other producer would.
-    async fn send(&self, bodies: &[String]) {
-        let sqs = aws_sdk_sqs::Client::new(&self.sdk);
-        for ten in bodies.chunks(10) {
-            let mut request = sqs.send_message_batch().queue_url(&self.outputs["JobsQueueUrl"]);
-            for (place, body) in ten.iter().enumerate() {
-                let priority = MessageAttributeValue::builder().data_type("String").string_value("normal");
-                let entry = SendMessageBatchRequestEntry::builder()
-                    .id(place.to_string())
-                    .message_body(body)
-                    .message_attributes("priority", priority.build().expect("whole"));
-                request = request.entries(entry.build().expect("whole"));
-            }
-            request.send().await.expect("sent");
-        }
-    }
-
-    async fn queue_is_empty(&self) {
-        eventually("an empty queue", async || {
-            (queued(&self.sdk, &self.outputs["JobsQueueUrl"]).await == (0, 0)).then_some(())
-        })
-        .await;
-    }
-
-    async fn dead_letters(&self) -> usize {
-        letters(&self.sdk, &self.outputs["DeadLetterQueueUrl"]).await.len()
-    }
-
-    /// A request to the API, signed unless it shall not be.
-    fn api(&self, method: &str, path: &str, body: &str, signed: bool) -> (u16, Value) {
-        let url = format!("{}{path}", self.outputs["ApiUrl"]);
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(&url).header("content-type", "application/json");
-        if signed {
-            let identity = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test").into();
-            let parameters = v4::SigningParams::builder()
-                .identity(&identity)
-                .region("us-east-1")
-                .name("execute-api")
-                .time(SystemTime::now())
-                .settings(SigningSettings::default())
-                .build()
-                .expect("whole")
-                .into();
-            let headers = [("content-type", "application/json")].into_iter();
-            let signable =
-                SignableRequest::new(method, &url, headers, SignableBody::Bytes(body.as_bytes())).expect("whole");
-            let (instructions, _) = sign(signable, &parameters).expect("signed").into_parts();
-            for (name, value) in instructions.headers() {
-                request = request.header(name, value);
-            }
-        }
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut response = agent.run(request.body(body.to_owned()).expect("whole")).expect("the API answers");
-        (response.status().as_u16(), response.body_mut().read_json().unwrap_or_default())
-    }
-}
 
 fn message(job_id: &str, document: &str) -> String {
     json!({"job_id": job_id, "document": document}).to_string()
@@ -116,7 +24,7 @@ async fn a_message_of_another_producer_sent_fifty_times_over_makes_one_call() {
     stack.queue_is_empty().await;
     assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
     let State::Complete(done) = stack.row(&job_id).await.expect("a row").state else { panic!("not complete") };
-    assert_eq!(done.result["classification"]["label"], "lease");
+    assert_eq!(done.result.on_row().unwrap()["classification"]["label"], "lease");
     assert_eq!((before, stack.dead_letters().await), (0, 0));
 }
 

@@ -14,7 +14,7 @@ use docket::clock::now;
 use docket::domain::claim::{Claim, Claimant};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::row::{Completed, Usage};
+use docket::domain::row::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
 use support::aws::World;
 use support::inline_job;
@@ -94,13 +94,15 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
         let (held, repeated, written) = match choice {
             2 => {
                 let done = Completed {
-                    result: serde_json::json!({"by": claim.attempt}),
+                    result: StoredResult::Row(serde_json::json!({"by": claim.attempt})),
                     model_id: "m".into(),
                     usage: Usage::default(),
                     stop_reason: "tool_use".into(),
                     model_ms: 0,
                     parts: None,
                     completed_at: at,
+                    deduplicated_from: None,
+                    fingerprint: None,
                 };
                 let written = jobs.complete(&job.job_id, &claim, &done, &Default::default()).await;
                 (account.is_held_by(&claim), again("complete"), written.map_err(|_| "unavailable".to_owned())?)

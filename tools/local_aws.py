@@ -252,6 +252,7 @@ def up(local: Local) -> dict[str, str]:
         build()
     if local.model_endpoint is None:
         stand_in = [str(target() / "examples" / "bedrock_stand_in"), "--port", str(local.model_port)]
+        stand_in += ["--s3-endpoint", local.endpoint]
         start(local, "bedrock_stand_in", stand_in, local.model_port, f"{local.model}/_calls", dict(os.environ))
     # The functions have their model's address from ministack's environment.
     asked = local.directory / "model"

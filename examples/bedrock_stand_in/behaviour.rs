@@ -9,6 +9,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::invocations::{AsyncFault, Invocations};
+
 /// What `PUT /_behaviour` takes. Each field has a default, so that `{}` is a
 /// model that answers at once, always, without end.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -24,6 +26,10 @@ pub struct Behaviour {
     pub faults: Vec<Fault>,
     /// Of the faults' chance.
     pub seed: u64,
+    /// How long each invocation of StartAsyncInvoke takes.
+    pub async_latency_ms: u64,
+    /// The first that applies to a start, a get or an invocation happens to it.
+    pub async_faults: Vec<AsyncFault>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,6 +148,7 @@ impl Bucket {
 #[derive(Clone)]
 pub struct Server {
     seen: Arc<Mutex<Seen>>,
+    invocations: Invocations,
     begun: Instant,
 }
 
@@ -159,9 +166,17 @@ pub struct Running {
 }
 
 impl Server {
-    pub fn new(behaviour: Behaviour) -> Self {
+    pub fn new(behaviour: Behaviour, invocations: Invocations) -> Self {
         let seen = Seen { behaviour, ..Seen::default() };
-        Self { seen: Arc::new(Mutex::new(seen)), begun: Instant::now() }
+        Self { seen: Arc::new(Mutex::new(seen)), invocations, begun: Instant::now() }
+    }
+
+    pub fn invocations(&self) -> &Invocations {
+        &self.invocations
+    }
+
+    pub fn async_latency(&self) -> Duration {
+        Duration::from_millis(self.seen().behaviour.async_latency_ms)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -215,6 +230,7 @@ impl Server {
             "peak_in_flight": seen.peak_in_flight,
             "throttled": seen.throttled,
             "by_job": by_job,
+            "async": self.invocations.counts(),
         })
     }
 
@@ -226,6 +242,7 @@ impl Server {
         let mut seen = self.seen();
         let in_flight = seen.in_flight;
         *seen = Seen { in_flight, peak_in_flight: in_flight, ..Seen::default() };
+        self.invocations.reset();
     }
 }
 
@@ -289,5 +306,6 @@ pub async fn change(State(server): State<Server>, Json(behaviour): Json<Behaviou
     seen.tokens = Bucket::default();
     seen.requests = Bucket::default();
     seen.behaviour = behaviour.clone();
+    server.invocations.behave(behaviour.async_faults.clone());
     Json(behaviour)
 }

@@ -87,12 +87,12 @@ fn refusal(fault: Kind) -> Option<(StatusCode, &'static str)> {
     })
 }
 
-fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
+pub fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, [("x-amzn-errortype", code)], Json(json!({"message": message}))).into_response()
 }
 
 /// More bytes are promised than come.
-fn broken_off() -> Response {
+pub fn broken_off() -> Response {
     let promised = [("content-type", "application/json"), ("content-length", "4096")];
     let half = Body::from_stream(futures_util::stream::iter([
         Ok(axum::body::Bytes::from_static(b"{\"output\": {\"message\"")),

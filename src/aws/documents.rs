@@ -1,11 +1,14 @@
 //! The documents' bucket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
 use crate::domain::document::{sha256_hex, too_large};
@@ -17,6 +20,8 @@ use crate::domain::job::S3Location;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time-out of reading or storing one document.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+const GET: &str = "s3:GetObject";
 
 /// Reads documents, and stores those that come by the API.
 #[derive(Debug, Clone)]
@@ -82,13 +87,70 @@ impl Documents {
         text: String,
         sha256: String,
     ) -> Result<S3Location, Unavailable> {
+        self.put(bucket, key, "text/plain; charset=utf-8", text.into_bytes(), sha256).await
+    }
+
+    /// Stores a result that is too large for its row, as JSON.
+    pub async fn store_result(&self, bucket: &str, key: &str, result: &Value) -> Result<S3Location, Unavailable> {
+        let json = result.to_string().into_bytes();
+        let sha256 = sha256_hex(&json);
+        self.put(bucket, key, "application/json", json, sha256).await
+    }
+
+    /// Reads a result that [`Documents::store_result`] stored.
+    pub async fn load_result(&self, at: &S3Location) -> Result<Value, Unavailable> {
+        let broken = || Unavailable { service: GET, code: "UnreadableResult".to_owned() };
+        let request = self.client.get_object().bucket(&at.bucket).key(&at.key).set_version_id(at.version_id.clone());
+        let object = request.send().await.map_err(|error| Unavailable::new(GET, &error))?;
+        let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broken())?;
+        let bytes = bytes.map_err(|_| broken())?.into_bytes();
+        match serde_json::from_slice(&bytes) {
+            Ok(result) if at.sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(&bytes)) => Ok(result),
+            _ => Err(broken()),
+        }
+    }
+
+    /// A place to put one object of so many bytes, once, within `valid_for`.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html>
+    pub async fn presign(
+        &self,
+        bucket: &str,
+        key: &str,
+        size_bytes: usize,
+        valid_for: Duration,
+    ) -> Result<Presigned, Unavailable> {
+        let refused = || Unavailable { service: "s3:PutObject", code: "CannotPresign".to_owned() };
+        let presigned = self
+            .client
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .content_length(size_bytes.try_into().map_err(|_| refused())?)
+            // A second document for the same job is refused.
+            .if_none_match("*")
+            .presigned(PresigningConfig::expires_in(valid_for).map_err(|_| refused())?)
+            .await
+            .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
+        let headers = presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Presigned { url: presigned.uri().to_owned(), headers })
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+        sha256: String,
+    ) -> Result<S3Location, Unavailable> {
         let answer = self
             .client
             .put_object()
             .bucket(bucket)
             .key(key)
-            .content_type("text/plain; charset=utf-8")
-            .body(ByteStream::from(text.into_bytes()))
+            .content_type(content_type)
+            .body(ByteStream::from(bytes))
             .send()
             .await
             .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
@@ -131,6 +193,15 @@ impl Object {
         }
         Ok(bytes)
     }
+}
+
+/// Where an object may be put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// For a PUT.
+    pub url: String,
+    /// Headers that must be sent as they are.
+    pub headers: BTreeMap<String, String>,
 }
 
 fn broke_off() -> AttemptError {

@@ -2,6 +2,7 @@
 //! SDK named; its errors are translated where they arise, so that the rest of
 //! the crate meets the domain's words alone.
 
+pub mod async_invoke;
 pub mod documents;
 pub mod jobs;
 mod json;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
+use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
     ContentBlock, ConversationRole, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat as Picture,
@@ -64,8 +64,8 @@ pub struct Call<'a> {
     pub job_id: &'a JobId,
     /// For Bedrock's invocation log.
     pub attempt: u32,
-    /// In place of the settings' model.
-    pub model_id: Option<&'a str>,
+    /// The model or inference profile.
+    pub model_id: &'a str,
     /// What is asked.
     pub analysis: &'a Analysis,
 }
@@ -91,17 +91,7 @@ impl Model {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
-        let own = aws_sdk_bedrockruntime::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_timeout(settings.timeout)
-                    .operation_attempt_timeout(settings.timeout)
-                    .build(),
-            )
-            .build();
-        Self { client: Client::from_conf(own), settings }
+        Self { client: one_attempt(config, settings.timeout), settings }
     }
 
     /// A model on a client made elsewhere.
@@ -109,14 +99,14 @@ impl Model {
         Self { client, settings }
     }
 
+    /// The model that is called unless the job names one.
+    pub fn model_id(&self) -> &str {
+        &self.settings.model_id
+    }
+
     /// How long a call may take.
     pub fn timeout(&self) -> Duration {
         self.settings.timeout
-    }
-
-    /// The model or inference profile that a call goes to.
-    pub fn model_of<'a>(&'a self, call: &Call<'a>) -> &'a str {
-        call.model_id.unwrap_or(&self.settings.model_id)
     }
 
     /// Asks the model about one document.
@@ -125,21 +115,22 @@ impl Model {
     /// By class: throttled, transient (an answer that does not fit the schema
     /// too), or permanent.
     pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answer, AttemptError> {
-        let model_id = self.model_of(call);
+        let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
+        let temperature = call.analysis.temperature.map(|temperature| temperature as f32);
         let (message, tools) = request(call.analysis, document)
             .map_err(|error| AttemptError::Permanent(Failure::new(codes::ANALYSIS_INVALID, error.to_string())))?;
         let begun = Instant::now();
         let output = self
             .client
             .converse()
-            .model_id(model_id)
+            .model_id(call.model_id)
             .system(SystemContentBlock::Text(call.analysis.system.clone()))
             .messages(message)
             .tool_config(tools)
             .inference_config(
                 InferenceConfiguration::builder()
-                    .max_tokens(self.settings.max_tokens)
-                    .set_temperature(self.settings.temperature)
+                    .max_tokens(max_tokens)
+                    .set_temperature(temperature.or(self.settings.temperature))
                     .build(),
             )
             .set_additional_model_request_fields(self.settings.request_fields.as_ref().map(to_document))
@@ -164,9 +155,24 @@ impl Model {
             output_tokens = usage.output_tokens,
             "model answered"
         );
-        let result = read_answer(&output, call.analysis, self.settings.max_tokens)?;
-        Ok(Answer { result, model_id: model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
+        let result = read_answer(&output, call.analysis, max_tokens)?;
+        Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
     }
+}
+
+/// A client that makes one attempt a call and gives up after the time-out.
+pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
+    let own = aws_sdk_bedrockruntime::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_timeout(timeout)
+                .operation_attempt_timeout(timeout)
+                .build(),
+        )
+        .build();
+    Client::from_conf(own)
 }
 
 fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {
@@ -260,15 +266,21 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
         Ok(answer) => Ok(answer),
         Err(_) if *output.stop_reason() == StopReason::MaxTokens => permanent(
             codes::ANSWER_TRUNCATED,
-            format!("the answer was cut at {max_tokens} tokens; raise MAX_TOKENS (parameter MaxTokens)"),
+            format!(
+                "the answer was cut at {max_tokens} tokens; raise `analysis.max_tokens`, or MAX_TOKENS (parameter MaxTokens)"
+            ),
         ),
         Err(failure) if failure.code == codes::ANSWER_TOO_LARGE => Err(AttemptError::Permanent(failure)),
         Err(failure) => Err(AttemptError::Transient(failure)),
     }
 }
 
-/// What is not named here may pass.
-fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> AttemptError {
+/// Classes an error of Bedrock's by its code. What is not named here may pass.
+///
+/// A ConflictException is permanent: it says that this client request token has
+/// begun another invocation than the one asked for, and as both are made of the
+/// job alone, they would differ again.
+pub(super) fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, timeout: Duration) -> AttemptError {
     let SdkError::ServiceError(context) = error else {
         return AttemptError::Transient(match error {
             SdkError::TimeoutError(_) => {
@@ -282,13 +294,14 @@ fn classify<R>(error: &SdkError<ConverseError, R>, timeout: Duration) -> Attempt
         return AttemptError::Transient(Failure::new(codes::MODEL_UNREACHABLE, "the answer could not be read"));
     };
     let failure = Failure::new(&snake_case(code), service.message().unwrap_or("no message"));
-    match service {
-        ConverseError::ThrottlingException(_)
-        | ConverseError::ModelNotReadyException(_)
-        | ConverseError::ServiceUnavailableException(_) => AttemptError::Throttled(failure),
-        ConverseError::ValidationException(_)
-        | ConverseError::AccessDeniedException(_)
-        | ConverseError::ResourceNotFoundException(_) => AttemptError::Permanent(failure),
+    match code {
+        "ThrottlingException"
+        | "ModelNotReadyException"
+        | "ServiceUnavailableException"
+        | "ServiceQuotaExceededException" => AttemptError::Throttled(failure),
+        "ValidationException" | "AccessDeniedException" | "ResourceNotFoundException" | "ConflictException" => {
+            AttemptError::Permanent(failure)
+        }
         _ => AttemptError::Transient(failure),
     }
 }

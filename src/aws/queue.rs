@@ -8,41 +8,64 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
 use super::Unavailable;
+use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use crate::domain::job::Priority;
 use crate::domain::limits::VISIBILITY_MAX;
-use crate::domain::message::{Attribute, AttributeValue, DeadLetter, MessageBody, attributes};
+use crate::domain::message::{MessageBody, attributes};
 
-/// The queue of jobs.
+/// The queue of jobs, and the one beside it for urgent jobs.
 #[derive(Debug, Clone)]
 pub struct JobsQueue {
     client: Client,
     url: String,
+    high_url: Option<String>,
 }
 
 impl JobsQueue {
-    /// By its URL.
-    pub fn new(config: &SdkConfig, url: String) -> Self {
-        Self { client: Client::new(config), url }
+    /// By their URLs. Without one of their own, urgent jobs go with the others.
+    pub fn new(config: &SdkConfig, url: String, high_url: Option<String>) -> Self {
+        Self { client: Client::new(config), url, high_url }
     }
 
-    /// Puts a job's message into the queue.
+    /// The URL of the queue that a message came from.
+    fn source(&self, arn: Option<&str>) -> &str {
+        let name = arn.and_then(|arn| arn.rsplit(':').next());
+        let high = self.high_url.as_deref().filter(|url| url.rsplit('/').next() == name);
+        high.unwrap_or(&self.url)
+    }
+
+    /// Puts a body into the queue that a message came from (`arn`).
+    pub async fn send_beside(&self, arn: Option<&str>, body: String) -> Result<(), Unavailable> {
+        send(&self.client, self.source(arn), body, &[]).await
+    }
+
+    /// Puts a job's message into the queue of its priority.
     pub async fn send(&self, body: &MessageBody, priority: Priority) -> Result<(), Unavailable> {
         let body = serde_json::to_string(body).expect("our own types serialize");
+        let url = match priority {
+            Priority::High => self.high_url.as_ref().unwrap_or(&self.url),
+            Priority::Normal => &self.url,
+        };
         let priority = Attribute {
             name: attributes::PRIORITY.to_owned(),
             data_type: "String".to_owned(),
             value: AttributeValue::Text(priority.as_str().to_owned()),
         };
-        send(&self.client, &self.url, body, &[priority]).await
+        send(&self.client, url, body, &[priority]).await
     }
 
-    /// Has a message again after a wait, in whole seconds from now: at least
-    /// one, at most [`VISIBILITY_MAX`].
-    pub async fn again_after(&self, receipt_handle: &str, after: Duration) -> Result<(), Unavailable> {
+    /// Has a message again in the queue that it came from (`arn`) after a wait,
+    /// in whole seconds from now: at least one, at most [`VISIBILITY_MAX`].
+    pub async fn again_after(
+        &self,
+        arn: Option<&str>,
+        receipt_handle: &str,
+        after: Duration,
+    ) -> Result<(), Unavailable> {
         let seconds = after.min(VISIBILITY_MAX).as_secs_f64().ceil().max(1.0);
         self.client
             .change_message_visibility()
-            .queue_url(&self.url)
+            .queue_url(self.source(arn))
             .receipt_handle(receipt_handle)
             .visibility_timeout(seconds as i32)
             .send()

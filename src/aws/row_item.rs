@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::analysis::AnalysisRequest;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{BatchId, JobId, Owner};
-use crate::domain::job::Priority;
-use crate::domain::row::{Completed, Row, State, Status, Usage};
+use crate::domain::job::{Priority, S3Location};
+use crate::domain::row::{Completed, Row, State, Status, StoredResult, Usage};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -36,10 +37,15 @@ pub(super) struct RowItem {
     pub earlier_call_possible: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
+    /// The index's partition: see `domain::batch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_shard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisRequest>,
     #[serde(default)]
     pub priority: Priority,
-    #[serde(default)]
-    pub document: DocumentRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +60,13 @@ pub(super) struct RowItem {
     pub model_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_s3: Option<S3Location>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplicated_from: Option<JobId>,
+    /// What a result is found again by: see `Completed::fingerprint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,13 +88,19 @@ pub(super) fn decode(item: Item) -> Option<Row> {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
         Status::Complete => State::Complete(Box::new(Completed {
-            result: item.result?,
-            model_id: item.model_id?,
+            result: match (item.result, item.result_s3) {
+                (Some(result), _) => StoredResult::Row(result),
+                (None, Some(at)) => StoredResult::Bucket(at),
+                (None, None) => return None,
+            },
+            model_id: item.model_id.clone()?,
             usage: item.usage.unwrap_or_default(),
             stop_reason: item.stop_reason.unwrap_or_default(),
             model_ms: item.model_ms.unwrap_or_default(),
             parts: item.parts,
             completed_at: item.completed_at.unwrap_or(item.updated_at),
+            deduplicated_from: item.deduplicated_from,
+            fingerprint: item.fingerprint,
         })),
         Status::Failed => {
             State::Failed { error: item.error?, completed_at: item.completed_at.unwrap_or(item.updated_at) }
@@ -97,8 +116,10 @@ pub(super) fn decode(item: Item) -> Option<Row> {
         claimed_from: item.claimed_from,
         earlier_call_possible: item.earlier_call_possible,
         batch_id: item.batch_id,
+        analysis: item.analysis,
+        model_id: item.model_id,
         priority: item.priority,
-        document: item.document,
+        document: item.document.unwrap_or_default(),
         request_hash: item.request_hash,
         metadata: item.metadata,
         created_at: item.created_at,

@@ -1,6 +1,9 @@
 //! One job: claim → fetch → converse → complete, and every way it can end.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use serde_json::Value;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -14,16 +17,18 @@ use crate::aws::model::{Answer, Call};
 use crate::clock::{now, until};
 use crate::domain::analysis::Analysis;
 use crate::domain::backoff::full_jitter;
+use crate::domain::batch::Batch;
 use crate::domain::claim::{Claim, Claimant, Refusal};
+use crate::domain::dead_letter::{Attribute, DeadLetter};
 use crate::domain::document::{Document, DocumentRecord, sha256_hex};
 use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job};
-use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
-use crate::domain::message::{Attribute, DeadLetter};
+use crate::domain::json::table_bytes;
+use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY, ROW_RESULT_MAX_BYTES};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
-use crate::domain::row::Completed;
+use crate::domain::row::{Completed, Row, State, StoredResult, Usage};
 
 /// The message that brought a job, as far as its endings need it.
 pub(super) struct Delivery {
@@ -77,18 +82,27 @@ impl Attempt<'_> {
             warn!(job_id, attempt, "took over from a worker that fell silent: its call may have been made");
         }
         match self.work().await {
-            Ok((answer, document)) => {
-                let usage = Some(answer.usage);
-                Handled { outcome: self.complete(answer, document).await, usage }
+            Ok((completed, document)) => {
+                let usage = Some(completed.usage);
+                Handled { outcome: self.complete(completed, document).await, usage }
             }
             Err(error) => Handled::without_usage(self.end(error).await),
         }
     }
 
-    /// Everything between the claim and its ending. Nothing is written here.
-    async fn work(&self) -> Result<(Answer, DocumentRecord), AttemptError> {
-        let own = self.job.analysis.as_ref().map(Analysis::new).transpose();
+    /// Everything between the claim and its ending. The row is not written here.
+    async fn work(&self) -> Result<(Completed, DocumentRecord), AttemptError> {
+        let batch = self.batch().await?;
+        if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
+            return Err(AttemptError::Cancelled);
+        }
+        let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref());
+        let asked = self.claim.analysis.as_deref().or(of_batch);
+        let own = asked.map(Analysis::new).transpose();
         let own = own.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
+        let analysis = own.as_ref().unwrap_or_else(|| Analysis::standard());
+        let of_analysis = asked.and_then(|asked| asked.model_id.as_deref());
+        let model_id = self.claim.model_id.as_deref().or(of_analysis).unwrap_or(self.consumer.model.model_id());
         let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch()).await;
         let (document, record, _room) = fetched.map_err(|_| {
@@ -98,15 +112,70 @@ impl Attempt<'_> {
         if !has_time(self.consumer, &self.delivery) {
             return Err(AttemptError::NoTime);
         }
-        let call = Call {
-            job_id: &self.job.job_id,
-            attempt: self.claim.attempt,
-            model_id: self.job.model_id.as_deref(),
-            analysis: own.as_ref().unwrap_or_else(|| Analysis::standard()),
-        };
+        let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.consumer.deduplicate);
         let sha256 = record.sha256.as_deref().unwrap_or_default();
+        let fingerprint = deduplicate.then(|| analysis.fingerprint(sha256, model_id));
+        if let Some(fingerprint) = &fingerprint
+            && let Some(completed) = self.same_as_before(fingerprint).await?
+        {
+            return Ok((completed, record));
+        }
+        let call = Call { job_id: &self.job.job_id, attempt: self.claim.attempt, model_id, analysis };
         let answer = analyse(self.consumer, &call, document, sha256, self.delivery.deadline).await?;
-        Ok((answer, record))
+        Ok((self.completed(answer, fingerprint).await?, record))
+    }
+
+    /// What was said about the job's batch.
+    async fn batch(&self) -> Result<Option<Arc<Batch>>, AttemptError> {
+        match &self.claim.batch_id {
+            Some(batch_id) => self.consumer.batches.get(&self.consumer.jobs, batch_id).await.map_err(store_unavailable),
+            None => Ok(None),
+        }
+    }
+
+    /// The result of a job that had the same document analysed the same way.
+    async fn same_as_before(&self, fingerprint: &str) -> Result<Option<Completed>, AttemptError> {
+        let row = self.consumer.jobs.by_fingerprint(fingerprint).await.map_err(store_unavailable)?;
+        let Some(Row { job_id, state: State::Complete(before), .. }) = row else { return Ok(None) };
+        let result = match before.result {
+            StoredResult::Row(result) => result,
+            // An object is its own job's: this one keeps another.
+            StoredResult::Bucket(at) => self.consumer.documents.load_result(&at).await.map_err(store_unavailable)?,
+        };
+        Ok(Some(Completed {
+            result: self.store(result).await?,
+            usage: Usage::default(),
+            model_ms: 0,
+            completed_at: now(),
+            deduplicated_from: Some(before.deduplicated_from.unwrap_or(job_id)),
+            fingerprint: None,
+            ..*before
+        }))
+    }
+
+    async fn completed(&self, answer: Answer, fingerprint: Option<String>) -> Result<Completed, AttemptError> {
+        Ok(Completed {
+            result: self.store(answer.result).await?,
+            model_id: answer.model_id,
+            usage: answer.usage,
+            stop_reason: answer.stop_reason,
+            model_ms: answer.elapsed.as_millis() as u64,
+            parts: answer.parts,
+            completed_at: now(),
+            deduplicated_from: None,
+            fingerprint,
+        })
+    }
+
+    /// A result that the row cannot hold goes into the bucket, under its
+    /// attempt's name: a worker that lost its lease overwrites nobody's.
+    async fn store(&self, result: Value) -> Result<StoredResult, AttemptError> {
+        if table_bytes(&result) <= ROW_RESULT_MAX_BYTES {
+            return Ok(StoredResult::Row(result));
+        }
+        let key = format!("results/{}/{}.json", self.job.job_id, self.claim.attempt);
+        let stored = self.consumer.documents.store_result(&self.consumer.bucket, &key, &result).await;
+        stored.map(StoredResult::Bucket).map_err(store_unavailable)
     }
 
     /// The document, what the row keeps of it, and its room in memory. One that
@@ -128,16 +197,7 @@ impl Attempt<'_> {
         Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, room))
     }
 
-    async fn complete(&self, answer: Answer, document: DocumentRecord) -> Outcome {
-        let completed = Completed {
-            result: answer.result,
-            model_id: answer.model_id,
-            usage: answer.usage,
-            stop_reason: answer.stop_reason,
-            model_ms: answer.elapsed.as_millis() as u64,
-            parts: answer.parts,
-            completed_at: now(),
-        };
+    async fn complete(&self, completed: Completed, document: DocumentRecord) -> Outcome {
         let written = match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
             Ok(fenced) => Ok(fenced),
             Err(CompleteError::Unavailable(error)) => Err(error),
@@ -160,6 +220,10 @@ impl Attempt<'_> {
                 after_write(&self.job, &self.delivery, written, Again::after(after, reason))
             }
             Ending::Fail(failure) => self.fail(failure).await,
+            Ending::GiveUp => {
+                let written = self.consumer.jobs.give_up(&self.job.job_id, &self.claim, now()).await;
+                after_write(&self.job, &self.delivery, written, Outcome::Acknowledge(Acknowledged::Cancelled))
+            }
         }
     }
 
@@ -209,6 +273,11 @@ fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
 
 fn lease_lost(delivery: &Delivery) -> Outcome {
     Again::after(full_jitter(delivery.receive_count, fastrand::f64()), AgainReason::LeaseLost)
+}
+
+/// The document is not to blame: not charged.
+fn store_unavailable(error: Unavailable) -> AttemptError {
+    AttemptError::Throttled(Failure::new(codes::STORE_UNAVAILABLE, error.to_string()))
 }
 
 /// The row is as it is; a lease on it ends by itself.

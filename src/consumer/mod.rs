@@ -5,12 +5,15 @@
 
 mod analyse;
 mod batch;
+mod batches;
 mod job;
 mod record;
 mod response;
 mod room;
 
+use self::batches::Batches;
 pub use self::response::BatchFailed;
+use self::room::Room;
 
 use std::time::Duration;
 
@@ -22,9 +25,9 @@ use crate::aws::model::Model;
 use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
-use room::Room;
 
-/// What handles batches. Cheap to clone; it keeps nothing between them.
+/// What handles batches. Cheap to clone; between them it keeps only what was
+/// said of batches of jobs, for seconds.
 #[derive(Debug, Clone)]
 pub struct Consumer {
     jobs: Jobs,
@@ -33,6 +36,9 @@ pub struct Consumer {
     documents: Documents,
     part_results: PartResults,
     model: Model,
+    bucket: String,
+    batches: Batches,
+    deduplicate: bool,
     room: Room,
     part_max_bytes: usize,
     max_tries: u32,
@@ -50,13 +56,16 @@ impl Consumer {
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
         Self {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url),
+            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
             documents: Documents::new(sdk),
-            part_results: PartResults::new(sdk, config.documents_bucket),
+            part_results: PartResults::new(sdk, config.documents_bucket.clone()),
             model,
             room: Room::new(config.memory_mb),
             part_max_bytes: config.part_max_bytes,
+            bucket: config.documents_bucket,
+            batches: Batches::default(),
+            deduplicate: config.deduplicate,
             max_tries: config.max_tries,
             max_concurrent_records: config.max_concurrent_records,
         }

@@ -12,22 +12,24 @@ use tracing::{error, info, warn};
 use super::Consumer;
 use super::job::{self, Delivery};
 use crate::clock::until;
+use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
-use crate::domain::job::Job;
 use crate::domain::limits::LEASE_MARGIN;
-use crate::domain::message::{Attribute, AttributeValue, DeadLetter, attributes, parse};
+use crate::domain::message::{self, Asked, attributes};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::Usage;
 
-/// A message as it came, and the job that could be made of it.
+/// A message as it came, and what it asks for.
 pub(super) struct Record {
     pub message_id: Option<String>,
     receipt_handle: Option<String>,
+    /// The ARN of the queue that it came from.
+    source: Option<String>,
     body: Option<String>,
     carried: Vec<Attribute>,
     receive_count: u32,
-    job: Result<Job, Failure>,
+    asked: Result<Asked, Failure>,
 }
 
 /// What became of a record.
@@ -47,20 +49,24 @@ impl Record {
         let text =
             |name: &str| message.message_attributes.get(name).and_then(|attribute| attribute.string_value.as_deref());
         let failed_attempt = text(attributes::FAILED_ATTEMPT);
-        let job = parse(message.body.as_deref(), text(attributes::PRIORITY), failed_attempt);
+        let asked = message::read(message.body.as_deref(), text(attributes::PRIORITY), failed_attempt);
         let receive_count = message.attributes.get("ApproximateReceiveCount");
         Self {
             receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
             carried: carried(&message),
             message_id: message.message_id,
             receipt_handle: message.receipt_handle,
+            source: message.event_source_arn,
             body: message.body,
-            job,
+            asked,
         }
     }
 
     pub fn job_id(&self) -> Option<&JobId> {
-        self.job.as_ref().ok().map(|job| &job.job_id)
+        match &self.asked {
+            Ok(Asked::Job(job)) => Some(&job.job_id),
+            Ok(Asked::Several(_) | Asked::Nothing) | Err(_) => None,
+        }
     }
 }
 
@@ -86,7 +92,7 @@ fn carried(message: &SqsMessage) -> Vec<Attribute> {
 pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
     let begun = Instant::now();
     let (message_id, receive_count) = (record.message_id.clone(), record.receive_count);
-    let receipt_handle = record.receipt_handle.clone();
+    let (receipt_handle, source) = (record.receipt_handle.clone(), record.source.clone());
     let job_id = record.job_id().map(|id| id.as_str().to_owned());
     let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
@@ -96,7 +102,7 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
     });
     if let (Outcome::Again(Again { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {
         // If this is refused, the queue's own visibility time-out brings it.
-        if let Err(unavailable) = consumer.queue.again_after(&receipt, after).await {
+        if let Err(unavailable) = consumer.queue.again_after(source.as_deref(), &receipt, after).await {
             warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be set");
         }
     }
@@ -112,12 +118,14 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
 }
 
 async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
-    let Record { body, carried, receive_count, job, .. } = record;
-    match job {
-        Ok(job) => {
+    let Record { source, body, carried, receive_count, asked, .. } = record;
+    match asked {
+        Ok(Asked::Job(job)) => {
             let delivery = Delivery { body, carried, receive_count, deadline };
-            job::handle(consumer, job, delivery).await
+            job::handle(consumer, *job, delivery).await
         }
+        Ok(Asked::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
+        Ok(Asked::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
         Err(failure) => {
             warn!(code = failure.code, "a message is not a job");
             let letter = DeadLetter::new(body.as_deref(), carried, &failure, None);
@@ -127,4 +135,16 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timesta
             })
         }
     }
+}
+
+/// A message of its own for each job, so that each ends for itself. One that is
+/// broken off begins again: a message too many finds its job done.
+async fn split(consumer: &Consumer, source: Option<&str>, bodies: Vec<String>) -> Outcome {
+    for body in bodies {
+        if let Err(error) = consumer.queue.send_beside(source, body).await {
+            warn!(service = error.service, code = error.code, "a service did not answer");
+            return Again::by_visibility(AgainReason::StoreUnavailable);
+        }
+    }
+    Outcome::Acknowledge(Acknowledged::Split)
 }

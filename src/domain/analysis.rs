@@ -4,18 +4,20 @@
 //! its own under a neutral name, the answer is forced through a tool whose
 //! input is the schema, and an answer that does not fit it is a failure.
 
+mod schema;
+mod settings;
+
 use std::sync::LazyLock;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::schema::{checked_labels, default_schema, own_schema, validator};
 use super::document::{Content, Document, Role};
 use super::failure::{Failure, codes};
 use super::json::{fits_the_table, table_bytes};
-use super::limits::{
-    ANALYSIS_MAX_BYTES, INSTRUCTIONS_MAX_BYTES, LABEL_MAX_BYTES, LABELS_MAX, RESULT_MAX_BYTES, RESULT_MAX_DEPTH,
-};
+use super::limits::{ANALYSIS_MAX_BYTES, INSTRUCTIONS_MAX_BYTES, RESULT_MAX_BYTES, RESULT_MAX_DEPTH};
 
 /// The name under which the model sees the document.
 pub const DOCUMENT_NAME: &str = "document";
@@ -44,6 +46,15 @@ pub struct AnalysisRequest {
     /// A JSON Schema for the answer, in place of the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// Most tokens of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<i32>,
+    /// Between 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The model or inference profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
 }
 
 /// What is wrong with an [`AnalysisRequest`], and where.
@@ -71,6 +82,10 @@ pub struct Analysis {
     task: &'static str,
     /// The schema of the answer: a JSON Schema of type `object`.
     pub schema: Value,
+    /// Most tokens of the answer, in place of the function's own setting.
+    pub max_tokens: Option<i32>,
+    /// Between 0 and 1, in place of the function's own setting.
+    pub temperature: Option<f64>,
     validator: Validator,
 }
 
@@ -100,8 +115,10 @@ impl Analysis {
             (None, Some(labels)) => default_schema(checked_labels(labels)?),
             (None, None) => default_schema(&DEFAULT_LABELS),
         };
+        settings::check(request)?;
         let validator = validator(&schema)?;
-        Ok(Self { system: system(request)?, task: task(request), schema, validator })
+        let AnalysisRequest { max_tokens, temperature, .. } = *request;
+        Ok(Self { system: system(request)?, task: task(request), schema, max_tokens, temperature, validator })
     }
 
     /// The question beside the document.
@@ -120,11 +137,6 @@ impl Analysis {
             ),
         };
         format!("{what} {} Call the tool {TOOL_NAME}.", self.task)
-    }
-
-    /// All that is asked, as one text: another question is another text.
-    pub fn asked(&self) -> String {
-        json!([self.system, self.task, self.schema]).to_string()
     }
 
     /// Checks an answer: it fits the schema, and the table can hold it.
@@ -166,59 +178,6 @@ fn task(request: &AnalysisRequest) -> &'static str {
     }
 }
 
-/// Only `type`, `properties` and `required` stand at the top: Amazon Nova takes
-/// no more there.
-///
-/// <https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html>
-fn default_schema<L: AsRef<str>>(labels: &[L]) -> Value {
-    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
-    json!({
-        "type": "object",
-        "properties": {
-            "summary": {"type": "string", "minLength": 1, "description": "Two to four sentences."},
-            "classification": {
-                "type": "object",
-                "properties": {
-                    "label": {"type": "string", "enum": labels},
-                    "confidence": {"type": "number", "minimum": 0, "maximum": 1}
-                },
-                "required": ["label", "confidence"]
-            },
-            "key_points": {"type": "array", "items": {"type": "string"}}
-        },
-        "required": ["summary", "classification", "key_points"]
-    })
-}
-
-fn checked_labels(labels: &[String]) -> Result<&[String], InvalidAnalysis> {
-    if labels.len() < 2 || labels.len() > LABELS_MAX {
-        return Err(invalid("labels", format!("has {} labels; give 2 to {LABELS_MAX}", labels.len())));
-    }
-    if labels.iter().any(|label| label.trim().is_empty() || label.len() > LABEL_MAX_BYTES) {
-        return Err(invalid("labels", format!("each label has 1 to {LABEL_MAX_BYTES} bytes")));
-    }
-    let distinct: std::collections::BTreeSet<&String> = labels.iter().collect();
-    if distinct.len() != labels.len() {
-        return Err(invalid("labels", "a label stands there twice"));
-    }
-    Ok(labels)
-}
-
-fn own_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(invalid("schema", "must be a JSON Schema with \"type\": \"object\" at the top"));
-    }
-    Ok(schema.clone())
-}
-
-/// Patterns run in linear time: a schema may come from outside. References
-/// outside the schema cannot be resolved and are refused.
-fn validator(schema: &Value) -> Result<Validator, InvalidAnalysis> {
-    jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema).map_err(|error| {
-        invalid("schema", format!("is not a JSON Schema that can be used, at `{}`", error.schema_path()))
-    })
-}
-
 fn invalid(field: &'static str, problem: impl Into<String>) -> InvalidAnalysis {
     InvalidAnalysis { field, problem: problem.into() }
 }
@@ -246,6 +205,7 @@ fn storable(answer: &Value) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::domain::document::TextFormat;
+    use serde_json::json;
 
     fn good() -> Value {
         json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]})

@@ -7,7 +7,8 @@
 
 use jiff::Timestamp;
 
-use super::ids::Owner;
+use super::analysis::AnalysisRequest;
+use super::ids::{BatchId, Owner};
 use super::row::{Row, State, Status};
 
 /// Who asks for a job.
@@ -22,7 +23,7 @@ pub struct Claimant<'a> {
 }
 
 /// A claim that was made: who holds the job, and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The fencing token: every later write names it.
     pub attempt: u32,
@@ -35,10 +36,32 @@ pub struct Claim {
     /// Whether an earlier worker fell silent, so that its call may have been
     /// made and paid for.
     pub took_over: bool,
+    /// The row's batch.
+    pub batch_id: Option<BatchId>,
+    /// What the row says to ask of the model.
+    pub analysis: Option<Box<AnalysisRequest>>,
+    /// The model that the row asks for.
+    pub model_id: Option<String>,
+}
+
+impl Claim {
+    /// The claim that a row bears, held by `owner` until `lease_until`.
+    pub fn of(row: &Row, owner: &Owner, lease_until: Timestamp) -> Self {
+        Self {
+            attempt: row.attempt,
+            tries: row.tries,
+            owner: owner.clone(),
+            lease_until,
+            took_over: row.claimed_from == Some(Status::Processing),
+            batch_id: row.batch_id.clone(),
+            analysis: row.analysis.clone().map(Box::new),
+            model_id: row.model_id.clone(),
+        }
+    }
 }
 
 /// What the worker does with what it found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// The job is to be had: attempt + 1.
     Claim {
@@ -88,13 +111,7 @@ pub fn decide(row: Option<&Row>, now: Timestamp, claimant: &Claimant<'_>) -> Dec
         }
         State::Processing { lease_until } => {
             if row.owner.as_ref() == Some(claimant.owner) {
-                Decision::GoOn(Claim {
-                    attempt: row.attempt,
-                    tries: row.tries,
-                    owner: claimant.owner.clone(),
-                    lease_until: *lease_until,
-                    took_over: row.claimed_from == Some(Status::Processing),
-                })
+                Decision::GoOn(Claim::of(row, claimant.owner, *lease_until))
             } else {
                 Decision::Refuse(Refusal::Busy { until: *lease_until })
             }

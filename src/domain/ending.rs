@@ -20,6 +20,8 @@ pub enum AttemptError {
     Permanent(Failure),
     /// The invocation had no time left to begin: not charged.
     NoTime,
+    /// The job's batch was cancelled: no call was made.
+    Cancelled,
 }
 
 /// What an attempt without a result writes.
@@ -36,6 +38,8 @@ pub enum Ending {
     },
     /// To the dead-letter queue, and `failed`.
     Fail(Failure),
+    /// `cancelled`, and nothing more.
+    GiveUp,
 }
 
 /// What is known when an attempt ends without a result.
@@ -68,6 +72,7 @@ pub fn of(error: AttemptError, at: Situation) -> Ending {
             Ending::Release { charged: true, after: full_jitter(at.tries, at.random), reason: AgainReason::Transient }
         }
         AttemptError::Permanent(failure) => Ending::Fail(failure),
+        AttemptError::Cancelled => Ending::GiveUp,
         AttemptError::NoTime => Ending::Release {
             charged: false,
             after: NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0)),
@@ -103,6 +108,7 @@ mod tests {
         for (tries, released) in [(1, true), (2, true), (3, false), (4, false)] {
             match of(AttemptError::Transient(failure()), Situation { tries, ..AT }) {
                 Ending::Release { charged, .. } => assert!(charged && released),
+                Ending::GiveUp => panic!("nobody cancelled"),
                 Ending::Fail(error) => {
                     assert!(!released);
                     assert_eq!(error.code, codes::TRIES_EXHAUSTED);

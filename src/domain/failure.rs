@@ -68,6 +68,8 @@ pub mod codes {
     pub const MODEL_TIMEOUT: &str = "model_timeout";
     /// The model could not be reached, or its answer could not be read.
     pub const MODEL_UNREACHABLE: &str = "model_unreachable";
+    /// The table or the bucket did not answer.
+    pub const STORE_UNAVAILABLE: &str = "store_unavailable";
     /// The invocation had no time left to begin.
     pub const NO_TIME: &str = "no_time_left";
 }

@@ -93,8 +93,18 @@ pub const LABEL_MAX_BYTES: usize = 100;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const RESULT_MAX_DEPTH: usize = 24;
 
-/// Largest answer, in bytes as the table counts them: an item ends at 400 KB.
-pub const RESULT_MAX_BYTES: usize = 350_000;
+/// Largest answer on the row, in bytes as the table counts them; a larger one
+/// lies in the bucket. An item ends at 400 KB, and beside the answer the row
+/// holds an analysis, metadata and the rest.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const ROW_RESULT_MAX_BYTES: usize = 350_000 - ANALYSIS_MAX_BYTES - METADATA_MAX_BYTES;
+
+/// Largest answer at all, in bytes as the table would count them: the API's
+/// response ends at 6 MB.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const RESULT_MAX_BYTES: usize = 4_000_000;
 
 /// Largest magnitude of a number in an answer, and the inverse of the
 /// smallest: what a DynamoDB number holds is a little more.
@@ -123,3 +133,88 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
 /// Longest wait of a job that was given back because the invocation had no
 /// time left for it.
 pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
+
+/// Partitions of a batch in the index over batch and status. One partition of
+/// an index takes 1,000 writes a second, and a job makes about four there.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
+pub const BATCH_SHARDS: u32 = 8;
+
+/// The time over which a batch's rate is taken.
+pub const RATE_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Most requests for one page of rows, when the table answers in pieces.
+pub const BATCH_GET_ROUNDS: u32 = 20;
+
+/// Most tokens that may be asked of an answer.
+pub const OUTPUT_TOKENS_MAX: i32 = 64_000;
+
+/// How long what was said about a batch is remembered: a cancelled batch stops
+/// within it.
+pub const BATCH_MEMORY: Duration = Duration::from_secs(10);
+
+/// Most batches that are remembered.
+pub const BATCHES_REMEMBERED: usize = 1_000;
+
+/// Most jobs of one request to a batch.
+pub const BATCH_REQUEST_JOBS_MAX: usize = 500;
+
+/// Most jobs of a page, and how many there are unless the caller says.
+pub const PAGE_MAX: usize = 500;
+/// See [`PAGE_MAX`].
+pub const PAGE_DEFAULT: usize = 100;
+
+/// Where a page of results ends, in bytes: a response ends at 6 MB.
+pub const PAGE_MAX_BYTES: usize = 4_500_000;
+
+/// Jobs of one request that are handled side by side.
+pub const REQUEST_SIDE_BY_SIDE: usize = 32;
+
+/// How long one request may go on changing a batch's jobs; API Gateway waits
+/// 29 s. What is left is for the next request.
+pub const CHANGE_TIME: Duration = Duration::from_secs(15);
+
+/// How long a presigned upload may begin.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Longest file name of a presigned upload, in bytes.
+pub const FILE_NAME_MAX_BYTES: usize = 255;
+
+/// Largest `async_invoke.model_input`, in bytes of JSON: it travels in the queue
+/// message with all that goes beside it, and Bedrock takes 25 MB. A video or a
+/// long text lies in a bucket, and the input names it.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-marengo.html>
+pub const ASYNC_INPUT_MAX_BYTES: usize = 900_000;
+
+/// Longest `async_invoke.model_id`, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_StartAsyncInvoke.html>
+pub const ASYNC_MODEL_ID_MAX_BYTES: usize = 256;
+
+/// Most tags of an invocation.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_StartAsyncInvoke.html>
+pub const ASYNC_TAGS_MAX: usize = 200;
+
+/// Longest key of a tag, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tag.html>
+pub const ASYNC_TAG_KEY_MAX_BYTES: usize = 128;
+
+/// Longest value of a tag, in bytes.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tag.html>
+pub const ASYNC_TAG_VALUE_MAX_BYTES: usize = 256;
+
+/// How long after its start an invocation is checked first.
+pub const ASYNC_CHECK_FIRST: Duration = Duration::from_secs(5);
+
+/// Longest wait between two checks of an invocation: a message's longest delay.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+pub const ASYNC_CHECK_CAP: Duration = Duration::from_secs(900);
+
+/// How long an invocation may take in all. One that has no end by then is given
+/// up, and its ARN is told for looking up.
+pub const ASYNC_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,4 +1,6 @@
 //! The queue message: its body, its attributes, and how a body becomes a job.
+//! Dead letters stand in `dead_letter`, a bucket's notifications in
+//! `notification`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,10 +10,8 @@ use super::failure::{Failure, codes};
 use super::ids::{BatchId, JobId};
 use super::job::{DocumentSource, Job, Priority, S3Location};
 use super::json;
-use super::limits::{
-    BUCKET_MAX_BYTES, KEY_MAX_BYTES, MESSAGE_MAX_ATTRIBUTES, MESSAGE_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES,
-    RESULT_MAX_DEPTH,
-};
+use super::limits::{BUCKET_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH};
+use super::notification::{self, Notification};
 
 /// Names of message attributes.
 pub mod attributes {
@@ -56,7 +56,49 @@ pub struct MessageBody {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Makes a job of a message.
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// One job.
+    Job(Box<Job>),
+    /// Several: each of these bodies wants a message of its own.
+    Several(Vec<String>),
+    /// Nothing: a bucket told of its test, of a folder or of a deletion.
+    Nothing,
+}
+
+/// Reads a message: a job's own body, or a bucket's event notification.
+///
+/// `priority` and `failed_attempt` are the message attributes of those names.
+///
+/// # Errors
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
+/// the body.
+pub fn read(body: Option<&str>, priority: Option<&str>, failed_attempt: Option<&str>) -> Result<Asked, Failure> {
+    let Some(told) = body.filter(|body| notification::is_notification(body)) else {
+        return parse(body, priority, failed_attempt).map(|job| Asked::Job(Box::new(job)));
+    };
+    match notification::read(told).map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))? {
+        Notification::Nothing => Ok(Asked::Nothing),
+        Notification::Several(bodies) => Ok(Asked::Several(bodies)),
+        Notification::Upload(upload) => Ok(Asked::Job(Box::new(Job {
+            job_id: upload.job_id,
+            source: DocumentSource::S3(upload.location),
+            batch_id: upload.batch_id,
+            analysis: None,
+            model_id: None,
+            metadata: None,
+            priority: Priority::from_attribute(priority),
+            redrive_of: redrive_of(failed_attempt),
+        }))),
+    }
+}
+
+fn redrive_of(failed_attempt: Option<&str>) -> Option<u32> {
+    failed_attempt.and_then(|attempt| attempt.parse().ok())
+}
+
+/// Makes a job of a job's own body.
 ///
 /// `priority` and `failed_attempt` are the message attributes of those names.
 ///
@@ -82,7 +124,7 @@ pub fn parse(body: Option<&str>, priority: Option<&str>, failed_attempt: Option<
         model_id: body.model_id,
         metadata: body.metadata,
         priority: Priority::from_attribute(priority),
-        redrive_of: failed_attempt.and_then(|attempt| attempt.parse().ok()),
+        redrive_of: redrive_of(failed_attempt),
     })
 }
 
@@ -122,87 +164,6 @@ pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), json::JsonErr
         )));
     }
     Ok(())
-}
-
-/// A message attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    /// Its name.
-    pub name: String,
-    /// `String`, `Number` or `Binary`, with a custom ending if it has one.
-    pub data_type: String,
-    /// What it says.
-    pub value: AttributeValue,
-}
-
-/// What a message attribute says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttributeValue {
-    /// Of type `String` or `Number`.
-    Text(String),
-    /// Of type `Binary`.
-    Binary(Vec<u8>),
-}
-
-impl Attribute {
-    fn text(name: &str, data_type: &str, text: String) -> Self {
-        Self { name: name.to_owned(), data_type: data_type.to_owned(), value: AttributeValue::Text(text) }
-    }
-
-    fn size_bytes(&self) -> usize {
-        let value = match &self.value {
-            AttributeValue::Text(text) => text.len(),
-            AttributeValue::Binary(bytes) => bytes.len(),
-        };
-        self.name.len() + self.data_type.len() + value
-    }
-}
-
-/// A message on its way to the dead-letter queue: the body as it came, with the
-/// reason as attributes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The body as it came.
-    pub body: String,
-    /// The reason first, then what the message had carried.
-    pub attributes: Vec<Attribute>,
-}
-
-impl DeadLetter {
-    /// Writes a dead letter; `job` is the job and the attempt that failed, when
-    /// a row could be made of the message.
-    ///
-    /// A message holds [`MESSAGE_MAX_ATTRIBUTES`] attributes and
-    /// [`MESSAGE_MAX_BYTES`] in all. What does not fit is left out, from the end:
-    /// the body never is, for it is the document.
-    pub fn new(body: Option<&str>, carried: Vec<Attribute>, error: &Failure, job: Option<(&JobId, u32)>) -> Self {
-        // A queue takes no empty body.
-        let body = body.filter(|body| !body.is_empty()).unwrap_or("{}").to_owned();
-        let mut wanted = vec![Attribute::text(attributes::ERROR_CODE, "String", error.code.clone())];
-        if let Some((job_id, attempt)) = job {
-            wanted.push(Attribute::text(attributes::FAILED_ATTEMPT, "Number", attempt.to_string()));
-            wanted.push(Attribute::text(attributes::JOB_ID, "String", job_id.to_string()));
-        }
-        wanted.push(Attribute::text(attributes::ERROR_MESSAGE, "String", printable(&error.message)));
-        let ours = |name: &str| attributes::OF_DEAD_LETTERS.contains(&name);
-        wanted.extend(carried.into_iter().filter(|attribute| !ours(&attribute.name)));
-        wanted.truncate(MESSAGE_MAX_ATTRIBUTES);
-        let mut room = MESSAGE_MAX_BYTES.saturating_sub(body.len());
-        let attributes = wanted
-            .into_iter()
-            .map_while(|attribute| {
-                room = room.checked_sub(attribute.size_bytes())?;
-                Some(attribute)
-            })
-            .collect();
-        Self { body, attributes }
-    }
-}
-
-/// A queue takes no control characters, and no empty value.
-fn printable(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.is_empty() { "no message".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -282,43 +243,5 @@ mod tests {
         let metadata = (0..100).fold("1".to_owned(), |inner, _| format!(r#"{{"a": {inner}}}"#));
         problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {metadata}}}"#));
         assert!(parse(None, None, None).is_err());
-    }
-
-    fn carried(count: usize) -> Vec<Attribute> {
-        (0..count).map(|n| Attribute::text(&format!("a{n}"), "String", "v".into())).collect()
-    }
-
-    #[test]
-    fn a_dead_letter_keeps_the_body_and_carries_the_reason() {
-        let id: JobId = "j".parse().unwrap();
-        let letter = DeadLetter::new(Some("body"), carried(2), &Failure::new("c", "a\0b"), Some((&id, 3)));
-        let names: Vec<&str> = letter.attributes.iter().map(|a| a.name.as_str()).collect();
-        assert_eq!(names, ["error_code", "failed_attempt", "job_id", "error_message", "a0", "a1"]);
-        assert_eq!(letter.attributes[3].value, AttributeValue::Text("a b".into()));
-        assert_eq!(letter.body, "body");
-    }
-
-    #[test]
-    fn a_dead_letter_of_a_dead_letter_carries_the_newest_reason_once() {
-        let first = DeadLetter::new(Some("b"), carried(1), &Failure::new("first", ""), None);
-        let second = DeadLetter::new(Some("b"), first.attributes, &Failure::new("second", ""), None);
-        let codes: Vec<_> = second.attributes.iter().filter(|a| a.name == attributes::ERROR_CODE).collect();
-        assert_eq!(codes.len(), 1);
-        assert_eq!(codes[0].value, AttributeValue::Text("second".into()));
-    }
-
-    #[test]
-    fn a_dead_letter_never_outgrows_the_queue_and_never_loses_the_body() {
-        assert_eq!(DeadLetter::new(None, vec![], &Failure::new("c", "m"), None).body, "{}");
-        let letter = DeadLetter::new(Some("b"), carried(10), &Failure::new("c", "m"), None);
-        assert_eq!(letter.attributes.len(), MESSAGE_MAX_ATTRIBUTES);
-        for spare in [0, 20, 40, 200] {
-            let body = "x".repeat(MESSAGE_MAX_BYTES - spare);
-            let letter = DeadLetter::new(Some(&body), carried(9), &Failure::new("c", "m".repeat(300)), None);
-            let size: usize = letter.attributes.iter().map(Attribute::size_bytes).sum();
-            assert_eq!(letter.body.len(), body.len());
-            assert!(size <= spare, "{size} bytes of attributes in {spare}");
-            assert_eq!(letter.attributes.is_empty(), spare < 17);
-        }
     }
 }

@@ -5,8 +5,11 @@
 //! argument, and so is every random number.
 
 pub mod analysis;
+pub mod async_job;
 pub mod backoff;
+pub mod batch;
 pub mod claim;
+pub mod dead_letter;
 pub mod document;
 pub mod ending;
 pub mod failure;
@@ -15,6 +18,7 @@ pub mod job;
 pub mod json;
 pub mod limits;
 pub mod message;
+pub mod notification;
 pub mod outcome;
 pub mod parts;
 pub mod row;

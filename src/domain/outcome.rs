@@ -21,6 +21,12 @@ pub enum Acknowledged {
     /// The message lies in the dead-letter queue and the row, if there is one,
     /// says `failed`.
     DeadLettered,
+    /// The job's batch was cancelled, and the row says so.
+    Cancelled,
+    /// Several jobs were told of in it, and each has a message of its own now.
+    Split,
+    /// It asked for nothing: a bucket's test, a folder, a deletion.
+    NothingToDo,
 }
 
 /// Why a message is wanted again, and when.
@@ -72,6 +78,9 @@ impl Outcome {
             Self::Acknowledge(Acknowledged::Completed) => "completed",
             Self::Acknowledge(Acknowledged::AlreadyFinished) => "already_finished",
             Self::Acknowledge(Acknowledged::DeadLettered) => "dead_lettered",
+            Self::Acknowledge(Acknowledged::Cancelled) => "cancelled",
+            Self::Acknowledge(Acknowledged::Split) => "split",
+            Self::Acknowledge(Acknowledged::NothingToDo) => "nothing_to_do",
             Self::Again(again) => match again.reason {
                 AgainReason::Busy => "busy",
                 AgainReason::Throttled => "throttled",

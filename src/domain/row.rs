@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::analysis::AnalysisRequest;
 use super::document::DocumentRecord;
 use super::failure::Failure;
 use super::ids::{BatchId, JobId, Owner};
-use super::job::Priority;
+use super::job::{Priority, S3Location};
 
 /// One job's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,10 @@ pub struct Row {
     pub earlier_call_possible: bool,
     /// The batch it belongs to.
     pub batch_id: Option<BatchId>,
+    /// What to ask of the model, where the job says it itself.
+    pub analysis: Option<AnalysisRequest>,
+    /// The model that was asked for, or that answered.
+    pub model_id: Option<String>,
     /// How urgent.
     pub priority: Priority,
     /// What is known of the document.
@@ -72,7 +77,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completed {
     /// The answer, which fits the schema that was asked for.
-    pub result: Value,
+    pub result: StoredResult,
     /// The model or inference profile that gave it.
     pub model_id: String,
     /// Tokens in and out.
@@ -86,6 +91,30 @@ pub struct Completed {
     pub parts: Option<u32>,
     /// When it was stored.
     pub completed_at: Timestamp,
+    /// The job whose result this is, when the same document had been analysed
+    /// the same way before: no call was made for this one.
+    pub deduplicated_from: Option<JobId>,
+    /// By which another job finds this result; see `analysis`.
+    pub fingerprint: Option<String>,
+}
+
+/// Where a result lies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoredResult {
+    /// On the row.
+    Row(Value),
+    /// In the bucket, as JSON: it is too large for the row.
+    Bucket(S3Location),
+}
+
+impl StoredResult {
+    /// The result, if it lies on the row.
+    pub fn on_row(&self) -> Option<&Value> {
+        match self {
+            Self::Row(result) => Some(result),
+            Self::Bucket(_) => None,
+        }
+    }
 }
 
 /// Tokens, as Bedrock counted them.
@@ -95,6 +124,13 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens of the answer.
     pub output_tokens: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
 }
 
 /// A state without what belongs to it, as it is written.
@@ -119,6 +155,24 @@ impl Status {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+impl Status {
+    /// Whether the job has come to its end.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::Pending | Self::Processing => false,
+            Self::Complete | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Pending, Self::Processing, Self::Complete, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|status| status.as_str() == text).ok_or(())
     }
 }
 

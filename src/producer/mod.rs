@@ -1,11 +1,18 @@
 //! The producer: an HTTP request in, a job id out.
 //!
-//! `POST /jobs` stores the document, makes the row, queues the message, and only
-//! then answers 202. `GET /jobs/{job_id}` tells how the job stands.
+//! Whatever begins a job stores the document, makes the row, queues the
+//! message, and only then answers 202; an upload's message comes from the
+//! bucket. `openapi.yaml` describes all of it.
 
+mod batches;
+mod changes;
+mod many;
+mod pages;
 mod problem;
 mod request;
+mod results;
 mod submit;
+mod uploads;
 mod view;
 
 use aws_config::SdkConfig;
@@ -17,7 +24,8 @@ use tracing::info;
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::queue::JobsQueue;
-use crate::config::ProducerConfig;
+use crate::config::{Prices, ProducerConfig};
+use crate::domain::ids::{BatchId, JobId};
 use problem::Problem;
 
 /// What answers requests. It keeps nothing between them.
@@ -27,13 +35,28 @@ pub struct Producer {
     queue: JobsQueue,
     documents: Documents,
     bucket: String,
+    allowed_model_ids: Vec<String>,
+    prices: Option<Prices>,
 }
 
 /// An answer that is not a problem.
 struct Answer {
     status: u16,
-    location: Option<String>,
-    body: Value,
+    content_type: &'static str,
+    /// Headers beside the usual ones.
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Answer {
+    fn json(status: u16, body: Value) -> Self {
+        Self { status, content_type: "application/json", headers: Vec::new(), body: body.to_string() }
+    }
+
+    fn with(mut self, header: &'static str, value: String) -> Self {
+        self.headers.push((header, value));
+        self
+    }
 }
 
 impl Producer {
@@ -41,15 +64,17 @@ impl Producer {
     pub fn new(sdk: &SdkConfig, config: ProducerConfig) -> Self {
         Self {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url),
+            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             documents: Documents::new(sdk),
             bucket: config.documents_bucket,
+            allowed_model_ids: config.allowed_model_ids,
+            prices: config.prices,
         }
     }
 
     /// Answers one request; every failure is a problem document (RFC 9457).
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let request_id = request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default();
+        let request_id = request_id(&request);
         let answer = self.route(&request).await;
         let status = match &answer {
             Ok(answer) => answer.status,
@@ -66,13 +91,36 @@ impl Producer {
         let (resource, path) = resource(request);
         match (request.method(), resource.as_str()) {
             (&Method::POST, "/jobs") => self.submit(request, &path).await,
-            (&Method::GET, "/jobs/{job_id}") => {
-                let parameters = request.path_parameters();
-                self.view(parameters.first("job_id").unwrap_or_default()).await
-            }
+            (&Method::GET, "/jobs/{job_id}") => self.view(&job_id(request)?).await,
+            (&Method::DELETE, "/jobs/{job_id}") => self.cancel(&job_id(request)?).await,
+            (&Method::POST, "/jobs/{job_id}/retry") => self.retry(&job_id(request)?).await,
+            (&Method::POST, "/uploads") => self.upload(request, &path).await,
+            (&Method::POST, "/batches") => self.create_batch(request, &path).await,
+            (&Method::GET, "/batches/{batch_id}") => self.view_batch(&batch_id(request)?).await,
+            (&Method::DELETE, "/batches/{batch_id}") => self.cancel_batch(&batch_id(request)?).await,
+            (&Method::POST, "/batches/{batch_id}/retry") => self.retry_batch(&batch_id(request)?).await,
+            (&Method::POST, "/batches/{batch_id}/jobs") => self.submit_many(request, &batch_id(request)?).await,
+            (&Method::GET, "/batches/{batch_id}/jobs") => self.list_jobs(request, &batch_id(request)?).await,
+            (&Method::GET, "/batches/{batch_id}/results") => self.results(request, &batch_id(request)?).await,
             _ => Err(Problem::no_such_route()),
         }
     }
+}
+
+fn request_id(request: &Request) -> String {
+    request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
+}
+
+/// An id that cannot be has no job: 404 like any other.
+fn job_id(request: &Request) -> Result<JobId, Problem> {
+    let parameters = request.path_parameters();
+    parameters.first("job_id").and_then(|id| id.parse().ok()).ok_or_else(Problem::no_such_job)
+}
+
+/// An id that cannot be has no batch either.
+fn batch_id(request: &Request) -> Result<BatchId, Problem> {
+    let parameters = request.path_parameters();
+    parameters.first("batch_id").and_then(|id| id.parse().ok()).ok_or_else(Problem::no_such_batch)
 }
 
 /// The route as the template names it, and the path as the caller wrote it,
@@ -90,10 +138,10 @@ fn resource(request: &Request) -> (String, String) {
 fn respond(answer: Answer) -> Response<Body> {
     let mut response = Response::builder()
         .status(answer.status)
-        .header("content-type", "application/json")
+        .header("content-type", answer.content_type)
         .header("cache-control", "no-store");
-    if let Some(location) = answer.location {
-        response = response.header("location", location);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
     }
-    response.body(Body::Text(answer.body.to_string())).expect("our own headers are valid")
+    response.body(Body::Text(answer.body)).expect("our own headers are valid")
 }

@@ -2,7 +2,7 @@
 //! to look up, and nothing else.
 
 use lambda_http::{Body, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::error;
 
 use crate::aws::Unavailable;
@@ -15,7 +15,7 @@ pub(super) struct Problem {
     pub status: u16,
     kind: &'static str,
     title: &'static str,
-    detail: String,
+    pub detail: String,
     field: Option<String>,
     job_id: Option<JobId>,
 }
@@ -26,11 +26,20 @@ impl Problem {
     }
 
     pub fn no_such_route() -> Self {
-        Self::new(404, "no-such-route", "There is nothing here", "use POST /jobs or GET /jobs/{job_id}")
+        Self::new(404, "no-such-route", "There is nothing here", "see openapi.yaml for what there is")
     }
 
     pub fn no_such_job() -> Self {
         Self::new(404, "no-such-job", "No such job", "no job has this id, or its retention is over")
+    }
+
+    pub fn no_such_batch() -> Self {
+        Self::new(404, "no-such-batch", "No such batch", "nothing was said of this batch, and it has no jobs")
+    }
+
+    /// What was asked for is not possible as things stand.
+    pub fn not_now(job_id: Option<&JobId>, detail: impl Into<String>) -> Self {
+        Self { job_id: job_id.cloned(), ..Self::new(409, "not-now", "Not possible as things stand", detail) }
     }
 
     pub fn not_json(detail: impl Into<String>) -> Self {
@@ -70,7 +79,8 @@ impl Problem {
         Self { job_id: job_id.cloned(), ..Self::new(503, "unavailable", "Not possible at the moment", detail) }
     }
 
-    pub fn response(self, request_id: &str) -> Response<Body> {
+    /// As RFC 9457 has it.
+    pub fn body(&self, request_id: &str) -> Value {
         let mut body = json!({
             "type": format!("urn:docket:problem:{}", self.kind),
             "title": self.title,
@@ -78,17 +88,21 @@ impl Problem {
             "detail": self.detail,
             "request_id": request_id,
         });
-        if let Some(field) = self.field {
+        if let Some(field) = &self.field {
             body["field"] = json!(field);
         }
-        if let Some(job_id) = self.job_id {
+        if let Some(job_id) = &self.job_id {
             body["job_id"] = json!(job_id);
         }
+        body
+    }
+
+    pub fn response(self, request_id: &str) -> Response<Body> {
         Response::builder()
             .status(self.status)
             .header("content-type", "application/problem+json")
             .header("cache-control", "no-store")
-            .body(Body::Text(body.to_string()))
+            .body(Body::Text(self.body(request_id).to_string()))
             .expect("our own headers are valid")
     }
 }

@@ -33,37 +33,29 @@ pub(super) struct Submission {
     pub sha256: String,
 }
 
-/// The body as it comes.
+/// The body as it comes, or one job of many.
 #[derive(Deserialize)]
-struct Fields {
+pub(super) struct Fields {
     document: String,
     job_id: Option<JobId>,
     priority: Option<Priority>,
-    batch_id: Option<BatchId>,
+    pub batch_id: Option<BatchId>,
     analysis: Option<AnalysisRequest>,
     metadata: Option<Map<String, Value>>,
 }
 
 impl Submission {
-    pub fn read(request: &Request) -> Result<Self, Problem> {
-        let fields: Fields = json::read_strictly(body(request)?)?;
+    pub fn read(request: &Request, allowed_model_ids: &[String]) -> Result<Self, Problem> {
+        Self::new(json::read_strictly(body(request)?)?, idempotency_key(request)?, allowed_model_ids)
+    }
+
+    /// Checks what came; `key` is the caller's idempotency key for it.
+    pub fn new(fields: Fields, key: Option<String>, allowed_model_ids: &[String]) -> Result<Self, Problem> {
         check_document(&fields.document)?;
-        if let Some(analysis) = &fields.analysis {
-            Analysis::new(analysis)
-                .map_err(|invalid| Problem::invalid(&format!("analysis.{}", invalid.field), invalid.problem))?;
-        }
+        check_analysis(fields.analysis.as_ref(), allowed_model_ids)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
-        let key = idempotency_key(request)?;
         let is_repeatable = fields.job_id.is_some() || key.is_some();
-        let job_id = match (fields.job_id, key) {
-            (Some(_), Some(_)) => {
-                let detail = "either makes the request repeatable; give `job_id` or the Idempotency-Key header";
-                return Err(Problem::invalid("job_id", detail));
-            }
-            (Some(job_id), None) => job_id,
-            (None, Some(key)) => id_of(&key),
-            (None, None) => Uuid::new_v4().to_string().parse().expect("a UUID is a job id"),
-        };
+        let job_id = new_id(fields.job_id, key)?;
         Ok(Self {
             job_id,
             is_repeatable,
@@ -90,7 +82,35 @@ impl Submission {
     }
 }
 
-fn body(request: &Request) -> Result<&str, Problem> {
+/// Checked when it is submitted, not when it runs.
+pub(super) fn check_analysis(analysis: Option<&AnalysisRequest>, allowed_model_ids: &[String]) -> Result<(), Problem> {
+    let Some(analysis) = analysis else { return Ok(()) };
+    let invalid = |field: &str, problem: String| Problem::invalid(&format!("analysis.{field}"), problem);
+    Analysis::new(analysis).map_err(|error| invalid(error.field, error.problem))?;
+    match &analysis.model_id {
+        Some(id) if !allowed_model_ids.contains(id) => {
+            let allowed = allowed_model_ids.join(", ");
+            Err(invalid("model_id", format!("is not one of the models that may be asked here: {allowed}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The caller's own id, the one of their key, or a new one.
+pub(super) fn new_id(job_id: Option<JobId>, key: Option<String>) -> Result<JobId, Problem> {
+    match (job_id, key) {
+        (Some(_), Some(_)) => {
+            let detail = "either makes the request repeatable; give `job_id` or the Idempotency-Key header";
+            Err(Problem::invalid("job_id", detail))
+        }
+        (Some(job_id), None) => Ok(job_id),
+        (None, Some(key)) => Ok(id_of(&key)),
+        (None, None) => Ok(Uuid::new_v4().to_string().parse().expect("a UUID is a job id")),
+    }
+}
+
+/// The request's body as text, if it is JSON by its own account.
+pub(super) fn body(request: &Request) -> Result<&str, Problem> {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
     let is_json = content_type.is_none_or(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -105,7 +125,7 @@ fn body(request: &Request) -> Result<&str, Problem> {
         _ => &[],
     };
     if bytes.is_empty() {
-        return Err(Problem::not_json("the body is empty; send {\"document\": \"…\"}"));
+        return Err(Problem::not_json("the body is empty; send a JSON object"));
     }
     if bytes.len() > REQUEST_MAX_BYTES {
         let detail = format!("the body has {} bytes; {REQUEST_MAX_BYTES} is the limit", bytes.len());
@@ -128,7 +148,8 @@ fn check_document(text: &str) -> Result<(), Problem> {
     }
 }
 
-fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+/// The key that the caller gave in the header.
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > IDEMPOTENCY_KEY_MAX_BYTES {
@@ -153,7 +174,7 @@ mod tests {
             request = request.header("idempotency-key", key);
         }
         let request = request.body(Body::Text(body.to_owned())).unwrap();
-        Submission::read(&request).map_err(|problem| {
+        Submission::read(&request, &["m-1".to_owned()]).map_err(|problem| {
             let response = problem.response("r-1");
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let Body::Text(body) = response.body() else { panic!("no text") };
@@ -180,6 +201,8 @@ mod tests {
             (r#"{"document": "x", "analysis": {"lables": []}}"#, 422, Some("analysis.lables")),
             (r#"{"document": "x", "analysis": {"labels": ["a"]}}"#, 422, Some("analysis.labels")),
             (r#"{"document": "x", "analysis": {"schema": {"type": "array"}}}"#, 422, Some("analysis.schema")),
+            (r#"{"document": "x", "analysis": {"max_tokens": 0}}"#, 422, Some("analysis.max_tokens")),
+            (r#"{"document": "x", "analysis": {"model_id": "m-2"}}"#, 422, Some("analysis.model_id")),
             (r#"{"document": "x", "metadata": []}"#, 422, Some("metadata")),
             (r#"{"document": "x", "metadata": {"n": 1e300}}"#, 422, Some("metadata")),
         ] {

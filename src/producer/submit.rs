@@ -20,7 +20,14 @@ impl Producer {
     /// request's hash, so that another request never overwrites it; the row is
     /// made once; and a message too many finds its job done.
     pub(super) async fn submit(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
-        let submission = Submission::read(request)?;
+        let submission = Submission::read(request, &self.allowed_model_ids)?;
+        let (job_id, status) = self.accept(submission).await?;
+        let body = json!({"job_id": job_id, "status": status});
+        Ok(Answer::json(202, body).with("location", format!("{}/{job_id}", path.trim_end_matches('/'))))
+    }
+
+    /// Takes one job; how it stands then.
+    pub(super) async fn accept(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
         let job_id = submission.job_id.clone();
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         let request_hash = submission.hash();
@@ -55,8 +62,9 @@ impl Producer {
             job_id: job_id.clone(),
             batch_id,
             priority,
+            analysis: body.analysis.clone(),
             metadata,
-            document,
+            document: Some(document),
             request_hash: request_hash.clone(),
         };
         let status = match self.jobs.create(new, now()).await.map_err(unavailable)? {
@@ -72,19 +80,12 @@ impl Producer {
         if status == Status::Pending {
             self.queue.send(&body, priority).await.map_err(unavailable)?;
         }
-        Ok(accepted(&job_id, status, path))
+        Ok((job_id, status))
     }
 }
 
-fn location_of(row: &Row) -> Option<S3Location> {
+/// Where a job's document lies, if it lies in a bucket.
+pub(super) fn location_of(row: &Row) -> Option<S3Location> {
     let DocumentRecord { bucket, key, version_id, sha256, .. } = row.document.clone();
     Some(S3Location { bucket: bucket?, key: key?, version_id, sha256 })
-}
-
-fn accepted(job_id: &JobId, status: Status, path: &str) -> Answer {
-    Answer {
-        status: 202,
-        location: Some(format!("{}/{job_id}", path.trim_end_matches('/'))),
-        body: json!({"job_id": job_id, "status": status}),
-    }
 }

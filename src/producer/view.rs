@@ -6,19 +6,29 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
-use crate::domain::row::{Row, State};
+use crate::domain::notification::name_of;
+use crate::domain::row::{Row, State, StoredResult};
 
 impl Producer {
-    /// An id that cannot be has no job: 404 like any other.
-    pub(super) async fn view(&self, job_id: &str) -> Result<Answer, Problem> {
-        let job_id: JobId = job_id.parse().map_err(|_| Problem::no_such_job())?;
-        let row = self.jobs.get(&job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
-        let row = row.ok_or_else(Problem::no_such_job)?;
-        Ok(Answer { status: 200, location: None, body: Value::Object(view(row)) })
+    pub(super) async fn view(&self, job_id: &JobId) -> Result<Answer, Problem> {
+        let row = self.jobs.get(job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
+        Ok(Answer::json(200, self.whole(row.ok_or_else(Problem::no_such_job)?).await?))
+    }
+
+    /// A job with its result, wherever that lies.
+    pub(super) async fn whole(&self, mut row: Row) -> Result<Value, Problem> {
+        if let State::Complete(done) = &mut row.state
+            && let StoredResult::Bucket(at) = &done.result
+        {
+            let result = self.documents.load_result(at).await;
+            done.result = StoredResult::Row(result.map_err(|error| Problem::unavailable(&error, None))?);
+        }
+        Ok(Value::Object(view(row)))
     }
 }
 
-fn view(row: Row) -> Map<String, Value> {
+/// A job without a result that lies in the bucket.
+pub(super) fn view(row: Row) -> Map<String, Value> {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -37,7 +47,7 @@ fn view(row: Row) -> Map<String, Value> {
     }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
-    put("document", json!({"size_bytes": row.document.size_bytes, "sha256": row.document.sha256}));
+    put("document", document(&row));
     match row.state {
         State::Pending | State::Processing { .. } | State::Cancelled => {}
         State::Failed { error, completed_at } => {
@@ -51,10 +61,28 @@ fn view(row: Row) -> Map<String, Value> {
             put("parts", json!(done.parts));
             put("usage", json!(done.usage));
             put("stop_reason", json!(done.stop_reason));
-            put("result", done.result);
+            put("deduplicated_from", json!(done.deduplicated_from));
+            if let StoredResult::Row(result) = done.result {
+                put("result", result);
+            }
         }
     }
     view
+}
+
+fn document(row: &Row) -> Value {
+    let known = &row.document;
+    let mut document = Map::new();
+    for (name, value) in [
+        ("name", json!(known.key.as_deref().and_then(name_of))),
+        ("size_bytes", json!(known.size_bytes)),
+        ("sha256", json!(known.sha256)),
+    ] {
+        if !value.is_null() {
+            document.insert(name.to_owned(), value);
+        }
+    }
+    Value::Object(document)
 }
 
 #[cfg(test)]
@@ -76,6 +104,8 @@ mod tests {
             claimed_from: None,
             earlier_call_possible: false,
             batch_id: None,
+            analysis: None,
+            model_id: None,
             priority: Default::default(),
             document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
             request_hash: Some("HASH".into()),

@@ -130,7 +130,7 @@ async fn ending(world: &World, case: &Case, job_id: &str, body: &str, letters: &
             expect(letters.iter().any(|l| l.attributes["error_code"] == "malformed_message"), "no dead letter".into());
         }
         (Sort::Succeeds | Sort::ThrottledFirst, Some(State::Complete(done))) => {
-            let summary = done.result["summary"].as_str().unwrap_or_default();
+            let summary = done.result.on_row().expect("on the row")["summary"].as_str().unwrap_or_default();
             expect(summary.contains("900 euros"), format!("a wrong result: {summary}"));
             expect(letters.is_empty(), format!("complete, and a dead letter: {letters:?}"));
         }

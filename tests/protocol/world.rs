@@ -4,7 +4,7 @@
 use docket::domain::claim::{Claimant, Decision, Refusal, decide};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::row::{Completed, Row, State, Usage};
+use docket::domain::row::{Completed, Row, State, StoredResult, Usage};
 use jiff::Timestamp;
 
 pub const MAX_TRIES: u32 = 2;
@@ -123,13 +123,15 @@ pub fn row(job: &Job) -> Option<Row> {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: time(NOW + job.lease_left) },
         Status::Complete => State::Complete(Box::new(Completed {
-            result: Default::default(),
+            result: StoredResult::Row(Default::default()),
             model_id: String::new(),
             usage: Usage::default(),
             stop_reason: String::new(),
             model_ms: 0,
             parts: None,
             completed_at: time(0),
+            deduplicated_from: None,
+            fingerprint: None,
         })),
         Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: time(0) },
     };
@@ -142,6 +144,8 @@ pub fn row(job: &Job) -> Option<Row> {
         claimed_from: None,
         earlier_call_possible: false,
         batch_id: None,
+        analysis: None,
+        model_id: None,
         priority: Default::default(),
         document: Default::default(),
         request_hash: None,

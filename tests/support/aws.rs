@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use docket::aws::jobs::Jobs;
+use docket::aws::jobs::{BATCH_INDEX, FINGERPRINT_INDEX, Jobs};
 use docket::domain::ids::JobId;
 use docket::domain::row::Row;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let world = Self::with_model(Arc::new(StandIn::start())).await;
+        let world = Self::with_model(Arc::new(StandIn::start_with_s3(&outputs()["AwsEndpointUrl"]))).await;
         create_table(&world.sdk, &world.table).await;
         world
     }
@@ -177,16 +177,37 @@ impl World {
 }
 
 pub async fn create_table(sdk: &SdkConfig, table: &str) {
-    use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType,
+    };
     let client = aws_sdk_dynamodb::Client::new(sdk);
-    let attribute = AttributeDefinition::builder().attribute_name("job_id").attribute_type(ScalarAttributeType::S);
-    let key = KeySchemaElement::builder().attribute_name("job_id").key_type(KeyType::Hash);
+    let attributes = ["job_id", "batch_shard", "status", "fingerprint"].map(|name| {
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        attribute.build().expect("whole")
+    });
+    let key =
+        |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("whole");
+    let index = |name: &str, keys: Vec<KeySchemaElement>| {
+        let all = Projection::builder().projection_type(ProjectionType::All).build();
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .set_key_schema(Some(keys))
+            .projection(all)
+            .build()
+            .expect("whole")
+    };
     client
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(attribute.build().expect("whole"))
-        .key_schema(key.build().expect("whole"))
+        .set_attribute_definitions(Some(attributes.into()))
+        .key_schema(key("job_id", KeyType::Hash))
+        .global_secondary_indexes(index(
+            BATCH_INDEX,
+            vec![key("batch_shard", KeyType::Hash), key("status", KeyType::Range)],
+        ))
+        .global_secondary_indexes(index(FINGERPRINT_INDEX, vec![key("fingerprint", KeyType::Hash)]))
         .send()
         .await
         .expect("a table");

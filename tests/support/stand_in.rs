@@ -13,9 +13,19 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One that puts the outputs of StartAsyncInvoke to an S3.
+    pub fn start_with_s3(endpoint: &str) -> Self {
+        Self::start_with(&["--s3-endpoint", endpoint])
+    }
+
+    fn start_with(options: &[&str]) -> Self {
         let examples = std::path::Path::new(env!("CARGO_BIN_EXE_consumer")).with_file_name("examples");
         let mut process = Command::new(examples.join("bedrock_stand_in"))
             .args(["--port", "0"])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .expect("cargo builds the examples before the tests run");

@@ -5,14 +5,15 @@ use jiff::Timestamp;
 use super::{Jobs, UPDATE, Write, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::row_item::{attribute, decode};
-use crate::aws::update::number;
+use crate::aws::update::{number, text};
+use crate::domain::batch::shard_of;
 use crate::domain::claim::{Claim, Claimant, Decision, Refusal, decide};
 use crate::domain::document::DocumentRecord;
 use crate::domain::job::{DocumentSource, Job};
 use crate::domain::row::Status;
 
 /// What became of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClaimAnswer {
     /// The job is ours until the lease ends.
     Claimed(Claim),
@@ -81,6 +82,9 @@ impl Jobs {
             .set_if_absent("priority", Some(attribute(&job.priority)))
             .set_if_absent("document", Some(attribute(&document)))
             .set_if_absent("batch_id", job.batch_id.as_ref().map(attribute))
+            .set_if_absent("batch_shard", job.batch_id.as_ref().map(|id| text(shard_of(id, &job.job_id))))
+            .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
+            .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))
             .remove(&["error", "completed_at"]);
         let status = update.name("status");
@@ -108,13 +112,7 @@ impl Jobs {
         match self.write(&job.job_id, update, condition).await? {
             Write::Done(output) => {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
-                Ok(Decision::GoOn(Claim {
-                    attempt: row.attempt,
-                    tries: row.tries,
-                    owner: claimant.owner.clone(),
-                    lease_until,
-                    took_over: row.claimed_from == Some(Status::Processing),
-                }))
+                Ok(Decision::GoOn(Claim::of(&row, claimant.owner, lease_until)))
             }
             // `GoOn` here is our own claim: its answer was lost, and the SDK
             // wrote again.

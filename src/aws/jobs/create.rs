@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 use super::{Jobs, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::row_item::{RowItem, decode, encode};
+use crate::domain::analysis::AnalysisRequest;
+use crate::domain::batch::shard_of;
 use crate::domain::document::DocumentRecord;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::Priority;
@@ -31,10 +33,12 @@ pub struct NewJob {
     pub batch_id: Option<BatchId>,
     /// How urgent.
     pub priority: Priority,
+    /// What to ask of the model.
+    pub analysis: Option<AnalysisRequest>,
     /// The caller's own words about the job.
     pub metadata: Option<Map<String, Value>>,
-    /// Where the document lies, and what is known of it.
-    pub document: DocumentRecord,
+    /// Where the document lies, and what is known of it; `None` until it comes.
+    pub document: Option<DocumentRecord>,
     /// What was asked, as a hash.
     pub request_hash: String,
 }
@@ -43,7 +47,6 @@ impl Jobs {
     /// Makes a `pending` row, unless the job has one.
     pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
         let item = encode(&RowItem {
-            job_id: new.job_id,
             status: Status::Pending,
             attempt: 0,
             tries: 0,
@@ -51,7 +54,11 @@ impl Jobs {
             lease_until: None,
             claimed_from: None,
             earlier_call_possible: false,
+            batch_shard: new.batch_id.as_ref().map(|id| shard_of(id, &new.job_id)),
             batch_id: new.batch_id,
+            model_id: new.analysis.as_ref().and_then(|analysis| analysis.model_id.clone()),
+            analysis: new.analysis,
+            job_id: new.job_id,
             priority: new.priority,
             document: new.document,
             request_hash: Some(new.request_hash),
@@ -59,8 +66,10 @@ impl Jobs {
             created_at: now,
             updated_at: now,
             completed_at: None,
-            model_id: None,
             result: None,
+            result_s3: None,
+            deduplicated_from: None,
+            fingerprint: None,
             usage: None,
             stop_reason: None,
             model_ms: None,

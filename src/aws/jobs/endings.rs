@@ -11,7 +11,7 @@ use crate::domain::claim::Claim;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
-use crate::domain::row::{Completed, Row, State, Status};
+use crate::domain::row::{Completed, Row, State, Status, StoredResult};
 
 /// What a fenced write found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,19 +44,29 @@ impl Jobs {
         completed: &Completed,
         document: &DocumentRecord,
     ) -> Result<Fenced, CompleteError> {
+        let (result, other, stored) = match &completed.result {
+            StoredResult::Row(result) => ("result", "result_s3", attribute(result)),
+            StoredResult::Bucket(at) => ("result_s3", "result", attribute(at)),
+        };
         let mut update = self
             .changed(completed.completed_at)
             .set("status", attribute(&Status::Complete))
             .set("completed_at", attribute(&completed.completed_at))
-            .set("result", attribute(&completed.result))
+            .set(result, stored)
             .set("model_id", text(&completed.model_id))
             .set("usage", attribute(&completed.usage))
             .set("stop_reason", text(&completed.stop_reason))
             .set("model_ms", number(completed.model_ms))
             .set("document", attribute(document))
-            .remove(&["lease_until", "error"]);
+            .remove(&["lease_until", "error", other]);
         if let Some(parts) = completed.parts {
             update = update.set("parts", number(parts));
+        }
+        if let Some(job_id) = &completed.deduplicated_from {
+            update = update.set("deduplicated_from", attribute(job_id));
+        }
+        if let Some(fingerprint) = &completed.fingerprint {
+            update = update.set("fingerprint", text(fingerprint));
         }
         match self.fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
@@ -81,6 +91,16 @@ impl Jobs {
             update = update.step("tries", -1);
         }
         self.fenced(job_id, claim, Status::Pending, update).await
+    }
+
+    /// Marks a job `cancelled` whose batch was cancelled before it began.
+    pub async fn give_up(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
+        let update = self
+            .changed(now)
+            .set("status", attribute(&Status::Cancelled))
+            .set("completed_at", attribute(&now))
+            .remove(&["lease_until"]);
+        self.fenced(job_id, claim, Status::Cancelled, update).await
     }
 
     /// Marks a job `failed`. Its message must lie in the dead-letter queue

@@ -1,4 +1,5 @@
-//! The jobs table: the claim, and the fenced writes that end it.
+//! The jobs table: the claim, the fenced writes that end it, and what is read
+//! and changed from outside.
 //!
 //! Each is one conditional UpdateItem that gives back the row it was refused
 //! by (`ReturnValuesOnConditionCheckFailure`), so that what was found is known
@@ -6,9 +7,12 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
 
+mod batches;
 mod claim;
 mod create;
 mod endings;
+mod index;
+mod withdraw;
 
 use std::time::Duration;
 
@@ -18,9 +22,12 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
+pub use self::batches::CreatedBatch;
 pub use self::claim::ClaimAnswer;
 pub use self::create::{Created, NewJob};
 pub use self::endings::{CompleteError, Fenced};
+pub use self::index::{BATCH_INDEX, FINGERPRINT_INDEX, Page};
+pub use self::withdraw::Changed;
 use super::Unavailable;
 use super::row_item::{attribute, decode};
 use super::update::{Update, number, text};

@@ -1,0 +1,100 @@
+//! What was said about a batch: a row of its own in the jobs table, under a key
+//! that no job can have.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
+
+use super::{Jobs, UPDATE, unreadable};
+use crate::aws::Unavailable;
+use crate::aws::row_item::{Item, attribute};
+use crate::aws::update::{Update, number, text};
+use crate::domain::batch::Batch;
+use crate::domain::ids::BatchId;
+
+/// What became of a new batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CreatedBatch {
+    /// It is new.
+    New,
+    /// It was there already; as it is.
+    Existing(Box<Batch>),
+}
+
+impl Jobs {
+    /// Reads what was said about a batch; `None` when nothing was.
+    pub async fn batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("job_id", key(batch_id))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
+        answer.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
+    }
+
+    /// Keeps what is said about a batch, unless something was.
+    pub async fn create_batch(&self, batch: &Batch) -> Result<CreatedBatch, Unavailable> {
+        let mut item: Item = serde_dynamo::to_item(batch).map_err(|_| unreadable())?;
+        item.insert("job_id".to_owned(), key(&batch.batch_id));
+        item.insert("expires_at".to_owned(), number(self.batch_expires_at(batch.created_at)));
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(job_id)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = answer else { return Ok(CreatedBatch::New) };
+        let unavailable = Unavailable::new("dynamodb:PutItem", &error);
+        match error.into_service_error() {
+            PutItemError::ConditionalCheckFailedException(refused) => {
+                let batch = refused.item.and_then(decode).ok_or_else(unreadable)?;
+                Ok(CreatedBatch::Existing(Box::new(batch)))
+            }
+            _ => Err(unavailable),
+        }
+    }
+
+    /// Marks a batch cancelled, whether anything was said about it or not. The
+    /// first time counts.
+    pub async fn cancel_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Batch, Unavailable> {
+        let update = Update::default()
+            .set("batch_id", attribute(batch_id))
+            .set("expires_at", number(self.batch_expires_at(now)))
+            .set_if_absent("created_at", Some(attribute(&now)))
+            .set_if_absent("cancelled_at", Some(attribute(&now)));
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("job_id", key(batch_id))
+            .update_expression(update.expression())
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| Unavailable::new(UPDATE, &error))?;
+        answer.attributes.and_then(decode).ok_or_else(unreadable)
+    }
+
+    /// A batch's row outlives the rows of jobs that come to it for as long as
+    /// they are kept.
+    fn batch_expires_at(&self, now: Timestamp) -> i64 {
+        self.expires_at(now).saturating_add_unsigned(self.retention.as_secs())
+    }
+}
+
+fn key(batch_id: &BatchId) -> AttributeValue {
+    text(format!("batch/{batch_id}"))
+}
+
+fn decode(item: Item) -> Option<Batch> {
+    serde_dynamo::from_item(item).ok()
+}

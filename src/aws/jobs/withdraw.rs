@@ -1,0 +1,67 @@
+//! What a caller may do to a job from outside: cancel it, or have a failed one
+//! tried again. Each is one conditional write, and a running worker notices by
+//! its fence.
+
+use jiff::Timestamp;
+
+use super::{Jobs, Write};
+use crate::aws::Unavailable;
+use crate::aws::row_item::{attribute, decode};
+use crate::aws::update::number;
+use crate::domain::ids::JobId;
+use crate::domain::row::{Row, Status};
+
+/// What became of a change from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changed {
+    /// The row is changed; as it is now.
+    Done(Box<Row>),
+    /// The row stands where this change cannot begin; as it is.
+    Otherwise(Box<Row>),
+    /// There is no such job.
+    Unknown,
+}
+
+impl Jobs {
+    /// Cancels a job that has not ended. One that runs is dropped when it ends:
+    /// its result finds no claim to end.
+    pub async fn cancel(&self, job_id: &JobId, now: Timestamp) -> Result<Changed, Unavailable> {
+        let mut update = self
+            .changed(now)
+            .set("status", attribute(&Status::Cancelled))
+            .set("completed_at", attribute(&now))
+            .remove(&["lease_until"]);
+        let status = update.name("status");
+        let pending = update.value("pending", attribute(&Status::Pending));
+        let processing = update.value("processing", attribute(&Status::Processing));
+        let condition = format!("{status} IN ({pending}, {processing})");
+        self.change(job_id, update, condition).await
+    }
+
+    /// Puts a failed job back to `pending`, its tries begun again. The message
+    /// is the caller's to send.
+    pub async fn retry(&self, job_id: &JobId, now: Timestamp) -> Result<Changed, Unavailable> {
+        let mut update = self
+            .changed(now)
+            .set("status", attribute(&Status::Pending))
+            .set("tries", number(0))
+            .remove(&["error", "completed_at"]);
+        let (status, failed) = (update.name("status"), update.value("failed", attribute(&Status::Failed)));
+        self.change(job_id, update, format!("{status} = {failed}")).await
+    }
+
+    async fn change(
+        &self,
+        job_id: &JobId,
+        update: crate::aws::update::Update,
+        condition: String,
+    ) -> Result<Changed, Unavailable> {
+        Ok(match self.write(job_id, update, condition).await? {
+            Write::Done(output) => {
+                Changed::Done(Box::new(output.attributes.and_then(decode).ok_or_else(super::unreadable)?))
+            }
+            Write::Refused(Some(row)) => Changed::Otherwise(row),
+            Write::Refused(None) => Changed::Unknown,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! A batch: what is said of it before its jobs, how they stand, and the end of
+//! all of them at once.
+
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use lambda_http::Request;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::many::side_by_side;
+use super::problem::Problem;
+use super::request::{body, check_analysis};
+use super::{Answer, Producer};
+use crate::aws::Unavailable;
+use crate::aws::jobs::CreatedBatch;
+use crate::clock::now;
+use crate::domain::analysis::AnalysisRequest;
+use crate::domain::batch::{Batch, Select, Tally};
+use crate::domain::document::sha256_hex;
+use crate::domain::ids::BatchId;
+use crate::domain::json;
+use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
+use crate::domain::message::check_metadata;
+
+#[derive(Deserialize)]
+struct Fields {
+    batch_id: BatchId,
+    analysis: Option<AnalysisRequest>,
+    metadata: Option<Map<String, Value>>,
+    deduplicate: Option<bool>,
+}
+
+impl Producer {
+    /// `POST /batches`. The same again is the same batch.
+    pub(super) async fn create_batch(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
+        let fields: Fields = json::read_strictly(body(request)?)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed_model_ids)?;
+        fields.metadata.iter().try_for_each(check_metadata)?;
+        let asked = json!([fields.analysis, fields.metadata, fields.deduplicate]).to_string();
+        let batch = Batch {
+            batch_id: fields.batch_id,
+            analysis: fields.analysis,
+            metadata: fields.metadata,
+            deduplicate: fields.deduplicate,
+            request_hash: Some(sha256_hex(asked.as_bytes())),
+            created_at: now(),
+            cancelled_at: None,
+        };
+        let batch = match self.jobs.create_batch(&batch).await.map_err(unavailable)? {
+            CreatedBatch::New => batch,
+            CreatedBatch::Existing(existing) if existing.request_hash == batch.request_hash => *existing,
+            CreatedBatch::Existing(_) => {
+                return Err(Problem::not_now(None, "this batch was made with another request; take another batch_id"));
+            }
+        };
+        let location = format!("{}/{}", path.trim_end_matches('/'), batch.batch_id);
+        Ok(Answer::json(201, self.told(&batch.batch_id).await?).with("location", location))
+    }
+
+    /// `GET /batches/{batch_id}`.
+    pub(super) async fn view_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+        Ok(Answer::json(200, self.told(batch_id).await?))
+    }
+
+    /// `DELETE /batches/{batch_id}`: no job of it starts from now on, and those
+    /// that run are dropped when they end. What one request has no time for is
+    /// left for the same request again: `has_more`.
+    pub(super) async fn cancel_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+        self.told(batch_id).await?;
+        self.jobs.cancel_batch(batch_id, now()).await.map_err(unavailable)?;
+        let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
+        let has_more = loop {
+            let page = self.jobs.page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await.map_err(unavailable)?;
+            let cancelled = page
+                .entries
+                .into_iter()
+                .map(|entry| async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(unavailable) }.boxed());
+            side_by_side(cancelled.collect()).await?;
+            cursor = page.next;
+            if cursor.is_none() || Instant::now() >= until {
+                break cursor.is_some();
+            }
+        };
+        let mut told = self.told(batch_id).await?;
+        told["has_more"] = json!(has_more);
+        Ok(Answer::json(200, told))
+    }
+
+    /// How a batch stands.
+    async fn told(&self, batch_id: &BatchId) -> Result<Value, Problem> {
+        let (now, said) = (now(), self.jobs.batch(batch_id));
+        let (said, tally) = futures_util::try_join!(said, self.jobs.tally(batch_id, now)).map_err(unavailable)?;
+        if said.is_none() && tally.counts.total == 0 {
+            return Err(Problem::no_such_batch());
+        }
+        let cancelled_at = said.as_ref().and_then(|said| said.cancelled_at);
+        let status = tally.status(cancelled_at.is_some());
+        let mut told = json!({
+            "batch_id": batch_id,
+            "status": status,
+            "request_counts": tally.counts,
+            "usage": tally.usage,
+        });
+        let ended_at = tally.last_ended_at.filter(|_| tally.counts.unfinished() == 0);
+        for (name, value) in [
+            ("cost_usd", json!(self.cost(&tally))),
+            ("metadata", json!(said.as_ref().and_then(|said| said.metadata.as_ref()))),
+            ("analysis", json!(said.as_ref().and_then(|said| said.analysis.as_ref()))),
+            ("deduplicate", json!(said.as_ref().and_then(|said| said.deduplicate))),
+            ("created_at", json!(said.as_ref().map(|said| said.created_at).or(tally.first_created_at))),
+            ("first_job_at", json!(tally.first_created_at)),
+            ("last_ended_at", json!(tally.last_ended_at)),
+            ("completed_at", json!(ended_at)),
+            ("cancelled_at", json!(cancelled_at)),
+            ("jobs_per_minute", json!(tally.rate_per_minute(now))),
+            ("estimated_end_at", json!(tally.estimated_end(now))),
+        ] {
+            if !value.is_null() {
+                told[name] = value;
+            }
+        }
+        Ok(told)
+    }
+
+    /// In US dollars, when the prices are known.
+    fn cost(&self, tally: &Tally) -> Option<f64> {
+        let prices = self.prices?;
+        let million = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
+        Some(million(tally.usage.input_tokens, prices.input) + million(tally.usage.output_tokens, prices.output))
+    }
+}
+
+pub(super) fn unavailable(error: Unavailable) -> Problem {
+    Problem::unavailable(&error, None)
+}

@@ -1,0 +1,116 @@
+//! Cancel a job, or try a failed one again: one job, or all failed ones of a
+//! batch.
+
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+
+use super::batches::unavailable;
+use super::many::side_by_side;
+use super::problem::Problem;
+use super::submit::location_of;
+use super::{Answer, Producer};
+use crate::aws::jobs::Changed;
+use crate::clock::now;
+use crate::domain::batch::Select;
+use crate::domain::ids::{BatchId, JobId};
+use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
+use crate::domain::message::MessageBody;
+use crate::domain::row::{Row, Status};
+
+impl Producer {
+    /// `DELETE /jobs/{job_id}`.
+    pub(super) async fn cancel(&self, job_id: &JobId) -> Result<Answer, Problem> {
+        match self.jobs.cancel(job_id, now()).await.map_err(unavailable)? {
+            Changed::Done(row) => Ok(Answer::json(200, self.whole(*row).await?)),
+            Changed::Otherwise(row) if row.state.status() == Status::Cancelled => {
+                Ok(Answer::json(200, self.whole(*row).await?))
+            }
+            Changed::Otherwise(row) => {
+                let detail = format!("the job is {} and has nothing left to cancel", row.state.status().as_str());
+                Err(Problem::not_now(Some(job_id), detail))
+            }
+            Changed::Unknown => Err(Problem::no_such_job()),
+        }
+    }
+
+    /// `POST /jobs/{job_id}/retry`.
+    pub(super) async fn retry(&self, job_id: &JobId) -> Result<Answer, Problem> {
+        let row = self.jobs.get(job_id).await.map_err(unavailable)?.ok_or_else(Problem::no_such_job)?;
+        self.retry_row(row).await?;
+        Ok(Answer::json(202, json!({"job_id": job_id, "status": Status::Pending})))
+    }
+
+    /// `POST /batches/{batch_id}/retry`: every failed job of it whose document
+    /// lies in the bucket. What one request has no time for is left for the same
+    /// request again: `has_more`.
+    pub(super) async fn retry_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+        let batch = self.jobs.batch(batch_id).await.map_err(unavailable)?;
+        if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
+            return Err(Problem::not_now(None, "the batch is cancelled; send its documents as another batch"));
+        }
+        let (mut retried, mut not_retried) = (0, Vec::new());
+        let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
+        let has_more = loop {
+            let failed = Select::Only(Status::Failed);
+            let page = self.jobs.page(batch_id, failed, cursor, PAGE_MAX).await.map_err(unavailable)?;
+            let ids: Vec<JobId> = page.entries.into_iter().map(|entry| entry.job_id).collect();
+            let rows = self.jobs.get_many(&ids).await.map_err(unavailable)?;
+            let answers = rows.into_iter().map(|row| self.retry_or_say_why(row).boxed());
+            for answer in side_by_side(answers.collect()).await? {
+                match answer {
+                    Some(reason) => not_retried.push(reason),
+                    None => retried += 1,
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() || Instant::now() >= until {
+                break cursor.is_some();
+            }
+        };
+        let body = json!({"batch_id": batch_id, "retried": retried, "not_retried": not_retried, "has_more": has_more});
+        Ok(Answer::json(202, body))
+    }
+
+    /// `None`, or what keeps this job from being tried again.
+    async fn retry_or_say_why(&self, row: Row) -> Result<Option<Value>, Problem> {
+        let job_id = row.job_id.clone();
+        match self.retry_row(row).await {
+            Err(problem) if problem.status == 409 => Ok(Some(json!({"job_id": job_id, "detail": problem.detail}))),
+            other => other.map(|()| None),
+        }
+    }
+
+    /// The row first, then the message: broken off between the two, the same
+    /// request again finds the row `pending` and sends the message.
+    async fn retry_row(&self, row: Row) -> Result<(), Problem> {
+        let refused = |detail: String| Err(Problem::not_now(Some(&row.job_id), detail));
+        let Some(location) = location_of(&row) else {
+            return refused(
+                "the job's document is not in the bucket: if it came in a queue message, redrive that from the \
+                 dead-letter queue; if it is an upload, upload it"
+                    .to_owned(),
+            );
+        };
+        let row = match row.state.status() {
+            Status::Failed => match self.jobs.retry(&row.job_id, now()).await.map_err(unavailable)? {
+                Changed::Done(row) => *row,
+                // Another request was faster, and sends the message.
+                Changed::Otherwise(_) | Changed::Unknown => return Ok(()),
+            },
+            Status::Pending => row,
+            other => return refused(format!("the job is {}; only a failed one is tried again", other.as_str())),
+        };
+        let body = MessageBody {
+            job_id: row.job_id,
+            document: None,
+            document_s3: Some(location),
+            batch_id: row.batch_id,
+            analysis: None,
+            model_id: None,
+            metadata: None,
+        };
+        self.queue.send(&body, row.priority).await.map_err(unavailable)
+    }
+}

@@ -34,7 +34,7 @@ async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
 }
 
 async fn ask(model: &Model, analysis: &Analysis, text: &str) -> Result<docket::aws::model::Answer, AttemptError> {
-    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: "test.model-v1:0", analysis };
+    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: model.model_id(), analysis };
     model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await
 }
 

@@ -20,14 +20,20 @@
 //! | [`aws`] | one module a service; the only place that names the AWS SDK |
 //! | [`domain`] | the rules, pure: no AWS, no clock, no environment |
 //!
-//! [`clock`], [`config`] and [`telemetry`] stand beside them.
+//! [`clock`], [`config`] and [`telemetry`] stand beside them. `plan` and `cli`,
+//! behind the feature `cli`, are for people at a terminal and know none of the
+//! services.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod aws;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod domain;
+#[cfg(feature = "cli")]
+pub mod plan;
 pub mod producer;
 pub mod telemetry;

@@ -64,6 +64,14 @@ fn consumer_and_producer_do_not_know_each_other() {
 }
 
 #[test]
+fn the_terminal_knows_no_service_and_the_plan_no_files() {
+    for folder in ["src/cli", "src/plan"] {
+        without(folder, &["aws_", "lambda_", "tokio", "crate::aws", "crate::consumer", "crate::producer", "env::var"]);
+    }
+    without("src/plan", &["std::fs", "::now()", "clap", "crate::cli", "crate::config"]);
+}
+
+#[test]
 fn the_environment_is_read_in_the_binaries_alone() {
     for folder in ["src/consumer", "src/producer", "src/aws", "src/domain"] {
         without(folder, &["env::var"]);

@@ -22,25 +22,46 @@ def signed(api_url: str, method: str, path: str, body: str | None) -> urllib.req
     return urllib.request.Request(request.prepare().url, data, dict(request.headers), method=method)
 
 
-def call(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict]:
-    """The status and the JSON of the answer."""
+def ask(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict, str]:
+    """Status, headers and text of the answer."""
     try:
         with urllib.request.urlopen(signed(api_url, method, path, body), timeout=30) as response:
-            return response.status, json.load(response)
+            return response.status, dict(response.headers), response.read().decode()
     except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")
-        try:
-            return error.code, json.loads(text)
-        except ValueError:
-            return error.code, {"detail": text}
+        return error.code, dict(error.headers), error.read().decode(errors="replace")
+
+
+def call(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict]:
+    """The status and the JSON of the answer."""
+    status, _, text = ask(api_url, method, path, body)
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, {"detail": text}
+
+
+def lines(api_url: str, path: str) -> list[dict]:
+    """All JSON Lines of a listing, page after page."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = path + (f"?cursor={cursor}" if cursor else "")
+        status, headers, text = ask(api_url, "GET", page)
+        if status != 200:
+            raise OSError(f"GET {page} answered {status}: {text}")
+        found += [json.loads(line) for line in text.splitlines()]
+        cursor = {name.lower(): value for name, value in headers.items()}.get("next-cursor")
+    return found
 
 
 def main() -> int:
     if len(sys.argv) not in (3, 4) or "--help" in sys.argv or "ApiUrl" not in os.environ:
         print(__doc__, file=sys.stderr)
         return 2
-    status, answer = call(os.environ["ApiUrl"], *sys.argv[1:])
-    print(status, json.dumps(answer, ensure_ascii=False))
+    status, headers, text = ask(os.environ["ApiUrl"], *sys.argv[1:])
+    print(status, text.rstrip())
+    for name, value in headers.items():
+        if name.lower() == "next-cursor":
+            print(f"{name}: {value}", file=sys.stderr)
     return 0 if status < 400 else 1
 
 

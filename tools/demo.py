@@ -1,4 +1,4 @@
-"""The sample documents, all the way through: API, queue, consumer, model, result.
+"""The sample documents, all the way through: upload, queue, consumer, model, results.
 
 Ends 0 when every document is complete, and leaves nothing running that it
 started. The analyses are the stand-in's unless MODEL_ENDPOINT names a model.
@@ -6,12 +6,13 @@ started. The analyses are the stand-in's unless MODEL_ENDPOINT names a model.
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import local_aws
-from call import call
+from call import call, lines
 from local_aws import ROOT, Local, Stop
 
 DOCUMENTS = ROOT / "events" / "documents"
@@ -19,34 +20,29 @@ RESULTS = ROOT / ".local" / "demo-results.json"
 PATIENCE_SECONDS = 120
 
 
-def ask(api_url: str, method: str, path: str, body: dict | None = None) -> dict:
-    status, answer = call(api_url, method, path, None if body is None else json.dumps(body))
-    if status >= 400:
-        raise Stop(f"{method} {path} answered {status}: {answer}")
-    return answer
+def upload(bucket: str, batch_id: str) -> None:
+    """The folder is the batch: each file in it is a job."""
+    command = ["aws", "s3", "sync", "events/documents", f"s3://{bucket}/uploads/{batch_id}/", "--no-progress"]
+    print("$ " + " ".join(command), flush=True)
+    subprocess.run([str(Path(sys.executable).with_name("aws")), *command[1:]], cwd=ROOT, check=True)
 
 
-def submit(api_url: str, documents: list[Path]) -> dict[str, str]:
-    batch_id = f"demo-{int(time.time())}"
-    names = {}
-    for document in documents:
-        body = {"document": document.read_text(), "batch_id": batch_id, "metadata": {"file": document.name}}
-        names[ask(api_url, "POST", "/jobs", body)["job_id"]] = document.name
-    return names
-
-
-def wait(api_url: str, names: dict[str, str]) -> dict[str, dict]:
-    jobs: dict[str, dict] = {}
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(jobs) < len(names) and time.monotonic() < deadline:
-        for job_id in names.keys() - jobs.keys():
-            job = ask(api_url, "GET", f"/jobs/{job_id}")
-            if job["status"] in ("complete", "failed", "cancelled"):
-                jobs[job_id] = job
-        print(f"\rdemo: {len(jobs)} of {len(names)} documents done", end="", flush=True)
+def wait(api_url: str, batch_id: str, total: int) -> None:
+    """Shows the batch filling up, until no job of it is unfinished."""
+    shown, deadline = "", time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        status, batch = call(api_url, "GET", f"/batches/{batch_id}")
+        if status not in (200, 404):
+            raise Stop(f"GET /batches/{batch_id} answered {status}: {batch}")
+        counts = batch.get("request_counts", {})
+        line = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pending", "processing", "complete", "failed"))
+        if line != shown:
+            shown = line
+            print(f"demo: {counts.get('total', 0):2} of {total} have come: {line}", flush=True)
+        if counts.get("total") == total and counts["pending"] + counts["processing"] == 0:
+            return
         time.sleep(0.2)
-    print()
-    return jobs
+    raise Stop(f"the batch has not ended after {PATIENCE_SECONDS} s: make up, and then README.md, to look around")
 
 
 def row(name: str, job: dict) -> list[str]:
@@ -72,18 +68,20 @@ def table(rows: list[list[str]]) -> None:
 def run(local: Local) -> int:
     begun = time.monotonic()
     found = local_aws.up(local)
-    documents = sorted(DOCUMENTS.iterdir())
-    names = submit(found["ApiUrl"], documents)
-    jobs = wait(found["ApiUrl"], names)
+    api_url, batch_id = found["ApiUrl"], f"demo-{int(time.time())}"
+    total = len(list(DOCUMENTS.iterdir()))
+    upload(found["DocumentsBucketName"], batch_id)
+    wait(api_url, batch_id, total)
+    jobs = {job["document"]["name"].split("/")[-1]: job for job in lines(api_url, f"/batches/{batch_id}/results")}
     print()
-    table([row(name, jobs.get(job_id, {})) for job_id, name in names.items()])
-    RESULTS.write_text(json.dumps({names[job_id]: job for job_id, job in jobs.items()}, indent=2, ensure_ascii=False))
+    table([row(name, jobs[name]) for name in sorted(jobs)])
+    RESULTS.write_text(json.dumps(jobs, indent=2, ensure_ascii=False, sort_keys=True))
     complete = sum(job["status"] == "complete" for job in jobs.values())
-    print(f"\n{complete} of {len(names)} documents complete in {time.monotonic() - begun:.0f} s, set-up included.")
+    print(f"\n{complete} of {total} documents complete in {time.monotonic() - begun:.0f} s, set-up included.")
     if local.model_endpoint is None:
         print("The model was the Bedrock stand-in, which picks sentences; it is not a language model.")
     print(f"The whole results: {RESULTS.relative_to(ROOT)}. To look around: make up, and then README.md.")
-    return 0 if complete == len(names) else 1
+    return 0 if complete == total else 1
 
 
 def main() -> int:
@@ -96,7 +94,7 @@ def main() -> int:
     was_up = local_aws.is_up(local)
     try:
         return run(local)
-    except Stop as stop:
+    except (Stop, OSError, subprocess.CalledProcessError) as stop:
         print(f"demo: {stop}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,0 +1,5 @@
+//! Docket at the terminal.
+
+fn main() -> std::process::ExitCode {
+    docket::cli::run()
+}

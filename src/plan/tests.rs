@@ -1,0 +1,234 @@
+//! The plan as a whole: hand-computed cases, and what is true of every plan.
+
+use super::choice::{choose, time};
+use super::*;
+
+pub(super) fn work() -> Workload {
+    Workload {
+        documents: 10_000.0,
+        seconds: 8.0,
+        overhead_seconds: 0.2,
+        tokens_in: 2_000.0,
+        tokens_out: 300.0,
+        max_tokens: 1_024.0,
+        output_token_factor: 1.0,
+        intake: Intake::Api,
+    }
+}
+
+pub(super) fn limits() -> Limits {
+    Limits {
+        tokens_per_minute: 600_000.0,
+        requests_per_minute: None,
+        function_concurrency: 1_000,
+        memory_mb: 512,
+        deadline_seconds: 3_600.0,
+        batch_size: None,
+        maximum_concurrency: None,
+        ramp: Ramp::AWS,
+    }
+}
+
+fn planned(work: &Workload, limits: &Limits) -> Plan {
+    plan(work.clone(), limits.clone(), "us.amazon.nova-2-lite-v1:0", &Prices::own()).expect("a plan")
+}
+
+fn at(tokens_per_minute: f64, deadline_seconds: f64) -> Limits {
+    Limits { tokens_per_minute, deadline_seconds, ..limits() }
+}
+
+#[test]
+fn the_example_is_bound_by_tokens_and_meets_its_hour() {
+    let plan = planned(&work(), &limits());
+    // 250.36 calls a minute: 10,000 / 250.36 = 39.94 min by the quota alone.
+    assert_eq!(plan.binds, Bound::TokensPerMinute);
+    assert!((plan.bounds[0].seconds / 60.0 - 39.94).abs() < 0.01);
+    // The quota feeds 250.36 / 60 × 8.2 = 34.2 calls at once, 35 rounded up. The
+    // largest batch, two of which are within that, is 17: 34 in flight,
+    // 10,000 / 17 = 589 batches, and one, in 295 waves of 8.2 s are 2,419 s.
+    assert_eq!(plan.settings, Settings { maximum_concurrency: 2, batch_size: 17 });
+    assert!((plan.seconds - 2_419.0).abs() < 0.01, "{}", plan.seconds);
+    assert!(plan.meets_deadline && plan.remedy.is_none());
+    assert_eq!(
+        plan.stack_parameters,
+        "MaximumConcurrency=2 BatchSize=17 MaximumBatchingWindowSeconds=1 MaxTokens=1024 MemorySizeMb=512"
+    );
+}
+
+#[test]
+fn the_cost_is_what_one_adds_up_by_hand() {
+    let fixed = Limits { batch_size: Some(10), maximum_concurrency: Some(10), ..at(6e6, 3_600.0) };
+    let costs: Vec<Cost> = planned(&work(), &fixed).ways.iter().filter_map(|way| way.cost).collect();
+    let near = |is: f64, should: f64| assert!((is - should).abs() < 0.0001, "{is} is not {should}");
+    // 20 million tokens in at $0.33 a million, 3 million out at $2.75: 6.60 + 8.25.
+    near(costs[0].model, 14.85);
+    // 1,001 batches × 8.2 s and 10,000 × 0.1 s of the producer, at 0.5 GB:
+    // 4,604.1 GB-s × $0.0000166667, and 11,001 invocations × $0.0000002.
+    near(costs[0].functions, 4_604.1 * 0.000_016_666_7 + 0.0022);
+    // 30,000 requests × $0.0000004.
+    near(costs[0].queue, 0.012);
+    // Create 1, claim 1, and a row of 800 + 300 × 4 = 2,000 bytes: 2 units. 40,000
+    // × $0.000000625, and 10,000 reads × $0.000000125.
+    near(costs[0].table, 0.025 + 0.00125);
+    // A put and a get, and a request of the API, for each.
+    near(costs[0].bucket, 0.05 + 0.004);
+    near(costs[0].api, 0.035);
+    let Cost { model, functions, queue, table, bucket, api, total } = costs[0];
+    near(total, model + functions + queue + table + bucket + api);
+    // One at a time each document pays for its own waiting: 10,000 × 8.3 s.
+    near(costs[1].functions, 41_500.0 * 0.000_016_666_7 + 0.004);
+    near(costs[2].total, 7.425);
+}
+
+#[test]
+fn by_the_queue_there_is_no_bucket_no_api_and_no_row_before_the_claim() {
+    let cost = |intake| planned(&Workload { intake, ..work() }, &limits()).ways[0].cost.expect("a cost");
+    let (queue, bucket) = (cost(Intake::Queue), cost(Intake::Bucket));
+    assert_eq!((queue.bucket, queue.api), (0.0, 0.0));
+    assert!((queue.table - 30_000.0 * 0.000_000_625).abs() < 1e-9);
+    assert!((bucket.bucket - 0.054).abs() < 1e-9 && bucket.api == 0.0);
+}
+
+#[test]
+fn a_missed_deadline_says_how_much_more_quota_would_do() {
+    // 10,000 in 10 minutes: 1,000 calls a minute × 2,396.53 tokens are 2.4 million.
+    let missed = planned(&work(), &at(600_000.0, 600.0));
+    assert!(!missed.meets_deadline);
+    let remedy = missed.remedy.expect("a remedy");
+    let tokens = remedy.tokens_per_minute.expect("more tokens");
+    assert!((2_396_530.0..=2_480_000.0).contains(&tokens), "{tokens}");
+    assert!(planned(&work(), &at(tokens, 600.0)).meets_deadline);
+    assert!(planned(&work(), &at(600_000.0, remedy.possible_deadline_seconds)).meets_deadline);
+    assert_eq!((remedy.requests_per_minute, remedy.function_concurrency), (None, None));
+}
+
+#[test]
+fn a_deadline_before_the_first_answer_is_met_by_no_quota() {
+    let missed = planned(&work(), &at(1e9, 5.0));
+    let remedy = missed.remedy.expect("a remedy");
+    assert_eq!((remedy.tokens_per_minute, remedy.function_concurrency), (None, None));
+    // 101 batches of 100, 5 at once and 5 more each second; from 8.2 s on the
+    // first ones begin again: 5 + 5 t + 5 + 5 (t − 8.2) = 101 at t = 13.2 s, and
+    // the last one takes 8.2 s.
+    assert!((21.4..21.8).contains(&remedy.earliest_seconds), "{remedy:?}");
+}
+
+#[test]
+fn what_binds_is_the_slowest_of_the_bounds() {
+    let wide = at(1e12, 3_600.0);
+    // One wave: the model's own time.
+    assert_eq!(planned(&Workload { documents: 100.0, ..work() }, &wide).binds, Bound::Model);
+    // Two functions of 100 documents: 200 / 8.2 s = 24 a second.
+    let few = Limits { function_concurrency: 2, ..wide.clone() };
+    assert_eq!(planned(&work(), &few).binds, Bound::FunctionConcurrency);
+    // Batches of one, of which five begin.
+    let ramp = Limits { batch_size: Some(1), ..wide.clone() };
+    assert_eq!(planned(&Workload { documents: 1_000.0, ..work() }, &ramp).binds, Bound::Ramp);
+    let requests = Limits { requests_per_minute: Some(10.0), ..wide };
+    assert_eq!(planned(&work(), &requests).binds, Bound::RequestsPerMinute);
+}
+
+#[test]
+fn more_functions_are_asked_for_where_they_are_what_is_missing() {
+    let few = Limits { function_concurrency: 2, ..at(1e12, 300.0) };
+    let remedy = planned(&work(), &few).remedy.expect("a remedy");
+    // 10,000 in 300 s: 36 waves of 8.2 s, 278 in each: 3 functions of 100.
+    assert_eq!(remedy.function_concurrency, Some(3));
+}
+
+#[test]
+fn a_call_that_may_outlast_the_default_time_out_gets_a_longer_one_or_no_plan() {
+    let parameters = |seconds| planned(&Workload { seconds, ..work() }, &limits()).stack_parameters;
+    // 150 s are the model's at the default of 180 s: twice 75 s.
+    assert!(!parameters(75.0).contains("FunctionTimeoutSeconds"));
+    assert!(parameters(76.0).ends_with("FunctionTimeoutSeconds=300"));
+    let too_long = plan(Workload { seconds: 431.0, ..work() }, limits(), "us.amazon.nova-2-lite-v1:0", &Prices::own());
+    assert_eq!(too_long, Err(Impossible::CallTooLong(431.0)));
+}
+
+/// Many different works and limits, always the same ones.
+fn cases() -> impl Iterator<Item = (Workload, Limits)> {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(move || {
+        let mut up_to = |most: f64| most.powf(random.f64()).ceil();
+        let work = Workload {
+            documents: up_to(1e5),
+            seconds: up_to(200.0),
+            tokens_in: up_to(1e5),
+            tokens_out: up_to(4e3),
+            max_tokens: up_to(6e4),
+            output_token_factor: up_to(15.0),
+            ..work()
+        };
+        let limits = Limits { deadline_seconds: up_to(1e6), ..at(up_to(1e8), 0.0) };
+        (work, Limits { function_concurrency: up_to(1e3).max(2.0) as u32, memory_mb: 512, ..limits })
+    })
+    .take(300)
+}
+
+#[test]
+fn the_settings_are_always_ones_that_the_template_takes() {
+    for (work, limits) in cases() {
+        let plan = planned(&work, &limits);
+        let Settings { maximum_concurrency, batch_size } = plan.settings;
+        assert!((MAXIMUM_CONCURRENCY_MIN..=MAXIMUM_CONCURRENCY_MAX).contains(&maximum_concurrency), "{plan:?}");
+        assert!((1..=BATCH_SIZE_MAX).contains(&batch_size) && batch_size <= BATCH_SIZE_CHOSEN_MAX, "{plan:?}");
+        assert!(maximum_concurrency <= limits.function_concurrency, "{plan:?}");
+        assert_eq!(plan.stack_parameters.contains("MaximumBatchingWindowSeconds=1"), batch_size > 10);
+        assert_eq!(plan.meets_deadline, plan.remedy.is_none());
+        assert!(plan.seconds.is_finite() && plan.seconds >= work.batch_seconds(), "{plan:?}");
+    }
+}
+
+#[test]
+fn more_quota_never_takes_longer() {
+    for (work, limits) in cases() {
+        // With the deadline out of reach, the plan is the fastest there is.
+        let hurried = |factor: f64| {
+            let tokens_per_minute = limits.tokens_per_minute * factor;
+            choose(&work, &Limits { tokens_per_minute, deadline_seconds: 0.0, ..limits.clone() }).seconds
+        };
+        let settings = Settings { maximum_concurrency: 37, batch_size: 10 };
+        let fixed = |factor: f64| {
+            let tokens_per_minute = limits.tokens_per_minute * factor;
+            time(&work, &Limits { tokens_per_minute, ..limits.clone() }, settings)
+        };
+        for (less, more) in [(1.0, 1.3), (1.0, 2.0), (0.1, 1.0)] {
+            assert!(hurried(more) <= hurried(less) + 0.01, "{work:?} {limits:?} {less} {more}");
+            assert!(fixed(more) <= fixed(less) + 0.01, "{work:?} {limits:?}");
+        }
+    }
+}
+
+#[test]
+fn no_other_setting_within_the_quota_is_cheaper_and_meets_the_deadline() {
+    for (work, limits) in cases().take(60) {
+        let chosen = choose(&work, &limits);
+        if chosen.seconds > limits.deadline_seconds {
+            continue;
+        }
+        for batch_size in chosen.settings.batch_size + 1..=BATCH_SIZE_CHOSEN_MAX {
+            let larger = choose(&work, &Limits { batch_size: Some(batch_size), ..limits.clone() });
+            let fed = quota::calls_per_second(&work, &limits).0 * work.batch_seconds();
+            let fits = f64::from(larger.settings.in_flight()) <= fed.ceil();
+            let needed =
+                f64::from(batch_size) <= work.documents && batch_size * 4 * (work.tokens_in as u32) * 4 <= 384_000_000;
+            assert!(!(fits && needed && larger.seconds <= limits.deadline_seconds), "{chosen:?} {larger:?}");
+        }
+    }
+}
+
+#[test]
+fn every_price_has_its_page_and_no_model_lacks_what_the_plan_needs() {
+    let prices = Prices::own();
+    assert_eq!(prices.date.len(), "2026-11-22".len());
+    assert!(prices.models.len() >= 5);
+    for (model, price) in &prices.models {
+        assert!(price.page.starts_with("https://") && !price.seen.is_empty(), "{model}");
+        assert!(price.input_per_1000 > 0.0 && price.output_per_1000 > 0.0 && price.output_token_factor >= 1.0);
+    }
+    // A profile without prices of its own has its foundation model's.
+    assert_eq!(prices.model("us.amazon.nova-micro-v1:0"), prices.model("amazon.nova-micro-v1:0"));
+    assert_ne!(prices.model("global.amazon.nova-2-lite-v1:0"), prices.model("us.amazon.nova-2-lite-v1:0"));
+    assert_eq!(prices.model("us.unknown.model"), None);
+}

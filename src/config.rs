@@ -80,6 +80,8 @@ pub struct ProducerConfig {
     pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
+    /// `PART_MAX_BYTES`: as the consumer has it; the largest upload follows.
+    pub part_max_bytes: usize,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
     /// `ALLOWED_MODEL_IDS`, separated by commas: those that an analysis may ask
@@ -112,12 +114,7 @@ impl ConsumerConfig {
             dead_letter_queue_url: required(lookup, "DEAD_LETTER_QUEUE_URL")?,
             documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
             deduplicate: flag(lookup, "DEDUPLICATE")?,
-            part_max_bytes: number(
-                lookup,
-                "PART_MAX_BYTES",
-                DEFAULT_PART_MAX_BYTES,
-                MIN_PART_MAX_BYTES..=DOCUMENT_MAX_BYTES,
-            )?,
+            part_max_bytes: part_max_bytes(lookup)?,
             memory_mb: number(lookup, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", DEFAULT_MEMORY_MB, 1..=1_000_000)?,
             model: ModelSettings {
                 model_id: required(lookup, "MODEL_ID")?,
@@ -149,6 +146,7 @@ impl ProducerConfig {
             jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
             high_priority_queue_url: optional(lookup, "HIGH_PRIORITY_QUEUE_URL"),
             documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
+            part_max_bytes: part_max_bytes(lookup)?,
             retention: retention(lookup)?,
             allowed_model_ids: list(lookup, "ALLOWED_MODEL_IDS"),
             prices: prices(lookup)?,
@@ -179,6 +177,10 @@ where
         name,
         problem: format!("is {text:?}; it must be a number from {} to {}", range.start(), range.end()),
     })
+}
+
+fn part_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {
+    number(lookup, "PART_MAX_BYTES", DEFAULT_PART_MAX_BYTES, MIN_PART_MAX_BYTES..=DOCUMENT_MAX_BYTES)
 }
 
 fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<bool, ConfigError> {

@@ -50,7 +50,7 @@ async fn files_and_texts_of_every_encoding_are_analysed_and_the_row_tells_of_the
     for (key, bytes, label) in documents {
         let row = world.row(key.split('.').next().unwrap()).await.expect(key);
         let State::Complete(done) = &row.state else { panic!("{key}: {row:?}") };
-        let result = done.result.on_row().expect("on the row");
+        let result = done.result.on_row().expect(key);
         assert_eq!(result["classification"]["label"], label, "{key}: {result}");
         assert_eq!(row.document.size_bytes, Some(bytes.len() as u64), "{key}");
         assert_eq!(row.document.sha256, Some(sha256_hex(&bytes)), "{key}");

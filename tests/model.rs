@@ -34,7 +34,7 @@ async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
 }
 
 async fn ask(model: &Model, analysis: &Analysis, text: &str) -> Result<docket::aws::model::Answer, AttemptError> {
-    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: "test.model-v1:0", analysis };
+    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: model.model_id(), analysis };
     model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await
 }
 
@@ -53,12 +53,8 @@ async fn an_answer_fits_the_schema_and_depends_on_the_document() {
 
 /// The sample of a name, asked about.
 async fn ask_about(model: &Model, name: &str) -> Value {
-    let call = Call {
-        job_id: &"a-file".parse().unwrap(),
-        attempt: 1,
-        model_id: "test.model-v1:0",
-        analysis: Analysis::standard(),
-    };
+    let analysis = Analysis::standard();
+    let call = Call { job_id: &"a-file".parse().unwrap(), attempt: 1, model_id: model.model_id(), analysis };
     let bytes = std::fs::read(file(&format!("events/documents/{name}"))).unwrap();
     model.converse(&call, Document::new(Some(name), bytes).unwrap()).await.expect(name).result
 }

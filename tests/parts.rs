@@ -73,7 +73,7 @@ async fn a_text_of_five_parts_is_six_calls_and_its_usage_their_sum() {
     assert_eq!(consumer.invoke(message, TIME).await, Ok(nothing_wanted()));
     let done = completed(&world, "long").await;
     assert_eq!(done.parts, Some(5));
-    assert_eq!(done.result.on_row().expect("on the row")["classification"]["label"], "lease");
+    assert_eq!(done.result.on_row().unwrap()["classification"]["label"], "lease");
     assert!(done.model_ms >= 6 * 300, "{} ms", done.model_ms);
     assert_eq!(world.model.calls_of("long"), 6);
     assert_eq!(world.model.calls()["peak_in_flight"], 4, "side by side, within the bound");

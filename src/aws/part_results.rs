@@ -11,8 +11,8 @@ use super::{CONNECT_TIMEOUT, Unavailable, code_of};
 use crate::domain::limits::{PART_STORE_TIMEOUT, RESULT_MAX_BYTES};
 use crate::domain::row::Usage;
 
-/// Most bytes of a stored result: JSON may take six for one of the table's.
-const STORED_MAX_BYTES: i64 = 8 * RESULT_MAX_BYTES as i64;
+/// Most bytes of a stored result: JSON may take more than the table reckons.
+const STORED_MAX_BYTES: i64 = 2 * RESULT_MAX_BYTES as i64;
 
 /// Keeps the results of parts.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::warn;
 
 use super::Consumer;
@@ -24,7 +24,7 @@ use crate::clock::until;
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
-use crate::domain::limits::{PART_STORE_TIMEOUT, PARTS_MAX, PARTS_SIDE_BY_SIDE};
+use crate::domain::limits::{DOCUMENT_MAX_BYTES, PART_STORE_TIMEOUT, PARTS_MAX, PARTS_SIDE_BY_SIDE};
 use crate::domain::parts::{groups, split};
 use crate::domain::row::Usage;
 
@@ -46,8 +46,9 @@ pub(super) async fn analyse(
     };
     let parts = split(text, consumer.part_max_bytes, PARTS_MAX)
         .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), consumer.part_max_bytes)))?;
-    let asked = [sha256, &call.analysis.asked(), call.model_id, &consumer.part_max_bytes.to_string()];
-    let folder = format!("parts/{}/{}", call.job_id, sha256_hex(json!(asked).to_string().as_bytes()));
+    let fingerprint = call.analysis.fingerprint(sha256, call.model_id);
+    let name = sha256_hex(format!("{fingerprint} {}", consumer.part_max_bytes).as_bytes());
+    let folder = format!("parts/{}/{name}", call.job_id);
     let work = Work { consumer, call, deadline, folder };
     let count = parts.len();
     let part = |(number, part)| (format!("{number}"), Document::part(format, part, number, count));
@@ -97,6 +98,10 @@ impl Work<'_> {
                     (format!("joined-{}", sha256_hex(group.as_bytes())), Document::results(group))
                 })
                 .collect();
+            if documents.iter().any(|(_, document)| document.size_bytes() > DOCUMENT_MAX_BYTES) {
+                let message = "the results of the document's parts are too long to be joined; ask for shorter ones";
+                return Err(AttemptError::Permanent(Failure::new(codes::ANSWER_TOO_LARGE, message)));
+            }
             done = self.all(documents).await?;
         }
         let Done { result, stop_reason, .. } = done.pop().expect("results are joined until there is one");
@@ -168,8 +173,9 @@ impl Work<'_> {
 fn weight(error: &AttemptError) -> u8 {
     match error {
         AttemptError::NoTime => 0,
+        AttemptError::Cancelled => 4,
         AttemptError::Throttled(_) => 1,
         AttemptError::Transient(_) => 2,
-        AttemptError::Permanent(_) | AttemptError::Cancelled => 3,
+        AttemptError::Permanent(_) => 3,
     }
 }

@@ -112,8 +112,8 @@ impl Attempt<'_> {
             return Err(AttemptError::NoTime);
         }
         let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.consumer.deduplicate);
-        let sha256 = record.sha256.as_deref().filter(|_| deduplicate);
-        let fingerprint = sha256.map(|sha256| analysis.fingerprint(sha256, model_id));
+        let sha256 = record.sha256.as_deref().unwrap_or_default();
+        let fingerprint = deduplicate.then(|| analysis.fingerprint(sha256, model_id));
         if let Some(fingerprint) = &fingerprint
             && let Some(completed) =
                 self.consumer.same_as_before(&self.job.job_id, self.claim.attempt, fingerprint).await?
@@ -121,7 +121,6 @@ impl Attempt<'_> {
             return Ok((completed, record));
         }
         let call = Call { job_id: &self.job.job_id, attempt: self.claim.attempt, model_id, analysis };
-        let sha256 = record.sha256.as_deref().unwrap_or_default();
         let answer = analyse(self.consumer, &call, document, sha256, self.delivery.deadline).await?;
         let completed = self.consumer.answered(&self.job.job_id, self.claim.attempt, answer, fingerprint).await?;
         Ok((completed, record))

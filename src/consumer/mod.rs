@@ -14,6 +14,7 @@ mod room;
 
 use self::batches::Batches;
 pub use self::response::BatchFailed;
+use self::room::Room;
 
 use std::time::Duration;
 
@@ -25,7 +26,6 @@ use crate::aws::model::Model;
 use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
-use room::Room;
 
 /// What handles batches. Cheap to clone; between them it keeps only what was
 /// said of batches of jobs, for seconds.

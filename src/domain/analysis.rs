@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::schema::{checked_labels, default_schema, own_schema, validator};
 use super::document::{Content, Document, Role};
@@ -139,11 +139,6 @@ impl Analysis {
         format!("{what} {} Call the tool {TOOL_NAME}.", self.task)
     }
 
-    /// All that is asked, as one text: another question is another text.
-    pub fn asked(&self) -> String {
-        json!([self.system, self.task, self.schema, self.max_tokens, self.temperature]).to_string()
-    }
-
     /// Checks an answer: it fits the schema, and the table can hold it.
     ///
     /// # Errors
@@ -210,6 +205,7 @@ fn storable(answer: &Value) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::domain::document::TextFormat;
+    use serde_json::json;
 
     fn good() -> Value {
         json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]})

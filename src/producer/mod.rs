@@ -26,6 +26,7 @@ use crate::aws::jobs::Jobs;
 use crate::aws::queue::JobsQueue;
 use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
+use crate::domain::limits::{DOCUMENT_MAX_BYTES, PARTS_MAX};
 use problem::Problem;
 
 /// What answers requests. It keeps nothing between them.
@@ -35,6 +36,7 @@ pub struct Producer {
     queue: JobsQueue,
     documents: Documents,
     bucket: String,
+    upload_max_bytes: usize,
     allowed_model_ids: Vec<String>,
     prices: Option<Prices>,
 }
@@ -67,6 +69,7 @@ impl Producer {
             queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             documents: Documents::new(sdk),
             bucket: config.documents_bucket,
+            upload_max_bytes: DOCUMENT_MAX_BYTES.max(PARTS_MAX * config.part_max_bytes),
             allowed_model_ids: config.allowed_model_ids,
             prices: config.prices,
         }

@@ -14,7 +14,7 @@ use crate::domain::document::sha256_hex;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::Priority;
 use crate::domain::json;
-use crate::domain::limits::{DOCUMENT_MAX_BYTES, FILE_NAME_MAX_BYTES, UPLOAD_TIME};
+use crate::domain::limits::{FILE_NAME_MAX_BYTES, UPLOAD_TIME};
 use crate::domain::message::check_metadata;
 use crate::domain::notification::incoming_key;
 use crate::domain::row::Status;
@@ -35,7 +35,8 @@ impl Producer {
     /// same request again gives another place to put it, until it has come.
     pub(super) async fn upload(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let fields: Fields = json::read_strictly(body(request)?)?;
-        check(&fields, &self.allowed_model_ids)?;
+        check(&fields, self.upload_max_bytes)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed_model_ids)?;
         let Fields { filename, size, job_id, priority, batch_id, analysis, metadata } = fields;
         let priority = priority.unwrap_or_default();
         let asked = json!(["upload", filename, size, priority, batch_id, analysis, metadata]).to_string();
@@ -72,7 +73,7 @@ impl Producer {
     }
 }
 
-fn check(fields: &Fields, allowed_model_ids: &[String]) -> Result<(), Problem> {
+fn check(fields: &Fields, max_bytes: usize) -> Result<(), Problem> {
     let name = &fields.filename;
     if name.is_empty() || name.len() > FILE_NAME_MAX_BYTES {
         let detail = format!("has {} bytes; 1 to {FILE_NAME_MAX_BYTES} it may", name.len());
@@ -84,9 +85,8 @@ fn check(fields: &Fields, allowed_model_ids: &[String]) -> Result<(), Problem> {
     if fields.size == 0 {
         return Err(Problem::invalid("size", "is 0; the document has nothing in it to analyse"));
     }
-    if fields.size > DOCUMENT_MAX_BYTES {
-        return Err(Problem::too_large("size", format!("is {} bytes; {DOCUMENT_MAX_BYTES} is the limit", fields.size)));
+    if fields.size > max_bytes {
+        return Err(Problem::too_large("size", format!("is {} bytes; {max_bytes} is the limit", fields.size)));
     }
-    check_analysis(fields.analysis.as_ref(), allowed_model_ids)?;
     Ok(fields.metadata.iter().try_for_each(check_metadata)?)
 }

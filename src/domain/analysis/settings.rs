@@ -25,7 +25,8 @@ impl Analysis {
     /// What a document's result is found again by: the same for the same bytes
     /// (`sha256`, in hexadecimal), asked the same way of the same model.
     pub fn fingerprint(&self, sha256: &str, model_id: &str) -> String {
-        sha256_hex(json!([sha256, model_id, self.asked()]).to_string().as_bytes())
+        let asked = json!([sha256, model_id, self.system, self.task, self.schema, self.max_tokens, self.temperature]);
+        sha256_hex(asked.to_string().as_bytes())
     }
 }
 

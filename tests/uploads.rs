@@ -114,6 +114,8 @@ async fn a_presigned_upload_waits_for_its_document_and_takes_it_once() {
     let (status, made) = stack.ask("POST", "/uploads", asked.clone());
     assert_eq!((status, made["status"].as_str()), (201, Some("pending")), "{made}");
     assert_eq!(stack.status(&id).await, "pending");
+    let headers = json!({"content-length": text.len().to_string(), "if-none-match": "*"});
+    assert_eq!(made["upload"]["headers"], headers, "what is signed, and nothing else");
     assert_eq!(stack.ask("POST", "/uploads", asked.clone()).0, 201, "repeatable until the document has come");
     let put = |headers: &Value| {
         let mut request = ureq::put(made["upload"]["url"].as_str().unwrap());

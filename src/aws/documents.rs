@@ -21,6 +21,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time-out of reading or storing one document.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The headers that a presigned upload must be sent with.
+const SIGNED_HEADERS: [&str; 2] = ["content-length", "if-none-match"];
+
 const GET: &str = "s3:GetObject";
 
 /// Reads documents, and stores those that come by the API.
@@ -132,7 +135,10 @@ impl Documents {
             .presigned(PresigningConfig::expires_in(valid_for).map_err(|_| refused())?)
             .await
             .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
-        let headers = presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        // The SDK adds others, such as a trace's, that are not signed.
+        let signed = |(name, _): &(&str, &str)| SIGNED_HEADERS.contains(name);
+        let headers = presigned.headers().filter(signed).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = headers.collect();
         Ok(Presigned { url: presigned.uri().to_owned(), headers })
     }
 

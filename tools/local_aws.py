@@ -41,6 +41,8 @@ class Local:
     template: Path | None = None
     # Whether .local/outputs.env shall be its own.
     announced: bool = True
+    # Whether roles and resource policies are enforced, as in an account.
+    enforce_iam: bool = False
 
     @property
     def directory(self) -> Path:
@@ -187,6 +189,12 @@ def quick_template(local: Local) -> Path:
     binaries = re.findall(r"BuildProperties: \{Binary: (\w+)\}", template)
     if places == 0 or places != len(binaries):
         raise Stop("template.yaml no longer has its functions as tools/local_aws.py reads them")
+    if local.enforce_iam:
+        # The local AWS speaks no TLS, so that what is denied without it stays out.
+        template, denials = re.subn(r"          - Sid: TlsOnly\n(?:            .*\n)+", "", template)
+        if denials == 0:
+            raise Stop("template.yaml no longer denies requests without TLS as tools/local_aws.py reads it")
+        template = re.sub(r"^( +Statement:)\n(?=\n)", r"\1 []\n", template, flags=re.M)
     for binary in binaries:
         (directory / binary).mkdir(parents=True)
         bootstrap = directory / binary / "bootstrap"
@@ -265,6 +273,7 @@ def up(local: Local) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "AUTH": "true" if local.enforce_iam else "false",
         # Its own files stay among ours.
         "TMPDIR": str(local.directory / "tmp"),
     }

@@ -16,7 +16,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
     parser.add_argument("--tests", default="", help="only these of tests/, such as \"faults claim\"")
     arguments = parser.parse_args()
-    local = Local(arguments.port, parameters=PARAMETERS, announced=False)
+    # The roles may do what the tests want of them, and nothing else.
+    local = Local(arguments.port, parameters=PARAMETERS, announced=False, enforce_iam=True)
     chosen = [word for test in arguments.tests.split() for word in ("--test", test)]
     shown = ["--nocapture"] if chosen else []
     command = ["cargo", "test", "--all-features", "--no-fail-fast", *chosen, "--", "--include-ignored", *shown]

@@ -20,7 +20,7 @@ async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
     let sdk = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(&stand_in.url)
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .load()
         .await;
     let settings = ModelSettings {

@@ -34,7 +34,7 @@ pub async fn sdk() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(outputs()["AwsEndpointUrl"].clone())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .load()
         .await
 }

@@ -3,8 +3,8 @@
 //!
 //! bolero's engine for `cargo test` on stable draws random choices and does not
 //! mutate a corpus. So the choices say which sample is taken and how it is
-//! broken, and nearly every input is almost right. A failing one is made smaller
-//! and printed with `BOLERO_RANDOM_SEED=…`, which runs it again first.
+//! broken, and nearly every input is almost right. A failing one is printed, made
+//! smaller where bolero can, with `BOLERO_RANDOM_SEED=…`, which runs it again first.
 
 use std::fmt;
 use std::fs::File;

@@ -1,11 +1,10 @@
-//! The world of the protocol: rows, messages, workers, and what each step does
-//! to them.
+//! The world of the protocol: jobs, workers, writes under way, and what each step
+//! does to them.
 
 use docket::domain::claim::{Claimant, Decision, Refusal, decide};
-use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::row::{Completed, Row, State, StoredResult, Usage};
-use jiff::Timestamp;
+
+use crate::job::{Job, Message, NOW, Status, Step, Task, row, time};
 
 pub const MAX_TRIES: u32 = 2;
 /// From a claim to the invocation's deadline, in ticks.
@@ -27,138 +26,49 @@ pub enum Without {
     DurableEnd,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    None,
-    Pending,
-    Processing,
-    Complete,
-    Failed,
-}
-
-/// A job's row, its messages, and what has happened to it, for the properties.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Job {
-    pub status: Status,
-    pub attempt: u8,
-    pub tries: u8,
-    /// Ticks until the lease ends, in true time.
-    pub lease_left: u8,
-    /// The message as it was sent.
-    pub original: bool,
-    /// A dead letter that was moved back, with its attempt.
-    pub redriven: Option<u8>,
-    /// Attempts whose dead letters lie in the queue (bits).
-    pub letters: u8,
-    /// Attempts whose dead letters were ever sent (bits).
-    pub letters_ever: u8,
-    /// Calls that were answered, and attempts that were charged.
-    pub calls: u8,
-    pub charged: u8,
-    pub crashed: bool,
-    pub called_after_complete: bool,
-    pub stale_write: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Message {
-    Original,
-    Redriven,
-}
-
-/// What a worker is about to do. `Write`s are under way: they may arrive after
-/// the worker has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
-    Call,
-    Complete,
-    Release { charged: bool },
-    SendLetter { silent: bool },
-    Fail { silent: bool },
-    Acknowledge,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Task {
-    pub job: u8,
-    pub message: Message,
-    pub attempt: u8,
-    pub tries: u8,
-    /// Ticks until Lambda ends the worker, in true time.
-    pub time_left: u8,
-    /// How far the worker's clock is ahead.
-    pub ahead: u8,
-    pub step: Step,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     pub jobs: Vec<Job>,
     pub workers: Vec<Option<Task>>,
     /// Writes of workers that have ended, still under way.
     pub late: Vec<Task>,
-    pub crashes: u8,
-    pub redrives: u8,
-    pub throttles: u8,
-    pub failures: u8,
+    pub left: Left,
 }
 
-/// Times are told from a now that stands still: what a state holds is how much is
-/// left, so that there is no end of time to explore to.
-pub const NOW: u8 = 10;
+/// How much may still happen. A worker that does not answer until its deadline
+/// is no fault here: that may happen at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Left {
+    /// Crashes, throttles and failures in all.
+    pub faults: u8,
+    pub crashes: u8,
+    pub throttles: u8,
+    pub failures: u8,
+    pub redrives: u8,
+}
+
+impl Left {
+    /// Takes one fault. With no more in all, there are no more of any kind.
+    pub fn fault(&mut self, kind: impl Fn(&mut Self) -> &mut u8) {
+        *kind(self) -= 1;
+        self.faults -= 1;
+        for kind in [&mut self.crashes, &mut self.throttles, &mut self.failures] {
+            *kind = (*kind).min(self.faults);
+        }
+    }
+}
 
 /// Workers' clocks differ by one tick.
 pub fn ahead(worker: usize) -> u8 {
     (worker % 2) as u8
 }
 
-pub fn time(ticks: u8) -> Timestamp {
-    Timestamp::from_second(ticks.into()).expect("a time")
-}
-
-/// The model's row as the real one, for the real decision.
-pub fn row(job: &Job) -> Option<Row> {
-    let state = match job.status {
-        Status::None => return None,
-        Status::Pending => State::Pending,
-        Status::Processing => State::Processing { lease_until: time(NOW + job.lease_left) },
-        Status::Complete => State::Complete(Box::new(Completed {
-            result: StoredResult::Row(Default::default()),
-            model_id: String::new(),
-            usage: Usage::default(),
-            stop_reason: String::new(),
-            model_ms: 0,
-            parts: None,
-            completed_at: time(0),
-            deduplicated_from: None,
-            fingerprint: None,
-        })),
-        Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: time(0) },
-    };
-    Some(Row {
-        job_id: "j".parse().expect("a job id"),
-        state,
-        attempt: job.attempt.into(),
-        tries: job.tries.into(),
-        owner: Some(Owner::new("another")),
-        claimed_from: None,
-        earlier_call_possible: false,
-        batch_id: None,
-        analysis: None,
-        model_id: None,
-        priority: Default::default(),
-        document: Default::default(),
-        request_hash: None,
-        metadata: None,
-        created_at: time(0),
-        updated_at: time(0),
-    })
-}
-
 impl World {
     pub fn lose(&mut self, worker: usize) {
         let task = self.workers[worker].take().expect("it works");
-        self.jobs[task.job as usize].crashed = true;
+        if task.step == Step::Call {
+            self.jobs[task.job as usize].uncalled -= 1;
+        }
         // A write that was sent may still arrive.
         if matches!(task.step, Step::Complete | Step::Release { .. } | Step::Fail { .. }) {
             self.late.push(task);
@@ -181,7 +91,7 @@ impl World {
                 job.status = Status::Pending;
                 if !charged {
                     job.tries = job.tries.saturating_sub(1);
-                    job.charged = job.charged.saturating_sub(1);
+                    job.uncalled -= 1;
                 }
             }
             Step::Fail { .. } => job.status = Status::Failed,
@@ -210,7 +120,7 @@ impl World {
             Decision::Claim { tries } => {
                 job.status = Status::Processing;
                 job.attempt += 1;
-                job.charged += 1;
+                job.uncalled += 1;
                 job.tries = tries as u8;
                 // The deadline is Lambda's, by a clock of its own.
                 job.lease_left = INVOCATION + margin;
@@ -268,25 +178,18 @@ impl World {
     }
 
     /// One state for what is the same: what no longer matters is forgotten, and
-    /// workers with the same clock are interchangeable, and so are jobs.
+    /// workers with the same clock are interchangeable, and so are jobs. (The
+    /// checker's own symmetry reduction searches depth first; this serves both.)
     pub fn settle(&mut self, without: Without) {
-        for job in &mut self.jobs {
-            if job.status != Status::Processing {
-                job.lease_left = 0;
-            }
-            if job.crashed {
-                (job.calls, job.charged) = (0, 0);
-            }
-        }
-        if self.jobs.len() == 2 && self.jobs[1] < self.jobs[0] {
-            self.jobs.swap(0, 1);
-            self.workers.iter_mut().flatten().chain(&mut self.late).for_each(|task| task.job = 1 - task.job);
-        }
+        self.jobs.iter_mut().for_each(Job::forget);
+        self.workers.iter_mut().flatten().for_each(Task::forget);
         for task in &mut self.late {
-            task.time_left = 0;
+            (task.time_left, task.message) = (0, Message::Original);
+            if task.step != (Step::Fail { silent: true }) {
+                task.ahead = 0;
+            }
+            task.forget();
         }
-        self.late.sort_unstable();
-        self.late.dedup();
         if without != Without::Fence {
             // A row never comes back to an attempt that it has left: these writes
             // will be refused whenever they arrive.
@@ -296,6 +199,24 @@ impl World {
                 job.status == Status::Processing && job.attempt == task.attempt
             });
         }
+        self.order();
+        if self.jobs.len() == 2 && self.jobs[1] <= self.jobs[0] {
+            let mut other = self.clone();
+            other.jobs.swap(0, 1);
+            other.workers.iter_mut().flatten().chain(&mut other.late).for_each(|task| task.job = 1 - task.job);
+            other.order();
+            let is_first = |world: &Self, than: &Self| {
+                (&world.jobs, &world.workers, &world.late) < (&than.jobs, &than.workers, &than.late)
+            };
+            if is_first(&other, self) {
+                *self = other;
+            }
+        }
+    }
+
+    fn order(&mut self) {
+        self.late.sort_unstable();
+        self.late.dedup();
         if self.workers.len() > 2 && self.workers[2] < self.workers[0] {
             self.workers.swap(0, 2);
         }

@@ -1,116 +1,52 @@
 //! Bad input: at each limit and one byte over, deep, broken, of wrong types, and
 //! whatever a fuzzer thinks of. Needs no local AWS.
 //!
-//! Each fuzz target runs for `FUZZ_SECONDS` (5 by default, 60 in `make test`).
+//! Each fuzz target runs for `FUZZ_SECONDS`: 1 by default, 60 in `make test`, 600
+//! in `make faults`.
 
+mod fuzz;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::SqsEvent;
+use bolero::check;
 use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::document::Document;
 use docket::domain::failure::{Failure, codes};
 use docket::domain::limits::*;
-use docket::domain::message::parse;
+use docket::domain::message::{self, Asked, parse};
+use docket::domain::notification;
+use fuzz::fuzz;
 use serde_json::{Value, json};
 use support::{event, file, read};
 
-/// How much memory the whole of it may take.
-const MEMORY_LIMIT_KB: u64 = 128 * 1024;
-
-fn seconds() -> Duration {
-    let text = std::env::var("FUZZ_SECONDS").unwrap_or_default();
-    Duration::from_secs(text.parse().unwrap_or(5))
+/// The sample events of the queue, in the same order everywhere, so that a seed
+/// gives the same inputs.
+fn events() -> Vec<Value> {
+    let names = std::fs::read_dir(file("events")).expect("sample events").map(|entry| entry.unwrap().file_name());
+    let names = names.filter_map(|name| name.to_str()?.strip_suffix(".json").map(str::to_owned));
+    let names: BTreeSet<String> = names.filter(|name| name.starts_with("sqs-") || name.starts_with("s3-")).collect();
+    names.iter().map(|name| event(name)).collect()
 }
 
-/// Breaks valid examples in every way that bytes can be broken: flips, cuts,
-/// repeats, splices, and words that JSON minds.
-fn fuzz(name: &str, examples: &[Vec<u8>], target: impl Fn(&[u8])) {
-    const WORDS: [&str; 16] = [
-        "null",
-        "\\ud800",
-        "\\u0000",
-        "-1",
-        "1e999",
-        "18446744073709551616",
-        "\"\"",
-        "[]",
-        "{}",
-        "[[[[",
-        "{\"a\":",
-        "true",
-        "\u{feff}",
-        "\u{202e}",
-        "\"job_id\"",
-        "\0",
-    ];
-    let seed = std::env::var("FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    println!("{name}: FUZZ_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-    let (begun, mut rounds) = (Instant::now(), 0u64);
-    while begun.elapsed() < seconds() {
-        let mut bytes = examples[random.usize(..examples.len())].clone();
-        for _ in 0..random.usize(1..6) {
-            let at = random.usize(..=bytes.len());
-            match random.u8(..6) {
-                0 if at < bytes.len() => bytes[at] ^= 1 << random.u8(..8),
-                1 => bytes.truncate(at),
-                2 => drop(bytes.splice(at..at, WORDS[random.usize(..WORDS.len())].bytes())),
-                3 => {
-                    let end = (at + random.usize(..64)).min(bytes.len());
-                    drop(bytes.drain(at..end));
-                }
-                4 => {
-                    let end = (at + random.usize(..64)).min(bytes.len());
-                    let again = bytes[at..end].repeat(random.usize(1..20));
-                    drop(bytes.splice(at..at, again));
-                }
-                _ => {
-                    let other = &examples[random.usize(..examples.len())];
-                    let from = random.usize(..=other.len());
-                    bytes.truncate(at);
-                    bytes.extend_from_slice(&other[from..]);
-                }
-            }
-        }
-        bytes.truncate(64 * 1024);
-        target(&bytes);
-        rounds += 1;
-    }
-    println!("{name}: {rounds} inputs in {} s", seconds().as_secs());
-    assert!(rounds > 100, "too slow to tell anything");
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    assert!(peak.is_none_or(|peak| peak < MEMORY_LIMIT_KB), "{peak:?} kB of memory");
-}
-
+/// The messages of the sample events: jobs, and notifications of a bucket.
 fn bodies() -> Vec<Vec<u8>> {
-    let events = ["sqs-batch", "sqs-malformed", "sqs-custom-analysis", "sqs-s3-document"];
-    let mut bodies: Vec<Vec<u8>> = events
-        .iter()
-        .flat_map(|name| event(name)["Records"].as_array().unwrap().clone())
-        .map(|record| record["body"].as_str().unwrap().as_bytes().to_vec())
-        .collect();
-    // A bucket's notification, as AWS documents its form.
-    bodies.push(
-        json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": "b"}, "object": {"key": "uploads/a+b%C3%BC.txt", "size": 7, "versionId": "v"}}}]})
-        .to_string()
-        .into_bytes(),
-    );
-    bodies
+    let bodies = |event: &Value| event["Records"].as_array().unwrap().clone();
+    events().iter().flat_map(bodies).filter_map(|record| Some(record["body"].as_str()?.as_bytes().to_vec())).collect()
 }
 
 #[test]
 fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
-    fuzz("message body", &bodies(), |bytes| {
+    fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         let attribute = body.get(..3);
-        match parse(Some(body), attribute, attribute) {
-            Ok(job) => assert!(!job.job_id.as_str().is_empty()),
+        match message::read(Some(body), attribute, attribute) {
+            Ok(Asked::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
+            Ok(Asked::Several(bodies)) => assert!(bodies.len() > 1),
+            Ok(Asked::Nothing) => {}
             Err(failure) => {
                 assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
                 assert!(!failure.message.is_empty() && failure.message.len() <= FAILURE_MESSAGE_MAX_BYTES);
@@ -123,13 +59,21 @@ fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
 
 #[test]
 fn no_event_makes_it_panic() {
-    let events: Vec<Vec<u8>> = ["sqs-batch", "sqs-duplicates", "sqs-malformed", "sqs-inline"]
-        .map(|name| event(name).to_string().into_bytes())
-        .into();
-    fuzz("SQS event", &events, |bytes| {
+    let events: Vec<Vec<u8>> = events().iter().map(|event| event.to_string().into_bytes()).collect();
+    fuzz(check!(), &events, |bytes| {
         let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
         for message in event.records {
-            let _ = parse(message.body.as_deref(), None, None);
+            let _ = message::read(message.body.as_deref(), None, None);
+        }
+    });
+}
+
+#[test]
+fn no_notification_of_a_bucket_makes_it_panic() {
+    fuzz(check!(), &bodies(), |bytes| {
+        let Ok(body) = std::str::from_utf8(bytes) else { return };
+        if let Ok(notification::Notification::Several(bodies)) = notification::read(body) {
+            assert!(bodies.iter().all(|body| notification::is_notification(body)));
         }
     });
 }
@@ -139,7 +83,7 @@ fn no_answer_of_the_model_makes_it_panic_and_none_that_does_not_fit_is_taken() {
     let good = json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]});
     let answers = [good, json!({"summary": ["s"], "key_points": {"a": [1e300, null]}}), json!("text"), json!([[[{}]]])];
     let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_string().into_bytes()).collect();
-    fuzz("model's answer", &answers, |bytes| {
+    fuzz(check!(), &answers, |bytes| {
         let Ok(answer) = serde_json::from_slice::<Value>(bytes) else { return };
         if Analysis::standard().check(&answer).is_ok() {
             assert!(answer["summary"].is_string() && answer["key_points"].is_array());
@@ -162,7 +106,7 @@ fn no_document_makes_it_panic_and_every_one_is_of_a_type_that_is_taken_or_a_reas
     compound.resize(512, 0);
     compound.extend(stream.chain([0; 40]).chain([26, 0, 2]).chain([0; 61]));
     documents.push(compound);
-    fuzz("document", &documents, |bytes| {
+    fuzz(check!(), &documents, |bytes| {
         let names = [None, Some("a.html"), Some("b.docx"), Some(".")];
         match Document::new(names[bytes.len() % names.len()], bytes.to_vec()) {
             Ok(document) => assert_eq!(document.size_bytes(), bytes.len()),
@@ -180,7 +124,7 @@ fn no_analysis_of_ones_own_makes_it_panic() {
     ];
     let requests: Vec<Vec<u8>> = requests.iter().map(|request| request.to_string().into_bytes()).collect();
     let answer = json!({"a": "a".repeat(64) + "!", "n": {"n": {"n": {}}}});
-    fuzz("analysis", &requests, |bytes| {
+    fuzz(check!(), &requests, |bytes| {
         let Ok(request) = serde_json::from_slice::<AnalysisRequest>(bytes) else { return };
         if let Ok(analysis) = Analysis::new(&request) {
             let _ = analysis.check(&answer);

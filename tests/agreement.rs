@@ -81,13 +81,19 @@ fn the_template_gives_each_function_the_variables_that_it_reads() {
         .map(str::to_owned)
         .collect();
     let (consumer, producer) = (variables("ConsumerFunction"), variables("ProducerFunction"));
-    let mut given: BTreeSet<String> = consumer.union(&producer).cloned().collect();
+    let notifier = variables("NotifierFunction");
+    let mut given: BTreeSet<String> = [&consumer, &producer, &notifier].into_iter().flatten().cloned().collect();
     assert!(given.remove("RUST_LOG"), "the log's level is a parameter");
     assert_eq!(given, read_somewhere);
-    assert!(
-        !producer.contains("DEAD_LETTER_QUEUE_URL") && !consumer.contains("DOCUMENTS_BUCKET"),
-        "no more than needed"
-    );
+    for (function, own, name) in [
+        ("consumer", &consumer, "EVENT_BUS_NAME"),
+        ("producer", &producer, "DEAD_LETTER_QUEUE_URL"),
+        ("producer", &producer, "EVENT_BUS_NAME"),
+    ] {
+        assert!(!own.contains(name), "the {function} needs no {name}");
+    }
+    let notifier: Vec<&str> = notifier.iter().map(String::as_str).collect();
+    assert_eq!(notifier, ["EVENT_BUS_NAME", "JOBS_TABLE", "RUST_LOG"], "no more than needed");
 }
 
 #[test]
@@ -135,6 +141,8 @@ fn the_stack_has_the_outputs_of_the_contract() {
         "DocumentsBucketName",
         "ConsumerFunctionName",
         "ProducerFunctionName",
+        "NotifierFunctionName",
+        "EventBusName",
     ] {
         assert!(outputs.contains(&format!("  {name}:")), "{name}");
     }
@@ -143,7 +151,7 @@ fn the_stack_has_the_outputs_of_the_contract() {
 #[test]
 fn what_holds_data_is_retained_and_no_role_may_do_everything() {
     let resources = section("Resources").join("\n");
-    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue"] {
+    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "UntoldNewsQueue"] {
         let own = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
         let own: Vec<&str> = own.lines().take(4).collect();
         assert!(

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use docket::config::{DEFAULT_MAX_TOKENS, DEFAULT_MAX_TRIES, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS};
 use docket::domain::limits::{MESSAGE_MAX_BYTES, RESPONSE_MARGIN, STORE_RESERVE};
+use docket::domain::news::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
+use docket::domain::row::Status;
 use support::{file, read};
 
 /// The lines of a top-level section of the template.
@@ -146,6 +148,25 @@ fn the_stack_has_the_outputs_of_the_contract() {
     ] {
         assert!(outputs.contains(&format!("  {name}:")), "{name}");
     }
+}
+
+#[test]
+fn the_rules_and_the_filter_let_through_what_the_notifier_tells() {
+    let template = read("template.yaml");
+    let rules: Vec<&str> = template.split("Type: AWS::Events::Rule").skip(1).collect();
+    assert_eq!(rules.len(), 2);
+    for rule in rules {
+        assert!(rule.contains(&format!("source: [{SOURCE}]")), "{SOURCE}");
+        let kinds = rule.split("detail-type: [").nth(1).and_then(|rest| rest.split(']').next()).expect("kinds");
+        assert!(kinds.split(", ").all(|kind| [JOB_FINISHED, BATCH_FINISHED].contains(&kind)), "{kinds}");
+    }
+    let filter = template.split("- Pattern: >-").nth(1).and_then(|rest| rest.split("}}}}").next()).expect("a filter");
+    let filter: serde_json::Value = serde_json::from_str(&format!("{filter}}}}}}}}}")).expect("JSON");
+    let statuses = |image: &str| -> Vec<Status> {
+        serde_json::from_value(filter["dynamodb"][image]["status"]["S"].clone()).expect("statuses")
+    };
+    assert!(statuses("OldImage").iter().all(|status| !status.has_ended()) && statuses("OldImage").len() == 2);
+    assert!(statuses("NewImage").iter().all(|status| status.has_ended()) && statuses("NewImage").len() == 3);
 }
 
 #[test]

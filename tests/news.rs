@@ -6,6 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::news::{Listener, is_of_a_batch};
 use support::stack::Stack;
@@ -27,6 +28,10 @@ fn submit(stack: &Stack, batch: &str, ids: &[String]) {
 fn batches(events: &[Value]) -> BTreeSet<&str> {
     let batches = events.iter().filter(|event| is_of_a_batch(event));
     batches.map(|event| event["detail"]["batch_id"].as_str().expect("a batch id")).collect()
+}
+
+fn time(text: &Value) -> Timestamp {
+    text.as_str().and_then(|text| text.parse().ok()).expect("a time")
 }
 
 /// The events of each job, by its id.
@@ -78,7 +83,7 @@ async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
             () => "complete",
         };
         for detail in details {
-            assert_eq!((&detail["status"], &detail["attempt"]), (&json!(expected), &json!(1)), "{id}");
+            assert_eq!(detail["status"], expected, "{id}");
             assert_eq!(detail["usage"].is_null(), expected != "complete");
         }
         assert_eq!(stack.status(id).await, expected);
@@ -87,8 +92,8 @@ async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
     for event in events.iter().filter(|event| is_of_a_batch(event)) {
         let detail = &event["detail"];
         let own = jobs.values().flatten().filter(|job| job["batch_id"] == detail["batch_id"]);
-        let last = own.map(|job| job["completed_at"].as_str().expect("a time")).max();
-        assert_eq!(detail["completed_at"].as_str(), last, "told before its last job's end");
+        let last = own.map(|job| time(&job["completed_at"])).max();
+        assert_eq!(Some(time(&detail["completed_at"])), last, "told before its last job's end");
         let (failed, cancelled) = if detail["batch_id"] == *names[0] { (1, 0) } else { (0, 1) };
         let counts = json!({
             "total": 100, "pending": 0, "processing": 0, "complete": 99, "failed": failed, "cancelled": cancelled,

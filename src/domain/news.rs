@@ -18,10 +18,15 @@ pub const SOURCE: &str = "docket";
 /// that means something else, does.
 pub const VERSION: &str = "1";
 
+/// What a job's end is called on the bus.
+pub const JOB_FINISHED: &str = "Docket Job Finished";
+/// What a batch's end is called on the bus.
+pub const BATCH_FINISHED: &str = "Docket Batch Finished";
+
 /// One piece of news, as the bus takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
-    /// `Docket Job Finished` or `Docket Batch Finished`.
+    /// [`JOB_FINISHED`] or [`BATCH_FINISHED`].
     pub detail_type: &'static str,
     /// The detail, as JSON.
     pub detail: String,
@@ -98,7 +103,7 @@ impl JobFinished {
 
     /// As the bus takes it.
     pub fn news(&self) -> News {
-        News { detail_type: "Docket Job Finished", detail: detail(self), at: self.completed_at }
+        News { detail_type: JOB_FINISHED, detail: detail(self), at: self.completed_at }
     }
 }
 
@@ -138,7 +143,7 @@ impl BatchFinished {
 
     /// As the bus takes it.
     pub fn news(&self) -> News {
-        News { detail_type: "Docket Batch Finished", detail: detail(self), at: self.completed_at }
+        News { detail_type: BATCH_FINISHED, detail: detail(self), at: self.completed_at }
     }
 }
 

@@ -114,8 +114,8 @@ impl Notifier {
 /// through; that it does is not counted on.
 fn read((place, record): (usize, Record)) -> Option<Item> {
     let change = record.dynamodb;
-    let (before, after) = (changes::status(&change.old_image)?, changes::status(&change.new_image)?);
-    if before.has_ended() || !after.has_ended() {
+    let before = changes::status(&change.old_image)?;
+    if !changes::status(&change.new_image)?.has_ended() {
         return None;
     }
     let Some(row) = changes::row(change.new_image) else {

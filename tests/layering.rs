@@ -41,13 +41,27 @@ fn without(folder: &str, forbidden: &[&str]) {
 fn the_domain_knows_no_service_no_runtime_no_environment_and_no_clock() {
     without(
         "src/domain",
-        &["aws_", "lambda_", "tokio", "std::env", "std::fs", "::now()", "crate::aws", "crate::con", "crate::producer", "crate::notifier"],
+        &[
+            "aws_",
+            "lambda_",
+            "tokio",
+            "std::env",
+            "std::fs",
+            "::now()",
+            "crate::aws",
+            "crate::con",
+            "crate::producer",
+            "crate::notifier",
+        ],
     );
 }
 
 #[test]
 fn the_services_know_the_domain_and_nothing_above() {
-    without("src/aws", &["lambda_", "aws_lambda_events", "crate::consumer", "crate::producer", "crate::notifier", "std::env"]);
+    without(
+        "src/aws",
+        &["lambda_", "aws_lambda_events", "crate::consumer", "crate::producer", "crate::notifier", "std::env"],
+    );
 }
 
 #[test]

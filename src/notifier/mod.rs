@@ -5,9 +5,9 @@
 //! a refused change comes again with all that came after it in its shard. A
 //! batch's end is told after the ends of those of its jobs that came with it.
 
-mod response;
+mod stream;
 
-pub use self::response::{StreamEvent, StreamResponse};
+pub use self::stream::{StreamEvent, StreamResponse};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use self::response::Record;
+use self::stream::Record;
 use crate::aws::events::EventBus;
 use crate::aws::jobs::Jobs;
 use crate::aws::{Unavailable, changes};

@@ -32,7 +32,8 @@ async fn exactly_the_changes_into_a_finished_status_are_told_without_a_filter() 
     let room = Room::new().await;
     let notifier = room.notifier().await;
     let row = |status| row("j", "", status, 1);
-    let batch = json!({"job_id": {"S": "batch/b"}, "batch_id": {"S": "b"}, "created_at": {"S": "2026-11-22T10:00:00Z"}});
+    let batch =
+        json!({"job_id": {"S": "batch/b"}, "batch_id": {"S": "b"}, "created_at": {"S": "2026-11-22T10:00:00Z"}});
     let others = [
         change(1, row("pending"), row("processing")),
         change(2, row("processing"), row("pending")),

@@ -92,6 +92,15 @@ pub struct ProducerConfig {
     pub prices: Option<Prices>,
 }
 
+/// What the notifier is told by its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifierConfig {
+    /// `JOBS_TABLE`.
+    pub jobs_table: String,
+    /// `EVENT_BUS_NAME`.
+    pub event_bus_name: String,
+}
+
 /// What a model's tokens cost, in US dollars a million.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
@@ -151,6 +160,14 @@ impl ProducerConfig {
             allowed_model_ids: list(lookup, "ALLOWED_MODEL_IDS"),
             prices: prices(lookup)?,
         })
+    }
+}
+
+impl NotifierConfig {
+    /// Reads the environment.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let jobs_table = required(lookup, "JOBS_TABLE")?;
+        Ok(Self { jobs_table, event_bus_name: required(lookup, "EVENT_BUS_NAME")? })
     }
 }
 

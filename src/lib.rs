@@ -11,12 +11,18 @@
 //! **The rule:** a message is acknowledged only when its job's end is durable,
 //! or when the message lies in the dead-letter queue with its reason.
 //!
+//! Whatever finishes is told from the row's own change, by the table's stream:
+//!
+//! ```text
+//! StreamEvent ─ record ─ read → JobFinished ─ put on the bus ─ batches asked → BatchFinished ─ put → StreamResponse
+//! ```
+//!
 //! The rooms, each of which knows only those below it:
 //!
 //! | room | what stands there |
 //! | --- | --- |
 //! | `bin/` | the Lambda functions: read the environment, build clients, run |
-//! | [`consumer`], [`producer`] | an event in, a response out |
+//! | [`consumer`], [`producer`], [`notifier`] | an event in, a response out |
 //! | [`aws`] | one module a service; the only place that names the AWS SDK |
 //! | [`domain`] | the rules, pure: no AWS, no clock, no environment |
 //!
@@ -33,6 +39,7 @@ pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod domain;
+pub mod notifier;
 #[cfg(feature = "cli")]
 pub mod plan;
 pub mod producer;

@@ -8,6 +8,8 @@ use docket::config::{
     DEFAULT_MAX_TOKENS, DEFAULT_MAX_TRIES, DEFAULT_PART_MAX_BYTES, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS,
 };
 use docket::domain::limits::{MESSAGE_MAX_BYTES, RESPONSE_MARGIN, STORE_RESERVE};
+use docket::domain::news::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
+use docket::domain::row::Status;
 use support::{file, read};
 
 /// The lines of a top-level section of the template.
@@ -86,10 +88,19 @@ fn the_template_gives_each_function_the_variables_that_it_reads() {
         .map(str::to_owned)
         .collect();
     let (consumer, producer) = (variables("ConsumerFunction"), variables("ProducerFunction"));
-    let mut given: BTreeSet<String> = consumer.union(&producer).cloned().collect();
+    let notifier = variables("NotifierFunction");
+    let mut given: BTreeSet<String> = [&consumer, &producer, &notifier].into_iter().flatten().cloned().collect();
     assert!(given.remove("RUST_LOG"), "the log's level is a parameter");
     assert_eq!(given, read_somewhere);
-    assert!(!producer.contains("DEAD_LETTER_QUEUE_URL"), "no more than needed");
+    for (function, own, name) in [
+        ("consumer", &consumer, "EVENT_BUS_NAME"),
+        ("producer", &producer, "DEAD_LETTER_QUEUE_URL"),
+        ("producer", &producer, "EVENT_BUS_NAME"),
+    ] {
+        assert!(!own.contains(name), "the {function} needs no {name}");
+    }
+    let notifier: Vec<&str> = notifier.iter().map(String::as_str).collect();
+    assert_eq!(notifier, ["EVENT_BUS_NAME", "JOBS_TABLE", "RUST_LOG"], "no more than needed");
 }
 
 #[test]
@@ -138,15 +149,36 @@ fn the_stack_has_the_outputs_of_the_contract() {
         "DocumentsBucketName",
         "ConsumerFunctionName",
         "ProducerFunctionName",
+        "NotifierFunctionName",
+        "EventBusName",
     ] {
         assert!(outputs.contains(&format!("  {name}:")), "{name}");
     }
 }
 
 #[test]
+fn the_rules_and_the_filter_let_through_what_the_notifier_tells() {
+    let template = read("template.yaml");
+    let rules: Vec<&str> = template.split("Type: AWS::Events::Rule").skip(1).collect();
+    assert_eq!(rules.len(), 2);
+    for rule in rules {
+        assert!(rule.contains(&format!("source: [{SOURCE}]")), "{SOURCE}");
+        let kinds = rule.split("detail-type: [").nth(1).and_then(|rest| rest.split(']').next()).expect("kinds");
+        assert!(kinds.split(", ").all(|kind| [JOB_FINISHED, BATCH_FINISHED].contains(&kind)), "{kinds}");
+    }
+    let filter = template.split("- Pattern: >-").nth(1).and_then(|rest| rest.split("}}}}").next()).expect("a filter");
+    let filter: serde_json::Value = serde_json::from_str(&format!("{filter}}}}}}}}}")).expect("JSON");
+    let statuses = |image: &str| -> Vec<Status> {
+        serde_json::from_value(filter["dynamodb"][image]["status"]["S"].clone()).expect("statuses")
+    };
+    assert!(statuses("OldImage").iter().all(|status| !status.has_ended()) && statuses("OldImage").len() == 2);
+    assert!(statuses("NewImage").iter().all(|status| status.has_ended()) && statuses("NewImage").len() == 3);
+}
+
+#[test]
 fn what_holds_data_is_retained_and_no_role_may_do_everything() {
     let resources = section("Resources").join("\n");
-    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue"] {
+    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "UntoldNewsQueue"] {
         let own = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
         let own: Vec<&str> = own.lines().take(4).collect();
         assert!(

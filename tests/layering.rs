@@ -1,4 +1,4 @@
-//! Arrows point inward: `bin → consumer, producer → aws → domain`.
+//! Arrows point inward: `bin → consumer, producer, notifier → aws → domain`.
 
 mod support;
 
@@ -41,26 +41,41 @@ fn without(folder: &str, forbidden: &[&str]) {
 fn the_domain_knows_no_service_no_runtime_no_environment_and_no_clock() {
     without(
         "src/domain",
-        &["aws_", "lambda_", "tokio", "std::env", "std::fs", "::now()", "crate::aws", "crate::con", "crate::producer"],
+        &[
+            "aws_",
+            "lambda_",
+            "tokio",
+            "std::env",
+            "std::fs",
+            "::now()",
+            "crate::aws",
+            "crate::con",
+            "crate::producer",
+            "crate::notifier",
+        ],
     );
 }
 
 #[test]
 fn the_services_know_the_domain_and_nothing_above() {
-    without("src/aws", &["lambda_", "aws_lambda_events", "crate::consumer", "crate::producer", "std::env"]);
+    without(
+        "src/aws",
+        &["lambda_", "aws_lambda_events", "crate::consumer", "crate::producer", "crate::notifier", "std::env"],
+    );
 }
 
 #[test]
 fn the_sdk_is_named_only_among_the_services() {
-    for folder in ["src/consumer", "src/producer", "src/bin"] {
+    for folder in ["src/consumer", "src/producer", "src/notifier", "src/bin"] {
         without(folder, &["aws_sdk_", "aws_smithy_"]);
     }
 }
 
 #[test]
-fn consumer_and_producer_do_not_know_each_other() {
-    without("src/consumer", &["crate::producer"]);
-    without("src/producer", &["crate::consumer"]);
+fn the_functions_do_not_know_each_other() {
+    without("src/consumer", &["crate::producer", "crate::notifier"]);
+    without("src/producer", &["crate::consumer", "crate::notifier"]);
+    without("src/notifier", &["crate::consumer", "crate::producer"]);
 }
 
 #[test]
@@ -73,7 +88,7 @@ fn the_terminal_knows_no_service_and_the_plan_no_files() {
 
 #[test]
 fn the_environment_is_read_in_the_binaries_alone() {
-    for folder in ["src/consumer", "src/producer", "src/aws", "src/domain"] {
+    for folder in ["src/consumer", "src/producer", "src/notifier", "src/aws", "src/domain"] {
         without(folder, &["env::var"]);
     }
 }

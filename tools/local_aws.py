@@ -235,8 +235,9 @@ def write_outputs(local: Local) -> dict[str, str]:
     a function run by hand needs (`cargo lambda watch --env-file`)."""
     found = outputs(local)
     functions = local.client("lambda").get_function_configuration
-    variables = functions(FunctionName=found["ConsumerFunctionName"])["Environment"]["Variables"]
-    variables |= functions(FunctionName=found["ProducerFunctionName"])["Environment"]["Variables"]
+    variables = {}
+    for name in ("ConsumerFunctionName", "ProducerFunctionName", "NotifierFunctionName"):
+        variables |= functions(FunctionName=found[name])["Environment"]["Variables"]
     variables |= {name: value for name, value in local.environment().items() if name.startswith("AWS_")}
     # `make up` without a word of its own is what a shell means by .local/.
     directories = [local.directory, ROOT / ".local"] if local.announced else [local.directory]

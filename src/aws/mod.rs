@@ -3,7 +3,9 @@
 //! the crate meets the domain's words alone.
 
 pub mod async_invoke;
+pub mod changes;
 pub mod documents;
+pub mod events;
 pub mod jobs;
 mod json;
 pub mod model;

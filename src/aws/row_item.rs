@@ -83,7 +83,15 @@ pub(super) struct RowItem {
 
 /// Reads an item. `None` when it is not a row of ours.
 pub(super) fn decode(item: Item) -> Option<Row> {
-    let item: RowItem = serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?;
+    row(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
+}
+
+/// Reads an item as the table's stream has it.
+pub(super) fn decode_image(item: serde_dynamo::Item) -> Option<Row> {
+    row(serde_dynamo::from_item(item).ok()?)
+}
+
+fn row(item: RowItem) -> Option<Row> {
     let state = match item.status {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },

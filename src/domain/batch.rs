@@ -14,7 +14,7 @@ use super::analysis::AnalysisRequest;
 use super::document::sha256_hex;
 use super::ids::{BatchId, JobId};
 use super::limits::{BATCH_SHARDS, RATE_WINDOW};
-use super::row::{Status, Usage};
+use super::row::{Row, State, Status, Usage};
 
 /// What was said about a batch before its jobs. A batch whose jobs came by
 /// uploads alone has none.
@@ -72,6 +72,26 @@ pub struct Entry {
     pub created_at: Timestamp,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+}
+
+impl Entry {
+    /// What the index will tell of a row.
+    pub fn of(row: &Row) -> Self {
+        let (usage, completed_at) = match &row.state {
+            State::Pending | State::Processing { .. } => (Usage::default(), None),
+            State::Complete(done) => (done.usage, Some(done.completed_at)),
+            State::Failed { completed_at, .. } => (Usage::default(), Some(*completed_at)),
+            State::Cancelled => (Usage::default(), Some(row.updated_at)),
+        };
+        let (job_id, status) = (row.job_id.clone(), row.state.status());
+        Self { job_id, status, usage, created_at: row.created_at, completed_at }
+    }
+}
+
+/// Each job once, as it stood last, of entries in the order in which they were
+/// read: a job that moved on meanwhile stands there twice.
+pub fn latest(entries: Vec<Entry>) -> HashMap<JobId, Entry> {
+    entries.into_iter().map(|entry| (entry.job_id.clone(), entry)).collect()
 }
 
 /// Which jobs of a batch.
@@ -176,13 +196,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds the jobs of one partition, in the order in which they were read. A
-    /// job that moved on while it was read stands there twice and counts once,
-    /// as it stood last.
+    /// Adds jobs, in the order in which they were read, each as it stood last.
     pub fn add(&mut self, entries: Vec<Entry>, now: Timestamp) {
-        let latest: HashMap<JobId, Entry> = entries.into_iter().map(|entry| (entry.job_id.clone(), entry)).collect();
         let lately = now - SignedDuration::try_from(RATE_WINDOW).unwrap_or(SignedDuration::MAX);
-        for entry in latest.into_values() {
+        for entry in latest(entries).into_values() {
             let counts = &mut self.counts;
             counts.total += 1;
             *match entry.status {

@@ -140,6 +140,24 @@ pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
 pub const BATCH_SHARDS: u32 = 8;
 
+/// Jobs of a batch whose rows are looked at first, when the index shows them as
+/// unfinished: one that is says that the batch has not finished.
+pub const LOOKED_AT_FIRST: usize = 10;
+
+/// Most jobs of a batch that have ended and that the index may still show as
+/// unfinished. It follows the table by moments; with more, it is asked again.
+pub const INDEX_BEHIND_MAX: usize = 1_000;
+
+/// Most entries of one PutEvents.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
+pub const PUT_EVENTS_MAX: usize = 10;
+
+/// Most bytes of one PutEvents, all its entries together.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html>
+pub const PUT_EVENTS_MAX_BYTES: usize = 256 * 1_024;
+
 /// The time over which a batch's rate is taken.
 pub const RATE_WINDOW: Duration = Duration::from_secs(5 * 60);
 

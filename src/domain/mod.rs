@@ -18,6 +18,7 @@ pub mod job;
 pub mod json;
 pub mod limits;
 pub mod message;
+pub mod news;
 pub mod notification;
 pub mod outcome;
 pub mod parts;

@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod function;
+pub mod news;
 pub mod stack;
 pub mod stand_in;
 

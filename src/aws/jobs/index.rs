@@ -51,19 +51,22 @@ pub struct Page {
 }
 
 impl Jobs {
-    /// Adds up a batch's jobs. Every partition is read twice, what is unfinished
-    /// first: a job that ends meanwhile is found again among the ended.
+    /// Adds up a batch's jobs.
     pub async fn tally(&self, batch_id: &BatchId, now: Timestamp) -> Result<Tally, Unavailable> {
+        let mut tally = Tally::default();
+        tally.add(self.entries(batch_id).await?, now);
+        Ok(tally)
+    }
+
+    /// All of a batch's jobs. Every partition is read twice, what is unfinished
+    /// first: a job that ends meanwhile is found again among the ended.
+    pub(super) async fn entries(&self, batch_id: &BatchId) -> Result<Vec<Entry>, Unavailable> {
         let shards = (0..BATCH_SHARDS).map(|shard| async move {
             let mut entries = self.whole(batch_id, shard, Select::Unfinished).await?;
             entries.extend(self.whole(batch_id, shard, Select::Ended).await?);
             Ok::<_, Unavailable>(entries)
         });
-        let mut tally = Tally::default();
-        for entries in try_join_all(shards).await? {
-            tally.add(entries, now);
-        }
-        Ok(tally)
+        Ok(try_join_all(shards).await?.concat())
     }
 
     async fn whole(&self, batch_id: &BatchId, shard: u32, select: Select) -> Result<Vec<Entry>, Unavailable> {

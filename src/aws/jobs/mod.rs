@@ -11,6 +11,7 @@ mod batches;
 mod claim;
 mod create;
 mod endings;
+mod finished;
 mod index;
 mod withdraw;
 

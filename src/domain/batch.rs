@@ -123,7 +123,9 @@ impl std::str::FromStr for Cursor {
             (Some(status), Some(id)) => Some((status.parse()?, id.parse().map_err(|_| ())?)),
             (Some(_), None) => return Err(()),
         };
-        Ok(Self { shard, after })
+        let cursor = Self { shard, after };
+        // As it was written, and no other way: not `+2`, not `02`.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(()) }
     }
 }
 
@@ -282,7 +284,7 @@ mod tests {
         for text in ["0", "7", "3.failed.a.b-c:d"] {
             assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
         }
-        for wrong in ["", "8", "-1", "1.failed", "1.lost.a", "1.failed.a b", "1.failed."] {
+        for wrong in ["", "8", "-1", "+2", "02", "1.failed", "1.lost.a", "1.failed.a b", "1.failed."] {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
     }

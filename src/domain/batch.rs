@@ -87,6 +87,18 @@ pub enum Select {
     Ended,
 }
 
+impl Select {
+    /// Whether jobs of this status are among them.
+    pub fn has(self, status: Status) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => status == only,
+            Self::Unfinished => !status.has_ended(),
+            Self::Ended => status.has_ended(),
+        }
+    }
+}
+
 /// Where a page of a batch's jobs begins. As text, `2.failed.job-1`: partition,
 /// and after which job; `2` is the partition's beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

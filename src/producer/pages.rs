@@ -51,8 +51,8 @@ impl Producer {
                 .ok_or_else(|| Problem::invalid("limit", format!("must be a number from 1 to {PAGE_MAX}")))?,
         };
         let cursor = parameter(request, "cursor")?.map(|text| {
-            let detail = "is not a cursor; take `next_cursor` of the page before";
-            text.parse::<Cursor>().map_err(|()| Problem::invalid("cursor", detail))
+            let detail = "is not a cursor of this list; take `next_cursor` of the page before";
+            cursor_of(select, &text).ok_or_else(|| Problem::invalid("cursor", detail))
         });
         let cursor = cursor.transpose()?;
         let page = self.jobs.page(batch_id, select, cursor, limit).await.map_err(unavailable)?;
@@ -68,6 +68,13 @@ impl Producer {
 fn limit(text: &str) -> Option<usize> {
     let limit = text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
     limit.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The table refuses to begin behind a job that is not in the list.
+fn cursor_of(select: Select, text: &str) -> Option<Cursor> {
+    let cursor: Cursor = text.parse().ok()?;
+    let is_ours = cursor.after.as_ref().is_none_or(|(status, _)| select.has(*status));
+    is_ours.then_some(cursor)
 }
 
 /// A parameter of the query. One that is given twice is refused: whichever was
@@ -97,6 +104,21 @@ mod tests {
         assert_eq!(parameter(&request, "empty"), Ok(Some(String::new())), "and no parameter may be empty");
         assert_eq!(parameter(&request, "none"), Ok(None));
         assert_eq!(parameter(&request, "twice").expect_err("refused").status, 422);
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused() {
+        let text = "3.complete.a";
+        for (select, is_ours) in [
+            (Select::All, true),
+            (Select::Ended, true),
+            (Select::Only(Status::Complete), true),
+            (Select::Only(Status::Failed), false),
+            (Select::Unfinished, false),
+        ] {
+            assert_eq!(cursor_of(select, text).is_some(), is_ours, "{select:?}");
+            assert!(cursor_of(select, "3").is_some());
+        }
     }
 
     #[test]

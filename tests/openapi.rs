@@ -8,9 +8,8 @@ use docket::domain::limits::*;
 use docket::domain::row::Status;
 use serde_json::{Value, json};
 use support::description::Description;
-use support::read;
 use support::stack::Stack;
-use support::unique;
+use support::{eventually, read, stand_in, unique};
 
 /// The text between two others, wherever they stand on one line.
 fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -239,9 +238,14 @@ async fn every_operation_answers_as_described() {
     assert_eq!(caller.told("POST /uploads", "", place).0, 201);
     assert_eq!(caller.told("POST /uploads", "", json!({"filename": "a/b", "size": 7})).0, 422);
     assert_eq!(caller.told("DELETE /jobs/{job_id}", &upload, Value::Null).0, 200);
-    let waiting = unique("described");
-    caller.told("POST /jobs", "", json!({"job_id": waiting, "document": "Dear Sir."}));
-    eprintln!("{:?}", caller.told("POST /jobs/{job_id}/retry", &waiting, Value::Null));
+    let failed = unique("described");
+    let model = caller.stack.outputs["ModelEndpointUrl"].clone();
+    stand_in::put(&model, json!({"faults": [{"kind": "validation", "job_id": failed}]}));
+    caller.told("POST /jobs", "", json!({"job_id": failed, "document": "Dear Sir."}));
+    eventually("failed", async || (caller.stack.status(&failed).await == "failed").then_some(())).await;
+    stand_in::put(&model, json!({"faults": []}));
+    assert_eq!(caller.told("GET /jobs/{job_id}", &failed, Value::Null).1["status"], "failed");
+    assert_eq!(caller.told("POST /jobs/{job_id}/retry", &failed, Value::Null).0, 202);
     assert_eq!(caller.told("DELETE /batches/{batch_id}", &batch, Value::Null).0, 200);
     assert_eq!(caller.told("DELETE /batches/{batch_id}", &unique("none"), Value::Null).0, 404);
     assert_eq!(caller.told("POST /batches/{batch_id}/retry", &batch, Value::Null).0, 409);
@@ -253,4 +257,5 @@ async fn every_operation_answers_as_described() {
     assert_eq!(status, 403);
     caller.api.check("GET /jobs/{job_id}", status, &headers, &text);
     caller.stack.queue_is_empty().await;
+    assert_eq!(caller.stack.dead_letters().await, 1);
 }

@@ -7,6 +7,8 @@ PORT ?= 4566
 TEST_PORT ?= 4666
 MODEL_ENDPOINT ?=
 STACK_PARAMETERS ?=
+CASES ?= 10000
+SEED ?=
 TEMPLATE ?=
 
 BIN := $(CURDIR)/.venv/bin
@@ -14,7 +16,7 @@ LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test lint up down build bench faults negative-control mutants
+.PHONY: help setup demo test lint up down build bench faults negative-control mutants api-cases
 
 help:
 	@echo "make demo    set up, build, deploy to a local AWS, run the sample documents through"
@@ -23,6 +25,7 @@ help:
 	@echo "make down    its end"
 	@echo "make build   release binaries by sam build"
 	@echo "make bench   a thousand documents side by side, measured"
+	@echo "make api-cases  ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
 	@echo "make faults  the long tests; make negative-control, the tests' own test"
 
 setup:
@@ -67,6 +70,11 @@ mutants: setup
 
 bench: setup
 	@$(BIN)/python tools/bench.py --port $(TEST_PORT)
+
+# Random requests, right and wrong, by schemathesis: no 5xx, and no answer that
+# openapi.yaml does not describe. SEED repeats a run.
+api-cases: setup
+	@$(BIN)/python tools/api_cases.py --port $(TEST_PORT) --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 test: lint
 	@$(BIN)/python tools/test.py --port $(TEST_PORT)

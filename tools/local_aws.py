@@ -220,11 +220,35 @@ def deploy(local: Local, template: Path) -> None:
     if done.returncode != 0:
         print(done.stdout + done.stderr, file=sys.stderr)
         raise Stop("sam deploy failed: see above")
+    gateway_responses(local, template)
+
+
+def gateway_responses(local: Local, template: Path) -> None:
+    """What the API answers by itself, as the template has it: ministack does not
+    take it from where SAM puts it, API Gateway's extension of OpenAPI."""
+    from samtranslator.yaml_helper import yaml_parse
+
+    said = yaml_parse(template.read_text())["Resources"]["Api"]["Properties"].get("GatewayResponses", {})
+    client = local.client("apigateway")
+    api_id = re.search(r"//([^.]+)\.execute-api", stack_outputs(local)["ApiUrl"]).group(1)
+    for kind, response in said.items():
+        headers = response["ResponseParameters"]["Headers"].items()
+        client.put_gateway_response(
+            restApiId=api_id,
+            responseType=kind,
+            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers},
+            responseTemplates=response["ResponseTemplates"],
+        )
+    client.create_deployment(restApiId=api_id, stageName=STAGE)
+
+
+def stack_outputs(local: Local) -> dict[str, str]:
+    stack = local.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def outputs(local: Local) -> dict[str, str]:
-    stack = local.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
-    found = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    found = stack_outputs(local)
     api_id = re.search(r"//([^.]+)\.execute-api", found["ApiUrl"]).group(1)
     found["ApiUrl"] = f"{local.endpoint}/restapis/{api_id}/{STAGE}/_user_request_"
     return found | {"AwsEndpointUrl": local.endpoint, "ModelEndpointUrl": local.model}

@@ -1,4 +1,4 @@
-"""Sets up what the make targets need: pinned Python tools in .venv and .venv/sam.
+"""Sets up what the make targets need: pinned Python tools in .venv and .venv/sam, and .venv/api for the tests.
 
 Written for old Pythons too, so that one can say that it is too old.
 """
@@ -11,6 +11,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 SAM = os.path.join(VENV, "sam")
+API = os.path.join(VENV, "api")
 
 
 def stop(line):
@@ -47,6 +48,11 @@ def requirements(venv, name):
         stop("pip could not install %s: see above; is the package index reachable?" % name)
     with open(ready, "w") as file:
         file.write(wanted)
+
+
+def api():
+    """For tools/api_cases.py alone, which asks for it: no demo waits for it."""
+    requirements(API, "requirements-api.txt")
 
 
 def main():

@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 
+import api_cases
 import local_aws
+import setup
 from local_aws import ROOT, Local, Stop
 
 # What the end-to-end tests count on.
 PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8"
+# Random requests to the API after the tests, the same each time; `make
+# api-cases` asks more, and others.
+API_CASES, API_SEED = 1_500, 1
 
 
 def main() -> int:
@@ -24,10 +29,15 @@ def main() -> int:
     try:
         # Built first, so that nothing waits for the compiler with the local AWS up.
         subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)
+        if not chosen:
+            setup.api()
         local_aws.up(local)
         environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
         environment.setdefault("FUZZ_SECONDS", "60")
-        return subprocess.run(command, cwd=ROOT, env=environment).returncode
+        tests = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        # Last, for they leave jobs and batches of all kinds behind.
+        cases = 0 if chosen else api_cases.run(local, API_CASES, API_SEED)
+        return tests or cases
     except Stop as stop:
         print(f"test: {stop}", file=sys.stderr)
         return 1

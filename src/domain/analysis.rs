@@ -290,6 +290,12 @@ mod tests {
         assert_eq!(refused(schema(json!({"type": "string"}))).field, "schema");
         assert_eq!(refused(schema(json!({"type": "object", "properties": 7}))).field, "schema");
         assert_eq!(refused(schema(json!({"type": "object", "$ref": "https://example.com/s.json"}))).field, "schema");
+        // What the row could not keep.
+        for property in [json!({"": {}}), json!({"n": {"maximum": 1e300}})] {
+            assert_eq!(refused(schema(json!({"type": "object", "properties": property}))).field, "schema");
+        }
+        let deep = (0..RESULT_MAX_DEPTH).fold(json!({}), |inner, _| json!({"not": inner}));
+        assert_eq!(refused(schema(json!({"type": "object", "not": deep}))).field, "schema");
         assert_eq!(refused(instructions(" ".into())).field, "instructions");
         assert_eq!(refused(instructions("x".repeat(INSTRUCTIONS_MAX_BYTES + 1))).field, "instructions");
         Analysis::new(&instructions("x".repeat(INSTRUCTIONS_MAX_BYTES))).unwrap();

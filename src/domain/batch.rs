@@ -107,6 +107,18 @@ pub enum Select {
     Ended,
 }
 
+impl Select {
+    /// Whether jobs of this status are among them.
+    pub fn has(self, status: Status) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => status == only,
+            Self::Unfinished => !status.has_ended(),
+            Self::Ended => status.has_ended(),
+        }
+    }
+}
+
 /// Where a page of a batch's jobs begins. As text, `2.failed.job-1`: partition,
 /// and after which job; `2` is the partition's beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,7 +155,9 @@ impl std::str::FromStr for Cursor {
             (Some(status), Some(id)) => Some((status.parse()?, id.parse().map_err(|_| ())?)),
             (Some(_), None) => return Err(()),
         };
-        Ok(Self { shard, after })
+        let cursor = Self { shard, after };
+        // As it was written, and no other way: not `+2`, not `02`.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(()) }
     }
 }
 
@@ -299,7 +313,7 @@ mod tests {
         for text in ["0", "7", "3.failed.a.b-c:d"] {
             assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
         }
-        for wrong in ["", "8", "-1", "1.failed", "1.lost.a", "1.failed.a b", "1.failed."] {
+        for wrong in ["", "8", "-1", "+2", "02", "1.failed", "1.lost.a", "1.failed.a b", "1.failed."] {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
     }

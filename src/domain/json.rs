@@ -1,7 +1,12 @@
 //! JSON from outside: read so that an error names the field and repeats nothing
 //! of what stood there, and held to what the table can keep.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::limits::RESULT_MAX_NUMBER;
@@ -77,6 +82,33 @@ fn read_telling_unknown<'a, T: Deserialize<'a>>(
     Ok(value)
 }
 
+/// Reads a field that is an object or null. By itself serde takes an array for
+/// a struct, too.
+///
+/// # Errors
+/// What serde says of anything else.
+pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
+    json.deserialize_any(ObjectOrNull(PhantomData))
+}
+
+struct ObjectOrNull<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+}
+
 fn syntax(error: &serde_json::Error) -> JsonError {
     JsonError::Syntax { line: error.line(), column: error.column() }
 }
@@ -90,6 +122,8 @@ fn problem(error: &serde_json::Error) -> String {
     match text.split_once(", expected ") {
         Some((start, _)) if quotes_the_value.iter().any(|prefix| start.starts_with(prefix)) => {
             let (_, expected) = text.rsplit_once(", expected ").unwrap_or(("", "another value"));
+            // A struct's name says nothing outside.
+            let expected = if expected.starts_with("struct ") { "an object" } else { expected };
             format!("expected {expected}")
         }
         _ => text.to_owned(),
@@ -154,6 +188,25 @@ mod tests {
         assert_eq!(field(r#"{"inner": {"n": 1, "m": 2}}"#), "inner.m");
         assert_eq!(field(r#"{"inner": {"n": "one"}}"#), "inner.n");
         read_strictly::<Outer>(r#"{"inner": {"n": 1}}"#).unwrap();
+    }
+
+    #[test]
+    fn an_array_is_no_object_at_any_depth() {
+        #[derive(Debug, Deserialize)]
+        #[allow(dead_code)]
+        struct Strict {
+            #[serde(default, deserialize_with = "object_or_null")]
+            inner: Option<Inner>,
+        }
+        let read = |text| read_strictly::<Strict>(text).map(|strict| strict.inner.map(|inner| inner.n));
+        let refused = |text| read(text).expect_err(text).to_string();
+        assert_eq!(refused(r#"{"inner": [1]}"#), "`inner`: expected an object or null");
+        assert_eq!(refused(r#"{"inner": 7}"#), "`inner`: expected an object or null");
+        assert_eq!(refused(r#"{"inner": {"n": 1, "m": 2}}"#), "`inner.m`: is not a field that is known here");
+        assert_eq!(refused(r#"{"inner": {"n": "SECRET"}}"#), "`inner.n`: expected u32");
+        assert_eq!(refused("7"), "`.`: expected an object");
+        assert_eq!(read(r#"{"inner": {"n": 1}}"#), Ok(Some(1)));
+        assert_eq!((read(r#"{"inner": null}"#), read("{}")), (Ok(None), Ok(None)));
     }
 
     #[test]

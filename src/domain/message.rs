@@ -10,7 +10,9 @@ use super::failure::{Failure, codes};
 use super::ids::{BatchId, JobId};
 use super::job::{DocumentSource, Job, Priority, S3Location};
 use super::json;
-use super::limits::{BUCKET_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH};
+use super::limits::{
+    BUCKET_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH, ROW_RESULT_MAX_BYTES,
+};
 use super::notification::{self, Notification};
 
 /// Names of message attributes.
@@ -146,7 +148,18 @@ fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
         at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
     }
     body.model_id.iter().try_for_each(|id| within("model_id", id, MODEL_ID_MAX_BYTES))?;
+    body.analysis.iter().try_for_each(check_analysis)?;
     body.metadata.iter().try_for_each(check_metadata)
+}
+
+/// Whether it can be asked is looked at later; the claim must be able to keep it.
+fn check_analysis(analysis: &AnalysisRequest) -> Result<(), json::JsonError> {
+    let analysis = serde_json::to_value(analysis).unwrap_or_default();
+    if json::table_bytes(&analysis) > ROW_RESULT_MAX_BYTES || !json::fits_the_table(&analysis, RESULT_MAX_DEPTH + 1) {
+        let problem = "is larger or nests deeper than the table takes, or has a number or a name that it cannot hold";
+        return Err(json::JsonError::shape("analysis", problem));
+    }
+    Ok(())
 }
 
 /// Checks a caller's metadata: what the row can hold, and no more than
@@ -220,6 +233,12 @@ mod tests {
                 .starts_with("`metadata`: has 4104 bytes")
         );
         assert!(problem_of(r#"{"job_id": "a", "document": "x", "metadata": {"a": 1e200}}"#).starts_with("`metadata`"));
+        let analysis =
+            |fields: &str| problem_of(&format!(r#"{{"job_id": "a", "document": "x", "analysis": {fields}}}"#));
+        let large = format!(r#"{{"instructions": "{}"}}"#, "x".repeat(ROW_RESULT_MAX_BYTES));
+        for fields in [r#"{"temperature": 1e-200}"#, r#"{"schema": {"type": "object", "": {}}}"#, &large] {
+            assert!(analysis(fields).starts_with("`analysis`"), "{}", analysis(fields));
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::domain::message::check_metadata;
 #[derive(Deserialize)]
 struct Fields {
     batch_id: BatchId,
+    #[serde(default, deserialize_with = "json::object_or_null")]
     analysis: Option<AnalysisRequest>,
     metadata: Option<Map<String, Value>>,
     deduplicate: Option<bool>,

@@ -40,6 +40,7 @@ pub(super) struct Fields {
     job_id: Option<JobId>,
     priority: Option<Priority>,
     pub batch_id: Option<BatchId>,
+    #[serde(default, deserialize_with = "json::object_or_null")]
     analysis: Option<AnalysisRequest>,
     metadata: Option<Map<String, Value>>,
 }
@@ -151,8 +152,9 @@ fn check_document(text: &str) -> Result<(), Problem> {
 /// The key that the caller gave in the header.
 pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    // A tab is within what `to_str` takes.
     let text = value.to_str().unwrap_or_default().trim();
-    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_MAX_BYTES {
+    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_MAX_BYTES || text.contains('\t') {
         let detail = format!("the key must be 1 to {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters");
         return Err(Problem::invalid(IDEMPOTENCY_KEY, detail));
     }
@@ -201,6 +203,8 @@ mod tests {
             (r#"{"document": "x", "analysis": {"lables": []}}"#, 422, Some("analysis.lables")),
             (r#"{"document": "x", "analysis": {"labels": ["a"]}}"#, 422, Some("analysis.labels")),
             (r#"{"document": "x", "analysis": {"schema": {"type": "array"}}}"#, 422, Some("analysis.schema")),
+            (r#"{"document": "x", "analysis": []}"#, 422, Some("analysis")),
+            (r#"{"document": "x", "analysis": {"temperature": 1e-200}}"#, 422, Some("analysis.temperature")),
             (r#"{"document": "x", "analysis": {"max_tokens": 0}}"#, 422, Some("analysis.max_tokens")),
             (r#"{"document": "x", "analysis": {"model_id": "m-2"}}"#, 422, Some("analysis.model_id")),
             (r#"{"document": "x", "metadata": []}"#, 422, Some("metadata")),
@@ -229,7 +233,9 @@ mod tests {
         assert_ne!(id(Some("k")), id(Some("l")));
         assert_ne!(id(None), id(None));
         assert_eq!(read(r#"{"document": "x", "job_id": "j"}"#, Some("k")).unwrap_err()["field"], "job_id");
-        assert_eq!(read(body, Some(&"k".repeat(256))).unwrap_err()["field"], "Idempotency-Key");
+        for wrong in [&"k".repeat(256), "", " ", "a\tb", "é"] {
+            assert_eq!(read(body, Some(wrong)).unwrap_err()["field"], "Idempotency-Key");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ struct Fields {
     job_id: Option<JobId>,
     priority: Option<Priority>,
     batch_id: Option<BatchId>,
+    #[serde(default, deserialize_with = "json::object_or_null")]
     analysis: Option<AnalysisRequest>,
     metadata: Option<Map<String, Value>>,
 }

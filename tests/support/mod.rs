@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod aws;
+pub mod description;
 pub mod function;
 pub mod news;
 pub mod stack;

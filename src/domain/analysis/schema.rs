@@ -4,7 +4,8 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::{Value, json};
 
 use super::{InvalidAnalysis, invalid};
-use crate::domain::limits::{LABEL_MAX_BYTES, LABELS_MAX};
+use crate::domain::json::fits_the_table;
+use crate::domain::limits::{LABEL_MAX_BYTES, LABELS_MAX, RESULT_MAX_DEPTH};
 
 /// Only `type`, `properties` and `required` stand at the top: Amazon Nova takes
 /// no more there.
@@ -44,9 +45,16 @@ pub(super) fn checked_labels(labels: &[String]) -> Result<&[String], InvalidAnal
     Ok(labels)
 }
 
+/// The row keeps it, so the table must be able to.
 pub(super) fn own_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err(invalid("schema", "must be a JSON Schema with \"type\": \"object\" at the top"));
+    }
+    if !fits_the_table(schema, RESULT_MAX_DEPTH) {
+        return Err(invalid(
+            "schema",
+            format!("nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"),
+        ));
     }
     Ok(schema.clone())
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Analysis, AnalysisRequest, InvalidAnalysis, invalid};
 use crate::domain::document::sha256_hex;
+use crate::domain::json::fits_the_table;
 use crate::domain::limits::{MODEL_ID_MAX_BYTES, OUTPUT_TOKENS_MAX};
 
 /// Checks what an analysis says of its model.
@@ -12,7 +13,9 @@ pub(super) fn check(request: &AnalysisRequest) -> Result<(), InvalidAnalysis> {
     if request.max_tokens.is_some_and(|tokens| !(1..=OUTPUT_TOKENS_MAX).contains(&tokens)) {
         return Err(invalid("max_tokens", format!("must be from 1 to {OUTPUT_TOKENS_MAX}")));
     }
-    if request.temperature.is_some_and(|temperature| !(0.0..=1.0).contains(&temperature)) {
+    // The row keeps it: a number near 0 that the table cannot hold is refused.
+    let fits = |temperature| (0.0..=1.0).contains(&temperature) && fits_the_table(&json!(temperature), 0);
+    if request.temperature.is_some_and(|temperature| !fits(temperature)) {
         return Err(invalid("temperature", "must be from 0 to 1"));
     }
     if request.model_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MODEL_ID_MAX_BYTES) {
@@ -60,7 +63,7 @@ mod tests {
         for max_tokens in [0, -1, OUTPUT_TOKENS_MAX + 1] {
             assert_eq!(refused(AnalysisRequest { max_tokens: Some(max_tokens), ..Default::default() }), "max_tokens");
         }
-        for temperature in [-0.1, 1.1, f64::NAN] {
+        for temperature in [-0.1, 1.1, 1e-200, f64::NAN] {
             let request = AnalysisRequest { temperature: Some(temperature), ..Default::default() };
             assert_eq!(refused(request), "temperature");
         }

@@ -1,8 +1,7 @@
 //! What was said about a batch: a row of its own in the jobs table, under a key
 //! that no job can have.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 
 use super::{Jobs, UPDATE, unreadable};
@@ -41,23 +40,9 @@ impl Jobs {
         let mut item: Item = serde_dynamo::to_item(batch).map_err(|_| unreadable())?;
         item.insert("job_id".to_owned(), key(&batch.batch_id));
         item.insert("expires_at".to_owned(), number(self.batch_expires_at(batch.created_at)));
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(job_id)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = answer else { return Ok(CreatedBatch::New) };
-        let unavailable = Unavailable::new("dynamodb:PutItem", &error);
-        match error.into_service_error() {
-            PutItemError::ConditionalCheckFailedException(refused) => {
-                let batch = refused.item.and_then(decode).ok_or_else(unreadable)?;
-                Ok(CreatedBatch::Existing(Box::new(batch)))
-            }
-            _ => Err(unavailable),
+        match self.put_new(item).await? {
+            None => Ok(CreatedBatch::New),
+            Some(item) => Ok(CreatedBatch::Existing(Box::new(decode(item).ok_or_else(unreadable)?))),
         }
     }
 

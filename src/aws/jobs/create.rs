@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Jobs, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{RowItem, decode, encode};
+use crate::aws::row_item::{Item, RowItem, decode, encode};
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::batch::shard_of;
 use crate::domain::document::DocumentRecord;
@@ -77,6 +77,14 @@ impl Jobs {
             error: None,
             expires_at: Some(self.expires_at(now)),
         });
+        match self.put_new(item).await? {
+            None => Ok(Created::New),
+            Some(item) => Ok(Created::Existing(Box::new(decode(item).ok_or_else(unreadable)?))),
+        }
+    }
+
+    /// Puts an item whose key is new; otherwise what is there.
+    pub(super) async fn put_new(&self, item: Item) -> Result<Option<Item>, Unavailable> {
         let answer = self
             .client
             .put_item()
@@ -86,13 +94,10 @@ impl Jobs {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = answer else { return Ok(Created::New) };
+        let Err(error) = answer else { return Ok(None) };
         let unavailable = Unavailable::new("dynamodb:PutItem", &error);
         match error.into_service_error() {
-            PutItemError::ConditionalCheckFailedException(refused) => {
-                let row = refused.item.and_then(decode).ok_or_else(unreadable)?;
-                Ok(Created::Existing(Box::new(row)))
-            }
+            PutItemError::ConditionalCheckFailedException(refused) => refused.item.map(Some).ok_or_else(unreadable),
             _ => Err(unavailable),
         }
     }

@@ -8,7 +8,7 @@ import local_aws
 from local_aws import ROOT, Local, Stop
 
 # What the end-to-end tests count on.
-PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8"
+PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8 AsyncModelIds=amazon.nova-reel-v1:1"
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ mod claim;
 mod create;
 mod endings;
 mod index;
+mod waiting;
 mod withdraw;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Consumer;
 use super::job::{Attempt, Delivery, after_write, has_time, unavailable};
@@ -81,6 +81,7 @@ impl Attempt<'_> {
         };
         match started.await {
             Ok(arn) => {
+                info!(job_id = job_id.as_str(), generation, invocation_arn = arn.as_str(), "invocation started");
                 let started = StartedInvocation { arn, started_at: now(), check: 1, is_waiting: true };
                 self.wait(started, check_delay(1)).await
             }

@@ -36,8 +36,8 @@ impl Jobs {
         self.fenced(job_id, claim, Status::Processing, update).await
     }
 
-    /// Takes a row that waits at `attempt`: attempt + 1, and no try is charged.
-    /// `None` when it waits there no longer.
+    /// Takes a row that was seen to wait at `attempt`: attempt + 1, and no try is
+    /// charged. `None` when it waits there no longer.
     pub async fn take(
         &self,
         job_id: &JobId,
@@ -54,11 +54,11 @@ impl Jobs {
             .set("claimed_from", attribute(&Status::Pending))
             .step("attempt", 1)
             .remove(&["waiting"]);
-        let (status, attempt_name, waiting) = (update.name("status"), update.name("attempt"), update.name("waiting"));
+        let (status, attempt_name) = (update.name("status"), update.name("attempt"));
         let processing = update.value("processing", attribute(&Status::Processing));
         let taken = update.value("taken", number(attempt));
-        let is_waiting = update.value("waiting", attribute(&true));
-        let condition = format!("{status} = {processing} AND {attempt_name} = {taken} AND {waiting} = {is_waiting}");
+        // What ends the wait counts the attempt up.
+        let condition = format!("{status} = {processing} AND {attempt_name} = {taken}");
         let row = match self.write(job_id, update, condition).await? {
             Write::Done(output) => output.attributes.and_then(decode).ok_or_else(unreadable)?,
             // Our own write, whose answer was lost.

@@ -87,6 +87,9 @@ pub struct ProducerConfig {
     /// `ALLOWED_MODEL_IDS`, separated by commas: those that an analysis may ask
     /// for.
     pub allowed_model_ids: Vec<String>,
+    /// `ALLOWED_ASYNC_MODEL_IDS`, separated by commas: those that `async_invoke`
+    /// may name.
+    pub allowed_async_model_ids: Vec<String>,
     /// `PRICE_PER_MILLION_INPUT_TOKENS` and `PRICE_PER_MILLION_OUTPUT_TOKENS`, in
     /// US dollars; a batch's cost is told when both are given.
     pub prices: Option<Prices>,
@@ -158,6 +161,7 @@ impl ProducerConfig {
             part_max_bytes: part_max_bytes(lookup)?,
             retention: retention(lookup)?,
             allowed_model_ids: list(lookup, "ALLOWED_MODEL_IDS"),
+            allowed_async_model_ids: list(lookup, "ALLOWED_ASYNC_MODEL_IDS"),
             prices: prices(lookup)?,
         })
     }

@@ -12,7 +12,7 @@ use docket::clock::now;
 use docket::domain::claim::{Claim, Claimant, Decision, decide};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::{DocumentSource, Job, S3Location};
+use docket::domain::job::{DocumentSource, Job, S3Location, Work};
 use docket::domain::row::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
 use support::aws::World;
@@ -251,7 +251,7 @@ async fn the_row_of_another_producers_job_says_where_its_document_lies() {
     let text = |text: &str| Some(text.to_owned());
     let source =
         DocumentSource::S3(S3Location { bucket: "b".into(), key: "k".into(), version_id: text("v"), sha256: None });
-    let job = Job { source, ..job("located", None) };
+    let job = Job { work: Work::Document(source), ..job("located", None) };
     world.jobs().claim(&job, &claimant, at, at + LEASE).await.expect("the table answers");
     let document = world.row("located").await.expect("a row").document;
     assert_eq!((document.bucket, document.key, document.version_id), (text("b"), text("k"), text("v")));
@@ -271,6 +271,8 @@ async fn an_end_that_another_claim_wrote_is_not_our_own() {
         batch_id: None,
         analysis: None,
         model_id: None,
+        generation: 0,
+        invocation: None,
     };
     let text = |text: &str| AttributeValue::S(text.to_owned());
     for (job_id, owner, attempt, status) in

@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{CONNECT_TIMEOUT, Unavailable, code_of};
@@ -15,6 +16,7 @@ use crate::domain::document::{sha256_hex, too_large};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::S3Location;
+use crate::domain::limits::ASYNC_OBJECTS_MAX;
 
 /// Time-out of one attempt at an object of some megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -93,24 +95,46 @@ impl Documents {
         self.put(bucket, key, "text/plain; charset=utf-8", text.into_bytes(), sha256).await
     }
 
-    /// Stores a result that is too large for its row, as JSON.
-    pub async fn store_result(&self, bucket: &str, key: &str, result: &Value) -> Result<S3Location, Unavailable> {
-        let json = result.to_string().into_bytes();
+    /// Stores JSON: a result that is too large for its row, or a request for a
+    /// long-running model.
+    pub async fn store_json(&self, bucket: &str, key: &str, json: &Value) -> Result<S3Location, Unavailable> {
+        let json = json.to_string().into_bytes();
         let sha256 = sha256_hex(&json);
         self.put(bucket, key, "application/json", json, sha256).await
     }
 
-    /// Reads a result that [`Documents::store_result`] stored.
-    pub async fn load_result(&self, at: &S3Location) -> Result<Value, Unavailable> {
-        let broken = || Unavailable { service: GET, code: "UnreadableResult".to_owned() };
+    /// Reads what [`Documents::store_json`] stored.
+    pub async fn load_json(&self, at: &S3Location) -> Result<Value, Unavailable> {
+        let broken = || Unavailable { service: GET, code: "UnreadableJson".to_owned() };
         let request = self.client.get_object().bucket(&at.bucket).key(&at.key).set_version_id(at.version_id.clone());
         let object = request.send().await.map_err(|error| Unavailable::new(GET, &error))?;
         let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broken())?;
         let bytes = bytes.map_err(|_| broken())?.into_bytes();
         match serde_json::from_slice(&bytes) {
-            Ok(result) if at.sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(&bytes)) => Ok(result),
+            Ok(json) if at.sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(&bytes)) => Ok(json),
             _ => Err(broken()),
         }
+    }
+
+    /// What an invocation put out, at most [`ASYNC_OBJECTS_MAX`] objects of it:
+    /// `output_uri` is `s3://bucket/prefix`, and a folder.
+    pub async fn list(&self, output_uri: &str) -> Result<Output, Unavailable> {
+        let place = output_uri.strip_prefix("s3://").unwrap_or(output_uri).trim_end_matches('/');
+        let (bucket, folder) = place.split_once('/').unwrap_or((place, ""));
+        let answer = self
+            .client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(format!("{folder}/"))
+            .max_keys(ASYNC_OBJECTS_MAX as i32)
+            .send()
+            .await
+            .map_err(|error| Unavailable::new("s3:ListObjectsV2", &error))?;
+        let has_more = answer.is_truncated().unwrap_or_default();
+        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            Some(OutputObject { key: object.key?, size_bytes: object.size.and_then(|size| size.try_into().ok())? })
+        });
+        Ok(Output { s3_uri: output_uri.to_owned(), objects: objects.collect(), has_more })
     }
 
     /// A place to put one object of so many bytes, once, within `valid_for`.
@@ -163,6 +187,26 @@ impl Documents {
         let version_id = answer.version_id().map(str::to_owned);
         Ok(S3Location { bucket: bucket.to_owned(), key: key.to_owned(), version_id, sha256: Some(sha256) })
     }
+}
+
+/// The objects of an invocation's output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// What all of them lie under.
+    pub s3_uri: String,
+    /// Each by its key in the bucket.
+    pub objects: Vec<OutputObject>,
+    /// There are more than are named here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_more: bool,
+}
+
+/// One object of an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct OutputObject {
+    pub key: String,
+    pub size_bytes: u64,
 }
 
 /// Where an object may be put.

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use super::Unavailable;
 use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use crate::domain::job::Priority;
-use crate::domain::limits::VISIBILITY_MAX;
+use crate::domain::limits::{ASYNC_CHECK_CAP, VISIBILITY_MAX};
 use crate::domain::message::{MessageBody, attributes};
 
 /// The queue of jobs, and the one beside it for urgent jobs.
@@ -36,7 +36,20 @@ impl JobsQueue {
 
     /// Puts a body into the queue that a message came from (`arn`).
     pub async fn send_beside(&self, arn: Option<&str>, body: String) -> Result<(), Unavailable> {
-        send(&self.client, self.source(arn), body, &[]).await
+        send(&self.client, self.source(arn), body, &[], None).await
+    }
+
+    /// The same with attributes, to be had after a wait of at most
+    /// [`ASYNC_CHECK_CAP`], in whole
+    /// seconds.
+    pub async fn send_later(
+        &self,
+        arn: Option<&str>,
+        body: String,
+        attributes: &[Attribute],
+        after: Duration,
+    ) -> Result<(), Unavailable> {
+        send(&self.client, self.source(arn), body, attributes, Some(after.min(ASYNC_CHECK_CAP))).await
     }
 
     /// Puts a job's message into the queue of its priority.
@@ -51,7 +64,7 @@ impl JobsQueue {
             data_type: "String".to_owned(),
             value: AttributeValue::Text(priority.as_str().to_owned()),
         };
-        send(&self.client, url, body, &[priority]).await
+        send(&self.client, url, body, &[priority], None).await
     }
 
     /// Has a message again in the queue that it came from (`arn`) after a wait,
@@ -90,12 +103,19 @@ impl DeadLetterQueue {
 
     /// Puts a message there with its reason.
     pub async fn send(&self, letter: DeadLetter) -> Result<(), Unavailable> {
-        send(&self.client, &self.url, letter.body, &letter.attributes).await
+        send(&self.client, &self.url, letter.body, &letter.attributes, None).await
     }
 }
 
-async fn send(client: &Client, url: &str, body: String, attributes: &[Attribute]) -> Result<(), Unavailable> {
-    let mut request = client.send_message().queue_url(url).message_body(body);
+async fn send(
+    client: &Client,
+    url: &str,
+    body: String,
+    attributes: &[Attribute],
+    delay: Option<Duration>,
+) -> Result<(), Unavailable> {
+    let delay = delay.map(|delay| delay.as_secs_f64().ceil() as i32);
+    let mut request = client.send_message().queue_url(url).message_body(body).set_delay_seconds(delay);
     for attribute in attributes {
         let value = MessageAttributeValue::builder().data_type(&attribute.data_type);
         let value = match &attribute.value {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::analysis::AnalysisRequest;
+use crate::domain::async_job::InvocationArn;
+use crate::domain::check::StartedInvocation;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{BatchId, JobId, Owner};
@@ -50,6 +52,20 @@ pub(super) struct RowItem {
     pub request_hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_arn: Option<InvocationArn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_started_at: Option<Timestamp>,
+    /// The number of the check that is due or is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<u32>,
+    /// The check is due.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub async_request: Option<S3Location>,
     #[serde(default)]
     pub created_at: Timestamp,
     #[serde(default)]
@@ -130,6 +146,14 @@ fn row(item: RowItem) -> Option<Row> {
         document: item.document.unwrap_or_default(),
         request_hash: item.request_hash,
         metadata: item.metadata,
+        generation: item.generation,
+        invocation: item.invocation_arn.map(|arn| StartedInvocation {
+            arn,
+            started_at: item.invocation_started_at.unwrap_or(item.updated_at),
+            check: item.check.unwrap_or_default(),
+            is_waiting: item.waiting,
+        }),
+        async_request: item.async_request,
         created_at: item.created_at,
         updated_at: item.updated_at,
     })

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Consumer;
 use super::analyse::analyse;
+use super::long_running;
 use super::record::Handled;
 use super::result::store_unavailable;
 use super::room::Taken;
@@ -24,8 +25,8 @@ use crate::domain::document::{Document, DocumentRecord, sha256_hex};
 use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
-use crate::domain::job::{DocumentSource, Job};
-use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
+use crate::domain::job::{DocumentSource, Job, Work};
+use crate::domain::limits::{ASYNC_CHECK_FIRST, LEASE_MARGIN, NO_TIME_DELAY};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::Completed;
 
@@ -35,6 +36,15 @@ pub(super) struct Delivery {
     pub carried: Vec<Attribute>,
     pub receive_count: u32,
     pub deadline: Timestamp,
+    /// The ARN of the queue that it came from.
+    pub source: Option<String>,
+}
+
+impl Delivery {
+    /// When a claim for it ends by itself.
+    pub fn lease_until(&self) -> Timestamp {
+        self.deadline + LEASE_MARGIN
+    }
 }
 
 /// Handles one job.
@@ -44,9 +54,15 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
         return Handled::without_usage(Again::after(after, AgainReason::NoTime));
     }
     let owner = Owner::new(Uuid::new_v4());
+    if let Work::LongRunning(_) = job.work {
+        match long_running::take(consumer, &job, &delivery, &owner).await {
+            Ok(Some(claim)) => return Attempt { consumer, job, delivery, claim }.run().await,
+            Ok(None) => {}
+            Err(outcome) => return Handled::without_usage(outcome),
+        }
+    }
     let claimant = Claimant { owner: &owner, redrive_of: job.redrive_of, max_tries: consumer.max_tries };
-    let lease_until = delivery.deadline + LEASE_MARGIN;
-    match consumer.jobs.claim(&job, &claimant, now(), lease_until).await {
+    match consumer.jobs.claim(&job, &claimant, now(), delivery.lease_until()).await {
         Ok(ClaimAnswer::Claimed(claim)) => Attempt { consumer, job, delivery, claim }.run().await,
         Ok(ClaimAnswer::Refused(refusal)) => Handled::without_usage(refused(consumer, &job, delivery, refusal).await),
         Err(error) => Handled::without_usage(unavailable(&job, &delivery, &error)),
@@ -57,7 +73,14 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
 async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Refusal) -> Outcome {
     match refusal {
         Refusal::Finished => Outcome::Acknowledge(Acknowledged::AlreadyFinished),
-        Refusal::Busy { until: lease_until } => Again::after(until(lease_until), AgainReason::Busy),
+        Refusal::Busy { until: lease_until } => {
+            let after = match job.work {
+                Work::Document(_) => until(lease_until),
+                // Its row waits soon, and then this copy is one too many.
+                Work::LongRunning(_) => until(lease_until).min(ASYNC_CHECK_FIRST),
+            };
+            Again::after(after, AgainReason::Busy)
+        }
         Refusal::Exhausted { attempt, tries } => {
             let failure = Failure::tries_exhausted(tries, None);
             let write = consumer.jobs.fail_silent(&job.job_id, attempt, &failure, now());
@@ -67,20 +90,28 @@ async fn refused(consumer: &Consumer, job: &Job, delivery: Delivery, refusal: Re
 }
 
 /// A claimed job.
-struct Attempt<'a> {
-    consumer: &'a Consumer,
-    job: Job,
-    delivery: Delivery,
-    claim: Claim,
+pub(super) struct Attempt<'a> {
+    pub consumer: &'a Consumer,
+    pub job: Job,
+    pub delivery: Delivery,
+    pub claim: Claim,
 }
 
 impl Attempt<'_> {
-    async fn run(self) -> Handled {
+    async fn run(mut self) -> Handled {
+        if let Work::LongRunning(_) = self.job.work {
+            // Its token or its row finds the invocation again: none is paid for twice.
+            self.claim.took_over = false;
+        }
         let (job_id, attempt) = (self.job.job_id.as_str(), self.claim.attempt);
         if self.claim.took_over {
             warn!(job_id, attempt, "took over from a worker that fell silent: its call may have been made");
         }
-        match self.work().await {
+        let source = match &self.job.work {
+            Work::Document(source) => source,
+            Work::LongRunning(request) => return Handled::without_usage(self.invoke(request).await),
+        };
+        match self.work(source).await {
             Ok((completed, document)) => {
                 let usage = Some(completed.usage);
                 Handled { outcome: self.complete(completed, document).await, usage }
@@ -90,7 +121,7 @@ impl Attempt<'_> {
     }
 
     /// Everything between the claim and its ending. The row is not written here.
-    async fn work(&self) -> Result<(Completed, DocumentRecord), AttemptError> {
+    async fn work(&self, source: &DocumentSource) -> Result<(Completed, DocumentRecord), AttemptError> {
         let batch = self.batch().await?;
         if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
             return Err(AttemptError::Cancelled);
@@ -103,7 +134,7 @@ impl Attempt<'_> {
         let of_analysis = asked.and_then(|asked| asked.model_id.as_deref());
         let model_id = self.claim.model_id.as_deref().or(of_analysis).unwrap_or(self.consumer.model.model_id());
         let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
-        let fetched = tokio::time::timeout(time, self.fetch()).await;
+        let fetched = tokio::time::timeout(time, self.fetch(source)).await;
         let (document, record, _room) = fetched.map_err(|_| {
             let message = "the document could not be read in the time that was left for it";
             AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
@@ -127,7 +158,7 @@ impl Attempt<'_> {
     }
 
     /// What was said about the job's batch.
-    async fn batch(&self) -> Result<Option<Arc<Batch>>, AttemptError> {
+    pub(super) async fn batch(&self) -> Result<Option<Arc<Batch>>, AttemptError> {
         match &self.claim.batch_id {
             Some(batch_id) => self.consumer.batches.get(&self.consumer.jobs, batch_id).await.map_err(store_unavailable),
             None => Ok(None),
@@ -136,9 +167,9 @@ impl Attempt<'_> {
 
     /// The document, what the row keeps of it, and its room in memory. One that
     /// came in the message is in memory already.
-    async fn fetch(&self) -> Result<(Document, DocumentRecord, Option<Taken>), AttemptError> {
+    async fn fetch(&self, source: &DocumentSource) -> Result<(Document, DocumentRecord, Option<Taken>), AttemptError> {
         let mut record = DocumentRecord::default();
-        let (name, bytes, room) = match &self.job.source {
+        let (name, bytes, room) = match source {
             DocumentSource::Inline(text) => (None, text.clone().into_bytes(), None),
             DocumentSource::S3(at) => {
                 record.bucket = Some(at.bucket.clone());
@@ -153,7 +184,7 @@ impl Attempt<'_> {
         Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, room))
     }
 
-    async fn complete(&self, completed: Completed, document: DocumentRecord) -> Outcome {
+    pub(super) async fn complete(&self, completed: Completed, document: DocumentRecord) -> Outcome {
         let written = match self.consumer.jobs.complete(&self.job.job_id, &self.claim, &completed, &document).await {
             Ok(fenced) => Ok(fenced),
             Err(CompleteError::Unavailable(error)) => Err(error),
@@ -163,7 +194,7 @@ impl Attempt<'_> {
     }
 
     /// Ends an attempt that gave no result.
-    async fn end(&self, error: AttemptError) -> Outcome {
+    pub(super) async fn end(&self, error: AttemptError) -> Outcome {
         let situation = Situation {
             tries: self.claim.tries,
             max_tries: self.consumer.max_tries,
@@ -215,7 +246,12 @@ async fn dead_letter_then(
 }
 
 /// What becomes of a message after the write that ends its attempt.
-fn after_write(job: &Job, delivery: &Delivery, write: Result<Fenced, Unavailable>, written: Outcome) -> Outcome {
+pub(super) fn after_write(
+    job: &Job,
+    delivery: &Delivery,
+    write: Result<Fenced, Unavailable>,
+    written: Outcome,
+) -> Outcome {
     match write {
         Ok(Fenced::Written) => written,
         Ok(Fenced::Lost) => lease_lost(delivery),
@@ -223,7 +259,7 @@ fn after_write(job: &Job, delivery: &Delivery, write: Result<Fenced, Unavailable
     }
 }
 
-fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
+pub(super) fn has_time(consumer: &Consumer, delivery: &Delivery) -> bool {
     until(delivery.deadline) >= consumer.time_for_a_job()
 }
 
@@ -232,7 +268,7 @@ fn lease_lost(delivery: &Delivery) -> Outcome {
 }
 
 /// The row is as it is; a lease on it ends by itself.
-fn unavailable(job: &Job, delivery: &Delivery, error: &Unavailable) -> Outcome {
+pub(super) fn unavailable(job: &Job, delivery: &Delivery, error: &Unavailable) -> Outcome {
     warn!(job_id = job.job_id.as_str(), service = error.service, code = error.code, "a service did not answer");
     Again::after(full_jitter(delivery.receive_count, fastrand::f64()), AgainReason::StoreUnavailable)
 }

@@ -7,6 +7,7 @@ mod analyse;
 mod batch;
 mod batches;
 mod job;
+mod long_running;
 mod record;
 mod response;
 mod result;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 
+use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::model::Model;
@@ -37,6 +39,7 @@ pub struct Consumer {
     documents: Documents,
     part_results: PartResults,
     model: Model,
+    async_model: AsyncModel,
     bucket: String,
     batches: Batches,
     deduplicate: bool,
@@ -55,7 +58,11 @@ impl Consumer {
 
     /// The same with a model made elsewhere.
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
+        // Where there is time for the model there is time for these.
+        let AsyncTimeouts { start, check } = AsyncTimeouts::default();
+        let (start, check) = (start.min(model.timeout()), check.min(model.timeout()));
         Self {
+            async_model: AsyncModel::new(sdk, AsyncTimeouts { start, check }),
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
             queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),

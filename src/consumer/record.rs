@@ -16,7 +16,7 @@ use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::limits::LEASE_MARGIN;
-use crate::domain::message::{self, Asked, attributes};
+use crate::domain::message::{self, Asked, Attributes, attributes};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::Usage;
 
@@ -48,8 +48,12 @@ impl Record {
     pub fn read(message: SqsMessage) -> Self {
         let text =
             |name: &str| message.message_attributes.get(name).and_then(|attribute| attribute.string_value.as_deref());
-        let failed_attempt = text(attributes::FAILED_ATTEMPT);
-        let asked = message::read(message.body.as_deref(), text(attributes::PRIORITY), failed_attempt);
+        let with = Attributes {
+            priority: text(attributes::PRIORITY),
+            failed_attempt: text(attributes::FAILED_ATTEMPT),
+            check: text(attributes::CHECK),
+        };
+        let asked = message::read(message.body.as_deref(), with);
         let receive_count = message.attributes.get("ApproximateReceiveCount");
         Self {
             receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
@@ -121,7 +125,7 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timesta
     let Record { source, body, carried, receive_count, asked, .. } = record;
     match asked {
         Ok(Asked::Job(job)) => {
-            let delivery = Delivery { body, carried, receive_count, deadline };
+            let delivery = Delivery { body, carried, receive_count, deadline, source };
             job::handle(consumer, *job, delivery).await
         }
         Ok(Asked::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),

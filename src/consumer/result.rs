@@ -49,7 +49,7 @@ impl Consumer {
         let result = match before.result {
             StoredResult::Row(result) => result,
             // An object is its own job's: this one keeps another.
-            StoredResult::Bucket(at) => self.documents.load_result(&at).await.map_err(store_unavailable)?,
+            StoredResult::Bucket(at) => self.documents.load_json(&at).await.map_err(store_unavailable)?,
         };
         Ok(Some(Completed {
             result: self.store(job_id, attempt, result).await?,
@@ -64,12 +64,17 @@ impl Consumer {
 
     /// A result that the row cannot hold goes into the bucket, under its
     /// attempt's name: a worker that lost its lease overwrites nobody's.
-    async fn store(&self, job_id: &JobId, attempt: u32, result: Value) -> Result<StoredResult, AttemptError> {
+    pub(super) async fn store(
+        &self,
+        job_id: &JobId,
+        attempt: u32,
+        result: Value,
+    ) -> Result<StoredResult, AttemptError> {
         if table_bytes(&result) <= ROW_RESULT_MAX_BYTES {
             return Ok(StoredResult::Row(result));
         }
         let key = format!("results/{job_id}/{attempt}.json");
-        let stored = self.documents.store_result(&self.bucket, &key, &result).await;
+        let stored = self.documents.store_json(&self.bucket, &key, &result).await;
         stored.map(StoredResult::Bucket).map_err(store_unavailable)
     }
 }

@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use super::analysis::AnalysisRequest;
+use super::check::StartedInvocation;
 use super::ids::{BatchId, Owner};
 use super::row::{Row, State, Status};
 
@@ -42,6 +43,10 @@ pub struct Claim {
     pub analysis: Option<Box<AnalysisRequest>>,
     /// The model that the row asks for.
     pub model_id: Option<String>,
+    /// The job's life: see [`Row::generation`].
+    pub generation: u32,
+    /// The long-running model's invocation, if one was started in this life.
+    pub invocation: Option<StartedInvocation>,
 }
 
 impl Claim {
@@ -56,6 +61,8 @@ impl Claim {
             batch_id: row.batch_id.clone(),
             analysis: row.analysis.clone().map(Box::new),
             model_id: row.model_id.clone(),
+            generation: row.generation,
+            invocation: row.invocation.clone(),
         }
     }
 }

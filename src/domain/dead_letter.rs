@@ -26,8 +26,13 @@ pub enum AttributeValue {
 }
 
 impl Attribute {
-    fn text(name: &str, data_type: &str, text: String) -> Self {
+    pub(super) fn text(name: &str, data_type: &str, text: String) -> Self {
         Self { name: name.to_owned(), data_type: data_type.to_owned(), value: AttributeValue::Text(text) }
+    }
+
+    /// Whether Docket wrote it for itself.
+    pub(super) fn is_ours(&self) -> bool {
+        attributes::OURS.contains(&self.name.as_str())
     }
 
     fn size_bytes(&self) -> usize {
@@ -65,19 +70,23 @@ impl DeadLetter {
             wanted.push(Attribute::text(attributes::JOB_ID, "String", job_id.to_string()));
         }
         wanted.push(Attribute::text(attributes::ERROR_MESSAGE, "String", printable(&error.message)));
-        let ours = |name: &str| attributes::OF_DEAD_LETTERS.contains(&name);
-        wanted.extend(carried.into_iter().filter(|attribute| !ours(&attribute.name)));
-        wanted.truncate(MESSAGE_MAX_ATTRIBUTES);
-        let mut room = MESSAGE_MAX_BYTES.saturating_sub(body.len());
-        let attributes = wanted
-            .into_iter()
-            .map_while(|attribute| {
-                room = room.checked_sub(attribute.size_bytes())?;
-                Some(attribute)
-            })
-            .collect();
+        wanted.extend(carried.into_iter().filter(|attribute| !attribute.is_ours()));
+        let attributes = that_fit(&body, wanted);
         Self { body, attributes }
     }
+}
+
+/// As many of these as a message with such a body holds, from the first.
+pub(super) fn that_fit(body: &str, mut wanted: Vec<Attribute>) -> Vec<Attribute> {
+    wanted.truncate(MESSAGE_MAX_ATTRIBUTES);
+    let mut room = MESSAGE_MAX_BYTES.saturating_sub(body.len());
+    wanted
+        .into_iter()
+        .map_while(|attribute| {
+            room = room.checked_sub(attribute.size_bytes())?;
+            Some(attribute)
+        })
+        .collect()
 }
 
 /// A queue takes no control characters, and no empty value.

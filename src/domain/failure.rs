@@ -68,6 +68,12 @@ pub mod codes {
     pub const MODEL_TIMEOUT: &str = "model_timeout";
     /// The model could not be reached, or its answer could not be read.
     pub const MODEL_UNREACHABLE: &str = "model_unreachable";
+    /// The job's message leaves no room for what a check must carry.
+    pub const MESSAGE_TOO_LARGE: &str = "message_too_large";
+    /// A long-running model's invocation came to nothing.
+    pub const INVOCATION_FAILED: &str = "invocation_failed";
+    /// A long-running model's invocation had no end in time.
+    pub const INVOCATION_TIMED_OUT: &str = "invocation_timed_out";
     /// The table or the bucket did not answer.
     pub const STORE_UNAVAILABLE: &str = "store_unavailable";
     /// The invocation had no time left to begin.

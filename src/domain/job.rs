@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::analysis::AnalysisRequest;
+use super::async_job::AsyncInvoke;
+use super::check::Check;
 use super::ids::{BatchId, JobId};
 
-/// One document to analyse, once.
+/// One piece of work, to be done once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Names the job for ever.
     pub job_id: JobId,
-    /// Where the document is.
-    pub source: DocumentSource,
+    /// What is to be done.
+    pub work: Work,
     /// The batch it belongs to.
     pub batch_id: Option<BatchId>,
     /// What to ask of the model; the default analysis when `None`.
@@ -26,6 +28,17 @@ pub struct Job {
     /// The attempt that had failed, when the message is that failure's redrive
     /// from the dead-letter queue.
     pub redrive_of: Option<u32>,
+    /// The check of a long-running model's invocation that the message is.
+    pub check: Option<Check>,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// It has a document analysed, by one call.
+    Document(DocumentSource),
+    /// It has a model work that takes minutes, and waits for the end.
+    LongRunning(Box<AsyncInvoke>),
 }
 
 /// Where a document is.

@@ -233,6 +233,14 @@ pub const ASYNC_CHECK_FIRST: Duration = Duration::from_secs(5);
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 pub const ASYNC_CHECK_CAP: Duration = Duration::from_secs(900);
 
+/// How late a check may be before it counts as lost.
+pub const ASYNC_CHECK_MARGIN: Duration = Duration::from_secs(15 * 60);
+
+/// Most objects of an output that a result names: one page of S3's list.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+pub const ASYNC_OBJECTS_MAX: usize = 1_000;
+
 /// How long an invocation may take in all. One that has no end by then is given
 /// up, and its ARN is told for looking up.
 pub const ASYNC_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

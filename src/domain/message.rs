@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::analysis::AnalysisRequest;
+use super::async_job::AsyncInvoke;
 use super::failure::{Failure, codes};
 use super::ids::{BatchId, JobId};
-use super::job::{DocumentSource, Job, Priority, S3Location};
+use super::job::{DocumentSource, Job, Priority, S3Location, Work};
 use super::json;
 use super::limits::{
     BUCKET_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH, ROW_RESULT_MAX_BYTES,
@@ -28,8 +29,10 @@ pub mod attributes {
     /// On a dead letter: the attempt that failed. A message that comes back
     /// with it is that attempt's redrive.
     pub const FAILED_ATTEMPT: &str = "failed_attempt";
-    /// Those that a dead letter carries for Docket.
-    pub const OF_DEAD_LETTERS: [&str; 4] = [ERROR_CODE, ERROR_MESSAGE, JOB_ID, FAILED_ATTEMPT];
+    /// On a check of a long-running model's invocation: which one.
+    pub const CHECK: &str = "check";
+    /// Those that Docket writes for itself and hands on to no other message.
+    pub const OURS: [&str; 5] = [ERROR_CODE, ERROR_MESSAGE, JOB_ID, FAILED_ATTEMPT, CHECK];
 }
 
 /// The body of a message, as Docket writes it and as any producer may.
@@ -44,6 +47,9 @@ pub struct MessageBody {
     /// Where the document lies, otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_s3: Option<S3Location>,
+    /// What is asked of a model that works for minutes, in place of a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub async_invoke: Option<AsyncInvoke>,
     /// The batch it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
@@ -69,64 +75,78 @@ pub enum Asked {
     Nothing,
 }
 
+/// What the attributes of a message say to Docket.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attributes<'a> {
+    /// [`attributes::PRIORITY`].
+    pub priority: Option<&'a str>,
+    /// [`attributes::FAILED_ATTEMPT`].
+    pub failed_attempt: Option<&'a str>,
+    /// [`attributes::CHECK`].
+    pub check: Option<&'a str>,
+}
+
 /// Reads a message: a job's own body, or a bucket's event notification.
-///
-/// `priority` and `failed_attempt` are the message attributes of those names.
 ///
 /// # Errors
 /// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
 /// the body.
-pub fn read(body: Option<&str>, priority: Option<&str>, failed_attempt: Option<&str>) -> Result<Asked, Failure> {
+pub fn read(body: Option<&str>, with: Attributes<'_>) -> Result<Asked, Failure> {
     let Some(told) = body.filter(|body| notification::is_notification(body)) else {
-        return parse(body, priority, failed_attempt).map(|job| Asked::Job(Box::new(job)));
+        return parse(body, with).map(|job| Asked::Job(Box::new(job)));
     };
     match notification::read(told).map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))? {
         Notification::Nothing => Ok(Asked::Nothing),
         Notification::Several(bodies) => Ok(Asked::Several(bodies)),
         Notification::Upload(upload) => Ok(Asked::Job(Box::new(Job {
             job_id: upload.job_id,
-            source: DocumentSource::S3(upload.location),
+            work: Work::Document(DocumentSource::S3(upload.location)),
             batch_id: upload.batch_id,
             analysis: None,
             model_id: None,
             metadata: None,
-            priority: Priority::from_attribute(priority),
-            redrive_of: redrive_of(failed_attempt),
+            priority: Priority::from_attribute(with.priority),
+            redrive_of: with.redrive_of(),
+            check: None,
         }))),
     }
 }
 
-fn redrive_of(failed_attempt: Option<&str>) -> Option<u32> {
-    failed_attempt.and_then(|attempt| attempt.parse().ok())
+impl Attributes<'_> {
+    fn redrive_of(&self) -> Option<u32> {
+        self.failed_attempt.and_then(|attempt| attempt.parse().ok())
+    }
 }
 
 /// Makes a job of a job's own body.
 ///
-/// `priority` and `failed_attempt` are the message attributes of those names.
-///
 /// # Errors
 /// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
 /// the body.
-pub fn parse(body: Option<&str>, priority: Option<&str>, failed_attempt: Option<&str>) -> Result<Job, Failure> {
+pub fn parse(body: Option<&str>, with: Attributes<'_>) -> Result<Job, Failure> {
     let malformed = |message: String| Failure::new(codes::MALFORMED_MESSAGE, message);
     let body = body.ok_or_else(|| malformed("the message has no body".into()))?;
     let body: MessageBody = json::read(body).map_err(|error| malformed(error.to_string()))?;
     bounded(&body).map_err(|problem| malformed(problem.to_string()))?;
-    let source = match (body.document, body.document_s3) {
-        (Some(text), None) => DocumentSource::Inline(text),
-        (None, Some(location)) => DocumentSource::S3(location),
-        (None, None) => return Err(malformed("neither `document` nor `document_s3` is given".into())),
-        (Some(_), Some(_)) => return Err(malformed("both `document` and `document_s3` are given; give one".into())),
+    let work = match (body.document, body.document_s3, body.async_invoke) {
+        (Some(text), None, None) => Work::Document(DocumentSource::Inline(text)),
+        (None, Some(location), None) => Work::Document(DocumentSource::S3(location)),
+        (None, None, Some(request)) => Work::LongRunning(Box::new(request)),
+        (None, None, None) => {
+            return Err(malformed("none of `document`, `document_s3` and `async_invoke` is given".into()));
+        }
+        _ => return Err(malformed("give one of `document`, `document_s3` and `async_invoke`, and no other".into())),
     };
     Ok(Job {
         job_id: body.job_id,
-        source,
+        work,
         batch_id: body.batch_id,
         analysis: body.analysis,
         model_id: body.model_id,
         metadata: body.metadata,
-        priority: Priority::from_attribute(priority),
-        redrive_of: redrive_of(failed_attempt),
+        priority: Priority::from_attribute(with.priority),
+        redrive_of: with.redrive_of(),
+        check: with.check.and_then(|check| check.parse().ok()),
     })
 }
 
@@ -147,6 +167,7 @@ fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
         }
         at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
     }
+    body.async_invoke.iter().try_for_each(AsyncInvoke::check)?;
     body.model_id.iter().try_for_each(|id| within("model_id", id, MODEL_ID_MAX_BYTES))?;
     body.analysis.iter().try_for_each(check_analysis)?;
     body.metadata.iter().try_for_each(check_metadata)
@@ -184,7 +205,7 @@ mod tests {
     use super::*;
 
     fn problem_of(body: &str) -> String {
-        let failure = parse(Some(body), None, None).expect_err("malformed");
+        let failure = parse(Some(body), Attributes::default()).expect_err("malformed");
         assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
         failure.message
     }
@@ -192,9 +213,9 @@ mod tests {
     #[test]
     fn any_producer_may_send_an_inline_document() {
         let body = r#"{"job_id": "a-1", "document": "Dear Sir", "sent_by": "somebody else"}"#;
-        let job = parse(Some(body), Some("high"), None).unwrap();
+        let job = parse(Some(body), Attributes { priority: Some("high"), ..Attributes::default() }).unwrap();
         assert_eq!(job.job_id.as_str(), "a-1");
-        assert_eq!(job.source, DocumentSource::Inline("Dear Sir".into()));
+        assert_eq!(job.work, Work::Document(DocumentSource::Inline("Dear Sir".into())));
         assert_eq!(job.priority, Priority::High);
         assert_eq!(job.redrive_of, None);
     }
@@ -202,9 +223,9 @@ mod tests {
     #[test]
     fn a_document_may_lie_in_a_bucket() {
         let body = r#"{"job_id": "a", "document_s3": {"bucket": "b", "key": "k/ö 1.txt"}, "batch_id": "x"}"#;
-        let job = parse(Some(body), None, Some("3")).unwrap();
+        let job = parse(Some(body), Attributes { failed_attempt: Some("3"), ..Attributes::default() }).unwrap();
         let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None, sha256: None };
-        assert_eq!(job.source, DocumentSource::S3(location));
+        assert_eq!(job.work, Work::Document(DocumentSource::S3(location)));
         assert_eq!(job.redrive_of, Some(3));
         assert_eq!(job.priority, Priority::Normal);
     }
@@ -215,9 +236,22 @@ mod tests {
         assert_eq!(problem_of(r#"["a", "text"]"#), "`.`: expected an object");
         assert_eq!(problem_of("{}"), "`.`: missing field `job_id`");
         assert_eq!(problem_of(r#"{"job_id": 7}"#), "`job_id`: expected a string");
-        assert_eq!(problem_of(r#"{"job_id": "a"}"#), "neither `document` nor `document_s3` is given");
+        assert_eq!(problem_of(r#"{"job_id": "a"}"#), "none of `document`, `document_s3` and `async_invoke` is given");
         assert_eq!(problem_of(r#"{"job_id": "a", "document": 3.5}"#), "`document`: expected a string");
         assert!(problem_of(r#"{"job_id": "a b", "document": "x"}"#).starts_with("`job_id`: has the character ' '"));
+    }
+
+    #[test]
+    fn a_job_may_be_for_a_long_running_model() {
+        let body = r#"{"job_id": "a", "async_invoke": {"model_id": "m", "model_input": {"text": "SECRET"}}}"#;
+        let job = parse(Some(body), Attributes { check: Some("4.2"), ..Attributes::default() }).unwrap();
+        let Work::LongRunning(request) = job.work else { panic!("{:?}", job.work) };
+        assert_eq!((request.model_id.as_str(), request.model_input["text"].as_str()), ("m", Some("SECRET")));
+        assert_eq!(job.check, Some(super::super::check::Check { generation: 4, number: 2 }));
+        let both = problem_of(&body.replace(r#""job_id""#, r#""document": "x", "job_id""#));
+        assert_eq!(both, "give one of `document`, `document_s3` and `async_invoke`, and no other");
+        assert!(problem_of(&body.replace(r#""m""#, r#""a b""#)).starts_with("`async_invoke.model_id`"));
+        assert!(!problem_of(&body.replace("SECRET", &"SECRET".repeat(200_000))).contains("SECRET"));
     }
 
     #[test]
@@ -261,6 +295,6 @@ mod tests {
         problem_of("");
         let metadata = (0..100).fold("1".to_owned(), |inner, _| format!(r#"{{"a": {inner}}}"#));
         problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {metadata}}}"#));
-        assert!(parse(None, None, None).is_err());
+        assert!(parse(None, Attributes::default()).is_err());
     }
 }

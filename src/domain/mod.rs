@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod async_job;
 pub mod backoff;
 pub mod batch;
+pub mod check;
 pub mod claim;
 pub mod dead_letter;
 pub mod document;

@@ -211,6 +211,9 @@ mod tests {
             },
             request_hash: Some("HASH".into()),
             metadata: json!({"a": "METADATA"}).as_object().cloned(),
+            generation: 0,
+            invocation: None,
+            async_request: None,
             created_at: at(1),
             updated_at: at(9),
         }

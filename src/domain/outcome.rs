@@ -23,6 +23,11 @@ pub enum Acknowledged {
     DeadLettered,
     /// The job's batch was cancelled, and the row says so.
     Cancelled,
+    /// The job's invocation runs, and the message of its next check is in the
+    /// queue.
+    Waiting,
+    /// The job's invocation runs, and another message is its next check.
+    Superseded,
     /// Several jobs were told of in it, and each has a message of its own now.
     Split,
     /// It asked for nothing: a bucket's test, a folder, a deletion.
@@ -79,6 +84,8 @@ impl Outcome {
             Self::Acknowledge(Acknowledged::AlreadyFinished) => "already_finished",
             Self::Acknowledge(Acknowledged::DeadLettered) => "dead_lettered",
             Self::Acknowledge(Acknowledged::Cancelled) => "cancelled",
+            Self::Acknowledge(Acknowledged::Waiting) => "waiting",
+            Self::Acknowledge(Acknowledged::Superseded) => "superseded",
             Self::Acknowledge(Acknowledged::Split) => "split",
             Self::Acknowledge(Acknowledged::NothingToDo) => "nothing_to_do",
             Self::Again(again) => match again.reason {

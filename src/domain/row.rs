@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::analysis::AnalysisRequest;
+use super::check::StartedInvocation;
 use super::document::DocumentRecord;
 use super::failure::Failure;
 use super::ids::{BatchId, JobId, Owner};
@@ -44,6 +45,13 @@ pub struct Row {
     pub request_hash: Option<String>,
     /// The caller's own words about the job.
     pub metadata: Option<Map<String, Value>>,
+    /// The job's life: the failed attempt that a redrive or a retry took up, and
+    /// 0 before the first.
+    pub generation: u32,
+    /// The long-running model's invocation, once it is started.
+    pub invocation: Option<StartedInvocation>,
+    /// Where the request for a long-running model lies, of a job by the API.
+    pub async_request: Option<S3Location>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -36,7 +36,7 @@ impl Producer {
     /// `POST /batches`. The same again is the same batch.
     pub(super) async fn create_batch(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let fields: Fields = json::read_strictly(body(request)?)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed_model_ids)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed.of_analyses)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
         let asked = json!([fields.analysis, fields.metadata, fields.deduplicate]).to_string();
         let batch = Batch {

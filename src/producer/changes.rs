@@ -11,8 +11,10 @@ use super::many::side_by_side;
 use super::problem::Problem;
 use super::submit::location_of;
 use super::{Answer, Producer};
+use crate::aws::Unavailable;
 use crate::aws::jobs::Changed;
 use crate::clock::now;
+use crate::domain::async_job::AsyncInvoke;
 use crate::domain::batch::Select;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
@@ -86,13 +88,15 @@ impl Producer {
     /// request again finds the row `pending` and sends the message.
     async fn retry_row(&self, row: Row) -> Result<(), Problem> {
         let refused = |detail: String| Err(Problem::not_now(Some(&row.job_id), detail));
-        let Some(location) = location_of(&row) else {
+        let document_s3 = location_of(&row);
+        let async_invoke = self.async_request(&row).await?;
+        if document_s3.is_none() && async_invoke.is_none() {
             return refused(
                 "the job's document is not in the bucket: if it came in a queue message, redrive that from the \
                  dead-letter queue; if it is an upload, upload it"
                     .to_owned(),
             );
-        };
+        }
         let row = match row.state.status() {
             Status::Failed => match self.jobs.retry(&row.job_id, now()).await.map_err(unavailable)? {
                 Changed::Done(row) => *row,
@@ -105,12 +109,21 @@ impl Producer {
         let body = MessageBody {
             job_id: row.job_id,
             document: None,
-            document_s3: Some(location),
+            document_s3,
+            async_invoke,
             batch_id: row.batch_id,
             analysis: None,
             model_id: None,
             metadata: None,
         };
         self.queue.send(&body, row.priority).await.map_err(unavailable)
+    }
+
+    /// What a job asked of a long-running model, if it came by the API.
+    async fn async_request(&self, row: &Row) -> Result<Option<AsyncInvoke>, Problem> {
+        let Some(at) = &row.async_request else { return Ok(None) };
+        let request = self.documents.load_json(at).await.map_err(unavailable)?;
+        let unreadable = |_| unavailable(Unavailable { service: "s3:GetObject", code: "UnreadableRequest".to_owned() });
+        serde_json::from_value(request).map(Some).map_err(unreadable)
     }
 }

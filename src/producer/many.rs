@@ -62,7 +62,7 @@ impl Producer {
             return Err(Problem::invalid("batch_id", "is another batch than the one of this request"));
         }
         fields.batch_id = Some(batch_id.clone());
-        let (job_id, status) = self.accept(Submission::new(fields, key, &self.allowed_model_ids)?).await?;
+        let (job_id, status) = self.accept(Submission::new(fields, key, &self.allowed)?).await?;
         Ok(json!({"job_id": job_id, "status": status}))
     }
 }

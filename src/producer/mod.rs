@@ -28,6 +28,7 @@ use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{DOCUMENT_MAX_BYTES, PARTS_MAX};
 use problem::Problem;
+use request::AllowedModels;
 
 /// What answers requests. It keeps nothing between them.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ pub struct Producer {
     documents: Documents,
     bucket: String,
     upload_max_bytes: usize,
-    allowed_model_ids: Vec<String>,
+    allowed: AllowedModels,
     prices: Option<Prices>,
 }
 
@@ -70,7 +71,10 @@ impl Producer {
             documents: Documents::new(sdk),
             bucket: config.documents_bucket,
             upload_max_bytes: DOCUMENT_MAX_BYTES.max(PARTS_MAX * config.part_max_bytes),
-            allowed_model_ids: config.allowed_model_ids,
+            allowed: AllowedModels {
+                of_analyses: config.allowed_model_ids,
+                long_running: config.allowed_async_model_ids,
+            },
             prices: config.prices,
         }
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::domain::analysis::{Analysis, AnalysisRequest};
+use crate::domain::async_job::AsyncInvoke;
 use crate::domain::document::{Document, sha256_hex, too_large};
 use crate::domain::failure::codes;
 use crate::domain::ids::{BatchId, JobId};
@@ -24,19 +25,40 @@ pub(super) struct Submission {
     pub job_id: JobId,
     /// Whether the caller gave the id or a key, so that it may be there already.
     pub is_repeatable: bool,
-    pub text: String,
+    pub work: Submitted,
     pub priority: Priority,
     pub batch_id: Option<BatchId>,
     pub analysis: Option<AnalysisRequest>,
     pub metadata: Option<Map<String, Value>>,
-    /// The document's SHA-256, in hexadecimal.
-    pub sha256: String,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Submitted {
+    /// A document is to be analysed.
+    Document {
+        text: String,
+        /// Its SHA-256, in hexadecimal.
+        sha256: String,
+    },
+    /// A model is to work for minutes.
+    LongRunning(AsyncInvoke),
+}
+
+/// The models that a request may name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AllowedModels {
+    /// In an analysis.
+    pub of_analyses: Vec<String>,
+    /// In `async_invoke`.
+    pub long_running: Vec<String>,
 }
 
 /// The body as it comes, or one job of many.
 #[derive(Deserialize)]
 pub(super) struct Fields {
-    document: String,
+    document: Option<String>,
+    async_invoke: Option<AsyncInvoke>,
     job_id: Option<JobId>,
     priority: Option<Priority>,
     pub batch_id: Option<BatchId>,
@@ -46,22 +68,34 @@ pub(super) struct Fields {
 }
 
 impl Submission {
-    pub fn read(request: &Request, allowed_model_ids: &[String]) -> Result<Self, Problem> {
-        Self::new(json::read_strictly(body(request)?)?, idempotency_key(request)?, allowed_model_ids)
+    pub fn read(request: &Request, allowed: &AllowedModels) -> Result<Self, Problem> {
+        Self::new(json::read_strictly(body(request)?)?, idempotency_key(request)?, allowed)
     }
 
     /// Checks what came; `key` is the caller's idempotency key for it.
-    pub fn new(fields: Fields, key: Option<String>, allowed_model_ids: &[String]) -> Result<Self, Problem> {
-        check_document(&fields.document)?;
-        check_analysis(fields.analysis.as_ref(), allowed_model_ids)?;
+    pub fn new(fields: Fields, key: Option<String>, allowed: &AllowedModels) -> Result<Self, Problem> {
+        let work = match (fields.document, fields.async_invoke) {
+            (Some(text), None) => {
+                check_document(&text)?;
+                Submitted::Document { sha256: sha256_hex(text.as_bytes()), text }
+            }
+            (None, Some(request)) => {
+                check_long_running(&request, fields.analysis.as_ref(), allowed)?;
+                Submitted::LongRunning(request)
+            }
+            (None, None) => return Err(Problem::invalid("document", "is missing; give it, or `async_invoke`")),
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid("async_invoke", "stands in place of `document`; give one of them"));
+            }
+        };
+        check_analysis(fields.analysis.as_ref(), &allowed.of_analyses)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
         let is_repeatable = fields.job_id.is_some() || key.is_some();
         let job_id = new_id(fields.job_id, key)?;
         Ok(Self {
             job_id,
             is_repeatable,
-            sha256: sha256_hex(fields.document.as_bytes()),
-            text: fields.document,
+            work,
             priority: fields.priority.unwrap_or_default(),
             batch_id: fields.batch_id,
             analysis: fields.analysis,
@@ -72,15 +106,37 @@ impl Submission {
     /// What was asked, as a hash: the same for the same request, whatever the
     /// order of its fields.
     pub fn hash(&self) -> String {
-        let asked = json!({
-            "document": self.sha256,
+        let mut asked = json!({
             "priority": self.priority,
             "batch_id": self.batch_id,
             "analysis": self.analysis,
             "metadata": self.metadata,
         });
+        match &self.work {
+            Submitted::Document { sha256, .. } => asked["document"] = json!(sha256),
+            Submitted::LongRunning(request) => asked["async_invoke"] = json!(request),
+        }
         sha256_hex(asked.to_string().as_bytes())
     }
+}
+
+fn check_long_running(
+    request: &AsyncInvoke,
+    analysis: Option<&AnalysisRequest>,
+    allowed: &AllowedModels,
+) -> Result<(), Problem> {
+    if analysis.is_some() {
+        return Err(Problem::invalid("analysis", "is of a document; what `async_invoke` asks stands in `model_input`"));
+    }
+    request.check()?;
+    if allowed.long_running.contains(&request.model_id) {
+        return Ok(());
+    }
+    let detail = match &allowed.long_running[..] {
+        [] => "is not allowed: no model is, unless the stack's parameter AsyncModelIds names it".to_owned(),
+        allowed => format!("is not one of the models that may be asked here: {}", allowed.join(", ")),
+    };
+    Err(Problem::invalid("async_invoke.model_id", detail))
 }
 
 /// Checked when it is submitted, not when it runs.
@@ -176,7 +232,8 @@ mod tests {
             request = request.header("idempotency-key", key);
         }
         let request = request.body(Body::Text(body.to_owned())).unwrap();
-        Submission::read(&request, &["m-1".to_owned()]).map_err(|problem| {
+        let allowed = AllowedModels { of_analyses: vec!["m-1".into()], long_running: vec!["video-1".into()] };
+        Submission::read(&request, &allowed).map_err(|problem| {
             let response = problem.response("r-1");
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let Body::Text(body) = response.body() else { panic!("no text") };
@@ -207,6 +264,12 @@ mod tests {
             (r#"{"document": "x", "analysis": {"temperature": 1e-200}}"#, 422, Some("analysis.temperature")),
             (r#"{"document": "x", "analysis": {"max_tokens": 0}}"#, 422, Some("analysis.max_tokens")),
             (r#"{"document": "x", "analysis": {"model_id": "m-2"}}"#, 422, Some("analysis.model_id")),
+            (r#"{"document": "x", "async_invoke": {"model_id": "m", "model_input": 1}}"#, 422, Some("async_invoke")),
+            (r#"{"async_invoke": {"model_input": 1}}"#, 422, Some("async_invoke")),
+            (r#"{"async_invoke": {"model_id": "m-1", "model_input": 1}}"#, 422, Some("async_invoke.model_id")),
+            (r#"{"async_invoke": {"model_id": "a b", "model_input": 1}}"#, 422, Some("async_invoke.model_id")),
+            (r#"{"async_invoke": {"model_id": "video-1", "model_input": 1, "tag": 1}}"#, 422, Some("async_invoke.tag")),
+            (r#"{"analysis": {}, "async_invoke": {"model_id": "video-1", "model_input": 1}}"#, 422, Some("analysis")),
             (r#"{"document": "x", "metadata": []}"#, 422, Some("metadata")),
             (r#"{"document": "x", "metadata": {"n": 1e300}}"#, 422, Some("metadata")),
         ] {
@@ -236,6 +299,17 @@ mod tests {
         for wrong in [&"k".repeat(256), "", " ", "a\tb", "é"] {
             assert_eq!(read(body, Some(wrong)).unwrap_err()["field"], "Idempotency-Key");
         }
+    }
+
+    #[test]
+    fn what_a_long_running_model_is_asked_is_part_of_the_request() {
+        let submission = |input: &str| {
+            let body = format!(r#"{{"async_invoke": {{"model_input": {input}, "model_id": "video-1"}}}}"#);
+            read(&body, None).unwrap()
+        };
+        assert!(matches!(submission("[1]").work, Submitted::LongRunning(request) if request.model_input == json!([1])));
+        assert_eq!(submission(r#"{"a": 1, "b": 2}"#).hash(), submission(r#"{"b": 2, "a": 1}"#).hash());
+        assert_ne!(submission("1").hash(), submission("2").hash());
     }
 
     #[test]

@@ -5,10 +5,12 @@ use lambda_http::Request;
 use serde_json::json;
 
 use super::problem::Problem;
-use super::request::Submission;
+use super::request::{Submission, Submitted};
 use super::{Answer, Producer};
+use crate::aws::Unavailable;
 use crate::aws::jobs::{Created, NewJob};
 use crate::clock::now;
+use crate::domain::async_job::AsyncInvoke;
 use crate::domain::document::DocumentRecord;
 use crate::domain::ids::JobId;
 use crate::domain::job::S3Location;
@@ -20,7 +22,7 @@ impl Producer {
     /// request's hash, so that another request never overwrites it; the row is
     /// made once; and a message too many finds its job done.
     pub(super) async fn submit(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
-        let submission = Submission::read(request, &self.allowed_model_ids)?;
+        let submission = Submission::read(request, &self.allowed)?;
         let (job_id, status) = self.accept(submission).await?;
         let body = json!({"job_id": job_id, "status": status});
         Ok(Answer::json(202, body).with("location", format!("{}/{job_id}", path.trim_end_matches('/'))))
@@ -38,21 +40,14 @@ impl Producer {
                 return Err(Problem::conflict(&job_id));
             }
         }
-        let size_bytes = submission.text.len() as u64;
-        let key = format!("documents/{job_id}/{request_hash}.txt");
-        let Submission { text, priority, batch_id, analysis, metadata, sha256, .. } = submission;
-        let location = self.documents.store(&self.bucket, &key, text, sha256).await.map_err(unavailable)?;
-        let document = DocumentRecord {
-            bucket: Some(location.bucket.clone()),
-            key: Some(location.key.clone()),
-            version_id: location.version_id.clone(),
-            size_bytes: Some(size_bytes),
-            sha256: location.sha256.clone(),
-        };
+        let Submission { work, priority, batch_id, analysis, metadata, .. } = submission;
+        let place = format!("documents/{job_id}/{request_hash}");
+        let stored = self.store(work, &place).await.map_err(unavailable)?;
         let mut body = MessageBody {
             job_id: job_id.clone(),
             document: None,
-            document_s3: Some(location),
+            document_s3: stored.document_s3,
+            async_invoke: stored.async_invoke,
             batch_id: batch_id.clone(),
             analysis,
             model_id: None,
@@ -64,7 +59,8 @@ impl Producer {
             priority,
             analysis: body.analysis.clone(),
             metadata,
-            document: Some(document),
+            document: stored.document,
+            async_request: stored.async_request,
             request_hash: request_hash.clone(),
         };
         let status = match self.jobs.create(new, now()).await.map_err(unavailable)? {
@@ -82,6 +78,32 @@ impl Producer {
         }
         Ok((job_id, status))
     }
+
+    /// Stores what a job needs again when it is tried again.
+    async fn store(&self, work: Submitted, place: &str) -> Result<Stored, Unavailable> {
+        match work {
+            Submitted::Document { text, sha256 } => {
+                let size_bytes = Some(text.len() as u64);
+                let at = self.documents.store(&self.bucket, &format!("{place}.txt"), text, sha256).await?;
+                let S3Location { bucket, key, version_id, sha256 } = at.clone();
+                let document = DocumentRecord { bucket: Some(bucket), key: Some(key), version_id, size_bytes, sha256 };
+                Ok(Stored { document_s3: Some(at), document: Some(document), ..Stored::default() })
+            }
+            Submitted::LongRunning(request) => {
+                let at = self.documents.store_json(&self.bucket, &format!("{place}.json"), &json!(request)).await?;
+                Ok(Stored { async_invoke: Some(request), async_request: Some(at), ..Stored::default() })
+            }
+        }
+    }
+}
+
+/// What the message says of a job's work, and what the row keeps of it.
+#[derive(Default)]
+struct Stored {
+    document_s3: Option<S3Location>,
+    async_invoke: Option<AsyncInvoke>,
+    document: Option<DocumentRecord>,
+    async_request: Option<S3Location>,
 }
 
 /// Where a job's document lies, if it lies in a bucket.

@@ -37,7 +37,7 @@ impl Producer {
     pub(super) async fn upload(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let fields: Fields = json::read_strictly(body(request)?)?;
         check(&fields, self.upload_max_bytes)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed_model_ids)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed.of_analyses)?;
         let Fields { filename, size, job_id, priority, batch_id, analysis, metadata } = fields;
         let priority = priority.unwrap_or_default();
         let asked = json!(["upload", filename, size, priority, batch_id, analysis, metadata]).to_string();
@@ -45,7 +45,16 @@ impl Producer {
         let job_id = new_id(job_id, idempotency_key(request)?)?;
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         let (job, hash) = (job_id.clone(), request_hash.clone());
-        let new = NewJob { job_id: job, batch_id, priority, analysis, metadata, document: None, request_hash: hash };
+        let new = NewJob {
+            job_id: job,
+            batch_id,
+            priority,
+            analysis,
+            metadata,
+            document: None,
+            async_request: None,
+            request_hash: hash,
+        };
         match self.jobs.create(new, now()).await.map_err(unavailable)? {
             Created::New => {}
             Created::Existing(row) if row.request_hash.as_deref() != Some(&request_hash) => {

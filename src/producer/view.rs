@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
 use crate::domain::notification::name_of;
-use crate::domain::row::{Row, State, StoredResult};
+use crate::domain::row::{Row, State, Status, StoredResult};
 
 impl Producer {
     pub(super) async fn view(&self, job_id: &JobId) -> Result<Answer, Problem> {
@@ -20,12 +20,16 @@ impl Producer {
         if let State::Complete(done) = &mut row.state
             && let StoredResult::Bucket(at) = &done.result
         {
-            let result = self.documents.load_result(at).await;
+            let result = self.documents.load_json(at).await;
             done.result = StoredResult::Row(result.map_err(|error| Problem::unavailable(&error, None))?);
         }
         Ok(Value::Object(view(row)))
     }
 }
+
+/// Bedrock has nothing that stops an invocation.
+const INVOCATION_GOES_ON: &str =
+    "the invocation itself may go on and be paid for: Bedrock cannot stop it; its output is in the bucket when it ends";
 
 /// A job without a result that lies in the bucket.
 pub(super) fn view(row: Row) -> Map<String, Value> {
@@ -48,6 +52,12 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
     put("document", document(&row));
+    if let Some(started) = &row.invocation {
+        put("invocation_arn", json!(started.arn));
+        if row.state.status() == Status::Cancelled {
+            put("note", json!(INVOCATION_GOES_ON));
+        }
+    }
     match row.state {
         State::Pending | State::Processing { .. } | State::Cancelled => {}
         State::Failed { error, completed_at } => {
@@ -110,6 +120,9 @@ mod tests {
             document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
             request_hash: Some("HASH".into()),
             metadata: None,
+            generation: 0,
+            invocation: None,
+            async_request: None,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         };

@@ -16,8 +16,9 @@ use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::document::Document;
 use docket::domain::failure::{Failure, codes};
+use docket::domain::job::{DocumentSource, Work};
 use docket::domain::limits::*;
-use docket::domain::message::{self, Asked, parse};
+use docket::domain::message::{self, Asked, Attributes, parse};
 use docket::domain::notification;
 use fuzz::fuzz;
 use serde_json::{Value, json};
@@ -43,7 +44,8 @@ fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         let attribute = body.get(..3);
-        match message::read(Some(body), attribute, attribute) {
+        let attributes = Attributes { priority: attribute, failed_attempt: attribute, check: attribute };
+        match message::read(Some(body), attributes) {
             Ok(Asked::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
             Ok(Asked::Several(bodies)) => assert!(bodies.len() > 1),
             Ok(Asked::Nothing) => {}
@@ -63,7 +65,7 @@ fn no_event_makes_it_panic() {
     fuzz(check!(), &events, |bytes| {
         let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
         for message in event.records {
-            let _ = message::read(message.body.as_deref(), None, None);
+            let _ = message::read(message.body.as_deref(), Attributes::default());
         }
     });
 }
@@ -133,27 +135,30 @@ fn no_analysis_of_ones_own_makes_it_panic() {
 }
 
 fn problem(body: &str) -> Failure {
-    parse(Some(body), None, None).expect_err("malformed")
+    parse(Some(body), Attributes::default()).expect_err("malformed")
 }
 
 #[test]
 fn each_limit_holds_to_the_byte() {
-    let with_id = |id: &str| parse(Some(&json!({"job_id": id, "document": "x"}).to_string()), None, None);
+    let with_id = |id: &str| parse(Some(&json!({"job_id": id, "document": "x"}).to_string()), Attributes::default());
     assert!(with_id(&"x".repeat(ID_MAX_BYTES)).is_ok());
     assert!(with_id(&"x".repeat(ID_MAX_BYTES + 1)).is_err());
     let with_key = |bytes: usize| {
         let location = json!({"bucket": "b", "key": "k".repeat(bytes)});
-        parse(Some(&json!({"job_id": "a", "document_s3": location}).to_string()), None, None)
+        parse(Some(&json!({"job_id": "a", "document_s3": location}).to_string()), Attributes::default())
     };
     assert!(with_key(KEY_MAX_BYTES).is_ok() && with_key(KEY_MAX_BYTES + 1).is_err());
     let with_model = |bytes: usize| {
-        parse(Some(&json!({"job_id": "a", "document": "x", "model_id": "m".repeat(bytes)}).to_string()), None, None)
+        parse(
+            Some(&json!({"job_id": "a", "document": "x", "model_id": "m".repeat(bytes)}).to_string()),
+            Attributes::default(),
+        )
     };
     assert!(with_model(MODEL_ID_MAX_BYTES).is_ok() && with_model(MODEL_ID_MAX_BYTES + 1).is_err());
     // {"a":"…"} is eight bytes around its text.
     let with_metadata = |bytes: usize| {
         let metadata = json!({"a": "x".repeat(bytes - 8)});
-        parse(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None, None)
+        parse(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), Attributes::default())
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
     let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
@@ -189,15 +194,16 @@ fn what_is_deep_broken_or_of_another_type_is_a_reason_and_no_crash() {
     ] {
         assert_eq!(problem(body).code, codes::MALFORMED_MESSAGE, "{body:?}");
     }
-    let nul = parse(Some("{\"job_id\": \"a\", \"document\": \"x\\u0000y\"}"), None, None).expect("NUL is a character");
-    assert!(matches!(nul.source, docket::domain::job::DocumentSource::Inline(text) if text == "x\0y"));
+    let nul = parse(Some("{\"job_id\": \"a\", \"document\": \"x\\u0000y\"}"), Attributes::default())
+        .expect("NUL is a character");
+    assert!(matches!(nul.work, Work::Document(DocumentSource::Inline(text)) if text == "x\0y"));
 }
 
 #[test]
 fn a_body_of_a_whole_message_is_kept_whole() {
     let large = json!({"job_id": "large", "document": "word ".repeat(180_000)}).to_string();
     assert!(large.len() > 900_000);
-    parse(Some(&large), None, None).expect("900 KB are a document");
+    parse(Some(&large), Attributes::default()).expect("900 KB are a document");
     let carried = Attribute { name: "a".into(), data_type: "String".into(), value: AttributeValue::Text("v".into()) };
     let letter = DeadLetter::new(Some(&large), vec![carried], &Failure::new("c", "m"), None);
     assert_eq!((letter.body.len(), letter.attributes.len()), (large.len(), 3));

@@ -32,9 +32,11 @@ enum Sort {
     ThrottledFirst,
     PermanentlyBad,
     Malformed,
+    LongRunning,
 }
 
-const SORTS: [Sort; 4] = [Sort::Succeeds, Sort::ThrottledFirst, Sort::PermanentlyBad, Sort::Malformed];
+const SORTS: [Sort; 5] =
+    [Sort::Succeeds, Sort::ThrottledFirst, Sort::PermanentlyBad, Sort::Malformed, Sort::LongRunning];
 
 impl Sort {
     /// How many requests it makes undisturbed.
@@ -44,6 +46,7 @@ impl Sort {
             Self::ThrottledFirst => 9, // claim, fetch, converse, release, visibility, and again
             Self::PermanentlyBad => 5, // claim, fetch, converse, dead letter, fail
             Self::Malformed => 1,      // dead letter
+            Self::LongRunning => 10,   // look, claim, start, send, wait; look, take, check, list, complete
         }
     }
 
@@ -52,7 +55,7 @@ impl Sort {
         match self {
             Self::Succeeds | Self::PermanentlyBad => 1,
             Self::ThrottledFirst => 2,
-            Self::Malformed => 0,
+            Self::Malformed | Self::LongRunning => 0,
         }
     }
 
@@ -62,6 +65,7 @@ impl Sort {
             Self::ThrottledFirst => "throttled-first",
             Self::PermanentlyBad => "permanently-bad",
             Self::Malformed => "malformed",
+            Self::LongRunning => "long-running",
         }
     }
 }
@@ -92,6 +96,9 @@ async fn check(world: &World, case: &Case, deadly: bool) -> Vec<String> {
     let job_id = format!("{}-{}", case.sort.slug(), case.name);
     let body = match case.sort {
         Sort::Malformed => format!("{{ malformed {job_id}"),
+        Sort::LongRunning => {
+            json!({"job_id": job_id, "async_invoke": {"model_id": "m", "model_input": {"b": 0.1, "a": []}}}).to_string()
+        }
         _ => json!({"job_id": job_id, "document_s3": {"bucket": world.bucket, "key": "lease.txt"}}).to_string(),
     };
     own.send(&body).await;
@@ -134,6 +141,13 @@ async fn ending(world: &World, case: &Case, job_id: &str, body: &str, letters: &
             expect(summary.contains("900 euros"), format!("a wrong result: {summary}"));
             expect(letters.is_empty(), format!("complete, and a dead letter: {letters:?}"));
         }
+        (Sort::LongRunning, Some(State::Complete(done))) => {
+            let output = &done.result.on_row().expect("on the row")["output"];
+            expect(output["objects"].as_array().is_some_and(|all| all.len() == 2), format!("a wrong output: {output}"));
+            expect(letters.is_empty(), format!("complete, and a dead letter: {letters:?}"));
+            let count = &world.model.calls()["async"]["by_output"][output_uri(world, job_id)];
+            expect(*count == json!(1), format!("{count} invocations"));
+        }
         (sort, Some(State::Failed { error, .. })) => {
             // One that would succeed may fail only for tries that faults used up.
             let used_up = deadly || case.faults.len() >= MAX_TRIES as usize;
@@ -155,9 +169,16 @@ async fn ending(world: &World, case: &Case, job_id: &str, body: &str, letters: &
     wrong
 }
 
+fn output_uri(world: &World, job_id: &str) -> String {
+    docket::domain::async_job::output_uri(&world.bucket, &job_id.parse().expect("a job id"))
+}
+
 /// What was done on the way: calls, their order, and whose writes took effect.
 fn conduct(case: &Case, run: &Run, deadly: bool) -> Vec<String> {
     let mut wrong: Vec<String> = run.unsettled.iter().map(|how| format!("it never settled: {how}")).collect();
+    if case.faults.is_empty() && !deadly && run.seen.len() != case.sort.requests() {
+        wrong.push(format!("{} requests undisturbed", run.seen.len()));
+    }
     let begun: Vec<_> = run.seen.iter().filter(|seen| seen.kind == Kind::Converse).collect();
     let allowed = if deadly { MAX_TRIES as usize } else { case.sort.calls() + case.faults.len() };
     if begun.len() > allowed {

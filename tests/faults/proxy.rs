@@ -72,7 +72,10 @@ pub enum Kind {
     },
     Fetch,
     Converse,
-    DeadLetter,
+    /// A start of a long-running model's invocation, or a check.
+    Invoke,
+    /// A dead letter, or a message to check an invocation.
+    Send,
     Visibility,
     Other,
 }
@@ -188,7 +191,10 @@ impl Proxy {
             }
             _ => {}
         }
-        let base = if kind == Kind::Converse { &self.plan.model } else { &self.plan.aws };
+        let base = match kind {
+            Kind::Converse | Kind::Invoke => &self.plan.model,
+            _ => &self.plan.aws,
+        };
         let uri = format!("{base}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
         let mut onward = Request::builder().method(head.method).uri(uri);
         for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host") {
@@ -247,9 +253,10 @@ fn kind(target: &str, path: &str, body: &[u8]) -> Kind {
                 None => Kind::Claim,
             }
         }
-        "SendMessage" => Kind::DeadLetter,
+        "SendMessage" => Kind::Send,
         "ChangeMessageVisibility" => Kind::Visibility,
         _ if path.ends_with("/converse") => Kind::Converse,
+        _ if path.starts_with("/async-invoke") => Kind::Invoke,
         _ if target.is_empty() => Kind::Fetch,
         _ => Kind::Other,
     }
@@ -272,7 +279,7 @@ fn error(status: u16, code: &'static str, target: &str) -> Response<Full<Bytes>>
 
 fn throttled(target: &str, kind: Kind) -> Response<Full<Bytes>> {
     match kind {
-        Kind::Converse => error(429, "ThrottlingException", "converse"),
+        Kind::Converse | Kind::Invoke => error(429, "ThrottlingException", "model"),
         Kind::Fetch => error(503, "SlowDown", target),
         Kind::Claim | Kind::Ending { .. } => error(400, "ProvisionedThroughputExceededException", target),
         _ => error(400, "RequestThrottled", target),

@@ -140,6 +140,9 @@ pub fn row(job: &Job) -> Option<Row> {
         document: Default::default(),
         request_hash: None,
         metadata: None,
+        generation: 0,
+        invocation: None,
+        async_request: None,
         created_at: time(0),
         updated_at: time(0),
     })

@@ -228,7 +228,7 @@ pub async fn receive(sdk: &SdkConfig, url: &str, visibility_seconds: i32) -> Vec
     answer.messages.unwrap_or_default().iter().map(record).collect()
 }
 
-/// How many messages are in a queue: visible, and not.
+/// How many messages are in a queue: visible, and not or not yet.
 pub async fn queued(sdk: &SdkConfig, url: &str) -> (u64, u64) {
     let sqs = aws_sdk_sqs::Client::new(sdk);
     let answer = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await;
@@ -236,7 +236,8 @@ pub async fn queued(sdk: &SdkConfig, url: &str) -> (u64, u64) {
     let count = |name| attributes.get(&name).and_then(|count: &String| count.parse().ok()).unwrap_or(0);
     (
         count(QueueAttributeName::ApproximateNumberOfMessages),
-        count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+        count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
     )
 }
 

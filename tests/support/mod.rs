@@ -12,7 +12,7 @@ pub mod stand_in;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use docket::domain::job::{DocumentSource, Job, Priority};
+use docket::domain::job::{DocumentSource, Job, Priority, Work};
 use serde_json::Value;
 
 /// A file of the repository.
@@ -34,13 +34,14 @@ pub fn event(name: &str) -> Value {
 pub fn inline_job(job_id: &str, redrive_of: Option<u32>) -> Job {
     Job {
         job_id: job_id.parse().unwrap(),
-        source: DocumentSource::Inline("text".into()),
+        work: Work::Document(DocumentSource::Inline("text".into())),
         batch_id: None,
         analysis: None,
         model_id: None,
         metadata: None,
         priority: Priority::Normal,
         redrive_of,
+        check: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::waiting::INVOCATION;
 use super::{Jobs, UPDATE, Write, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::row_item::{attribute, decode};
@@ -9,7 +10,7 @@ use crate::aws::update::{number, text};
 use crate::domain::batch::shard_of;
 use crate::domain::claim::{Claim, Claimant, Decision, Refusal, decide};
 use crate::domain::document::DocumentRecord;
-use crate::domain::job::{DocumentSource, Job};
+use crate::domain::job::{DocumentSource, Job, Work};
 use crate::domain::row::Status;
 
 /// What became of a claim.
@@ -62,9 +63,9 @@ impl Jobs {
         redrive_of: Option<u32>,
     ) -> Result<Decision, Unavailable> {
         let inline = DocumentRecord::default();
-        let document = match &job.source {
-            DocumentSource::Inline(_) => inline,
-            DocumentSource::S3(at) => DocumentRecord {
+        let document = match &job.work {
+            Work::Document(DocumentSource::Inline(_)) | Work::LongRunning(_) => inline,
+            Work::Document(DocumentSource::S3(at)) => DocumentRecord {
                 bucket: Some(at.bucket.clone()),
                 key: Some(at.key.clone()),
                 version_id: at.version_id.clone(),
@@ -86,11 +87,12 @@ impl Jobs {
             .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))
-            .remove(&["error", "completed_at"]);
+            .remove(&["error", "completed_at", "waiting"]);
         let status = update.name("status");
         let condition = match redrive_of {
             Some(attempt) => {
-                update = update.set("tries", number(1));
+                // Another life: an invocation is another.
+                update = update.set("tries", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
                 let (attempt_name, failed) =
                     (update.name("attempt"), update.value("failed", attribute(&Status::Failed)));
                 let attempt = update.value("redrive_of", number(attempt));

@@ -12,7 +12,7 @@ use crate::domain::analysis::AnalysisRequest;
 use crate::domain::batch::shard_of;
 use crate::domain::document::DocumentRecord;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::Priority;
+use crate::domain::job::{Priority, S3Location};
 use crate::domain::row::{Row, Status};
 
 /// What became of a new job's row.
@@ -39,6 +39,8 @@ pub struct NewJob {
     pub metadata: Option<Map<String, Value>>,
     /// Where the document lies, and what is known of it; `None` until it comes.
     pub document: Option<DocumentRecord>,
+    /// Where the request for a long-running model lies, in place of a document.
+    pub async_request: Option<S3Location>,
     /// What was asked, as a hash.
     pub request_hash: String,
 }
@@ -63,6 +65,12 @@ impl Jobs {
             document: new.document,
             request_hash: Some(new.request_hash),
             metadata: new.metadata,
+            generation: 0,
+            invocation_arn: None,
+            invocation_started_at: None,
+            check: None,
+            waiting: false,
+            async_request: new.async_request,
             created_at: now,
             updated_at: now,
             completed_at: None,

@@ -142,7 +142,7 @@ impl Jobs {
 
     /// A write that names its attempt: it changes the row only while the claim
     /// holds.
-    async fn fenced(
+    pub(super) async fn fenced(
         &self,
         job_id: &JobId,
         claim: &Claim,

@@ -13,6 +13,7 @@ mod create;
 mod endings;
 mod finished;
 mod index;
+mod waiting;
 mod withdraw;
 
 use std::time::Duration;

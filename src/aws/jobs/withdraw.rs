@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::waiting::INVOCATION;
 use super::{Jobs, Write};
 use crate::aws::Unavailable;
 use crate::aws::row_item::{attribute, decode};
@@ -45,7 +46,10 @@ impl Jobs {
             .changed(now)
             .set("status", attribute(&Status::Pending))
             .set("tries", number(0))
-            .remove(&["error", "completed_at"]);
+            // Another life: an invocation is another.
+            .set_from("generation", "attempt", number(0))
+            .remove(&["error", "completed_at"])
+            .remove(&INVOCATION);
         let (status, failed) = (update.name("status"), update.value("failed", attribute(&Status::Failed)));
         self.change(job_id, update, format!("{status} = {failed}")).await
     }

@@ -2,7 +2,6 @@
 
 mod support;
 
-use docket::domain::limits::BATCH_MEMORY;
 use serde_json::{Value, json};
 use support::stack::Stack;
 use support::{eventually, stand_in, unique};
@@ -93,9 +92,7 @@ async fn what_is_cancelled_does_not_start_and_what_runs_is_dropped_when_it_ends(
     stack.queue_is_empty().await;
     assert_eq!(stack.calls()["total"], at_the_end, "none starts after the cancellation");
     assert_eq!(stack.batch(&batch)["request_counts"], told["request_counts"], "a result that came later is dropped");
-    // A message of another producer for this batch does not start either, once
-    // no function remembers the batch as it was.
-    tokio::time::sleep(BATCH_MEMORY).await;
+    // A message of another producer for this batch does not start either.
     let late = unique("late");
     stack.send(&[json!({"job_id": late, "document": "x", "batch_id": batch}).to_string()]).await;
     wait_for(&stack, &late, "cancelled").await;

@@ -61,6 +61,11 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
+    /// Whether what was asked for is not there.
+    pub fn is_missing(&self) -> bool {
+        self.code.starts_with("NoSuch")
+    }
+
     fn new<E: ProvideErrorMetadata, R>(service: &'static str, error: &SdkError<E, R>) -> Self {
         Self { service, code: code_of(error) }
     }

@@ -18,7 +18,7 @@ use aws_sdk_bedrockruntime::types::{
     ImageSource, InferenceConfiguration, Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice,
     ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::info;
 
 use super::code_of;
@@ -102,6 +102,14 @@ impl Model {
     /// The model that is called unless the job names one.
     pub fn model_id(&self) -> &str {
         &self.settings.model_id
+    }
+
+    /// What the model is told beside system, task and document: its id, most
+    /// tokens, the temperature, and its own fields.
+    pub fn told(&self, call: &Call<'_>) -> Value {
+        let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
+        let temperature = call.analysis.temperature.or(self.settings.temperature.map(f64::from));
+        json!([call.model_id, max_tokens, temperature, self.settings.request_fields])
     }
 
     /// How long a call may take.

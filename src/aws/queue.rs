@@ -52,19 +52,27 @@ impl JobsQueue {
         send(&self.client, self.source(arn), body, attributes, Some(after.min(ASYNC_CHECK_CAP))).await
     }
 
-    /// Puts a job's message into the queue of its priority.
-    pub async fn send(&self, body: &MessageBody, priority: Priority) -> Result<(), Unavailable> {
+    /// Puts a job's message into the queue of its priority; `redrive_of` is the
+    /// failed attempt that it begins again.
+    pub async fn send(
+        &self,
+        body: &MessageBody,
+        priority: Priority,
+        redrive_of: Option<u32>,
+    ) -> Result<(), Unavailable> {
         let body = serde_json::to_string(body).expect("our own types serialize");
         let url = match priority {
             Priority::High => self.high_url.as_ref().unwrap_or(&self.url),
             Priority::Normal => &self.url,
         };
-        let priority = Attribute {
-            name: attributes::PRIORITY.to_owned(),
-            data_type: "String".to_owned(),
-            value: AttributeValue::Text(priority.as_str().to_owned()),
+        let attribute = |name: &str, data_type: &str, value: String| Attribute {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            value: AttributeValue::Text(value),
         };
-        send(&self.client, url, body, &[priority], None).await
+        let mut carried = vec![attribute(attributes::PRIORITY, "String", priority.as_str().to_owned())];
+        carried.extend(redrive_of.map(|attempt| attribute(attributes::FAILED_ATTEMPT, "Number", attempt.to_string())));
+        send(&self.client, url, body, &carried, None).await
     }
 
     /// Has a message again in the queue that it came from (`arn`) after a wait,

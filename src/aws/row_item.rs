@@ -97,6 +97,40 @@ pub(super) struct RowItem {
     pub expires_at: Option<i64>,
 }
 
+/// The attributes of a row but for its result and what only the index needs.
+pub(super) const WITHOUT_RESULT: [&str; 30] = [
+    "job_id",
+    "status",
+    "attempt",
+    "tries",
+    "owner",
+    "lease_until",
+    "claimed_from",
+    "earlier_call_possible",
+    "batch_id",
+    "priority",
+    "document",
+    "request_hash",
+    "metadata",
+    "generation",
+    "invocation_arn",
+    "invocation_started_at",
+    "check",
+    "waiting",
+    "async_request",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "model_id",
+    "result_s3",
+    "deduplicated_from",
+    "usage",
+    "stop_reason",
+    "model_ms",
+    "parts",
+    "error",
+];
+
 /// Reads an item. `None` when it is not a row of ours.
 pub(super) fn decode(item: Item) -> Option<Row> {
     row(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
@@ -115,7 +149,8 @@ fn row(item: RowItem) -> Option<Row> {
             result: match (item.result, item.result_s3) {
                 (Some(result), _) => StoredResult::Row(result),
                 (None, Some(at)) => StoredResult::Bucket(at),
-                (None, None) => return None,
+                // Left out by who reads many rows.
+                (None, None) => StoredResult::Row(Value::Null),
             },
             model_id: item.model_id.clone()?,
             usage: item.usage.unwrap_or_default(),

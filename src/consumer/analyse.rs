@@ -28,7 +28,7 @@ use crate::domain::limits::{DOCUMENT_MAX_BYTES, PART_STORE_TIMEOUT, PARTS_MAX, P
 use crate::domain::parts::{groups, split};
 use crate::domain::row::Usage;
 
-/// Analyses a document whose SHA-256 is known. For its first call there must be
+/// Analyses a document; its parts' results lie under `fingerprint`. For its first call there must be
 /// time; before each other one it is looked whether there is.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub(super) async fn analyse(
     consumer: &Consumer,
     call: &Call<'_>,
     document: Document,
-    sha256: &str,
+    fingerprint: &str,
     deadline: Timestamp,
 ) -> Result<Answer, AttemptError> {
     let (format, text) = match document.content() {
@@ -46,9 +46,7 @@ pub(super) async fn analyse(
     };
     let parts = split(text, consumer.part_max_bytes, PARTS_MAX)
         .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), consumer.part_max_bytes)))?;
-    let fingerprint = call.analysis.fingerprint(sha256, call.model_id);
-    let name = sha256_hex(format!("{fingerprint} {}", consumer.part_max_bytes).as_bytes());
-    let folder = format!("parts/{}/{name}", call.job_id);
+    let folder = format!("parts/{}/{fingerprint}", call.job_id);
     let work = Work { consumer, call, deadline, folder };
     let count = parts.len();
     let part = |(number, part)| (format!("{number}"), Document::part(format, part, number, count));

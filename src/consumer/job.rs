@@ -1,7 +1,5 @@
 //! One job: claim → fetch → converse → complete, and every way it can end.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use tracing::warn;
 use uuid::Uuid;
@@ -28,7 +26,7 @@ use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job, Work};
 use crate::domain::limits::{ASYNC_CHECK_FIRST, LEASE_MARGIN, NO_TIME_DELAY};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
-use crate::domain::row::Completed;
+use crate::domain::row::{Completed, Row, State};
 
 /// The message that brought a job, as far as its endings need it.
 pub(super) struct Delivery {
@@ -144,23 +142,22 @@ impl Attempt<'_> {
         }
         let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.consumer.deduplicate);
         let sha256 = record.sha256.as_deref().unwrap_or_default();
-        let fingerprint = deduplicate.then(|| analysis.fingerprint(sha256, model_id));
-        if let Some(fingerprint) = &fingerprint
-            && let Some(completed) =
-                self.consumer.same_as_before(&self.job.job_id, self.claim.attempt, fingerprint).await?
+        let call = Call { job_id: &self.job.job_id, attempt: self.claim.attempt, model_id, analysis };
+        let fingerprint = self.consumer.fingerprint(&call, sha256);
+        if deduplicate
+            && let Some(completed) = self.consumer.same_as_before(call.job_id, call.attempt, &fingerprint).await?
         {
             return Ok((completed, record));
         }
-        let call = Call { job_id: &self.job.job_id, attempt: self.claim.attempt, model_id, analysis };
-        let answer = analyse(self.consumer, &call, document, sha256, self.delivery.deadline).await?;
+        let answer = analyse(self.consumer, &call, document, &fingerprint, self.delivery.deadline).await?;
         let completed = self.consumer.answered(&self.job.job_id, self.claim.attempt, answer, fingerprint).await?;
         Ok((completed, record))
     }
 
     /// What was said about the job's batch.
-    pub(super) async fn batch(&self) -> Result<Option<Arc<Batch>>, AttemptError> {
+    pub(super) async fn batch(&self) -> Result<Option<Batch>, AttemptError> {
         match &self.claim.batch_id {
-            Some(batch_id) => self.consumer.batches.get(&self.consumer.jobs, batch_id).await.map_err(store_unavailable),
+            Some(batch_id) => self.consumer.jobs.batch(batch_id).await.map_err(store_unavailable),
             None => Ok(None),
         }
     }
@@ -220,6 +217,10 @@ impl Attempt<'_> {
         warn!(job_id = job_id.as_str(), attempt, code = failure.code, "job failed");
         if now() >= self.claim.lease_until {
             return lease_lost(&self.delivery);
+        }
+        // Cancelled while it ran: dropped, and no dead letter.
+        if let Ok(Some(Row { state: State::Cancelled, .. })) = self.consumer.jobs.get(job_id).await {
+            return Outcome::Acknowledge(Acknowledged::AlreadyFinished);
         }
         let write = self.consumer.jobs.fail(job_id, &self.claim, &failure, now());
         dead_letter_then(self.consumer, &self.job, &self.delivery, &failure, attempt, write).await

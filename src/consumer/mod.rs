@@ -5,7 +5,6 @@
 
 mod analyse;
 mod batch;
-mod batches;
 mod job;
 mod long_running;
 mod record;
@@ -13,7 +12,6 @@ mod response;
 mod result;
 mod room;
 
-use self::batches::Batches;
 pub use self::response::BatchFailed;
 use self::room::Room;
 
@@ -29,8 +27,7 @@ use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::config::ConsumerConfig;
 
-/// What handles batches. Cheap to clone; between them it keeps only what was
-/// said of batches of jobs, for seconds.
+/// What handles batches. Cheap to clone; it keeps nothing between them.
 #[derive(Debug, Clone)]
 pub struct Consumer {
     jobs: Jobs,
@@ -41,7 +38,6 @@ pub struct Consumer {
     model: Model,
     async_model: AsyncModel,
     bucket: String,
-    batches: Batches,
     deduplicate: bool,
     room: Room,
     part_max_bytes: usize,
@@ -70,7 +66,6 @@ impl Consumer {
             part_results: PartResults::new(sdk, config.documents_bucket.clone()),
             model,
             bucket: config.documents_bucket,
-            batches: Batches::default(),
             deduplicate: config.deduplicate,
             room: Room::new(config.memory_mb),
             part_max_bytes: config.part_max_bytes,

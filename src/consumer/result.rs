@@ -1,11 +1,11 @@
 //! What is kept of an analysis: on the row or, if it is large, in the bucket;
 //! or the result that the same document had before.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Consumer;
 use crate::aws::Unavailable;
-use crate::aws::model::Answer;
+use crate::aws::model::{Answer, Call};
 use crate::clock::now;
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
@@ -21,7 +21,7 @@ impl Consumer {
         job_id: &JobId,
         attempt: u32,
         answer: Answer,
-        fingerprint: Option<String>,
+        fingerprint: String,
     ) -> Result<Completed, AttemptError> {
         Ok(Completed {
             result: self.store(job_id, attempt, answer.result).await?,
@@ -32,8 +32,14 @@ impl Consumer {
             parts: answer.parts,
             completed_at: now(),
             deduplicated_from: None,
-            fingerprint,
+            fingerprint: Some(fingerprint),
         })
+    }
+
+    /// By what a document's result is found again: its bytes, the question, and
+    /// all that the model is told beside it.
+    pub(super) fn fingerprint(&self, call: &Call<'_>, sha256: &str) -> String {
+        call.analysis.fingerprint(sha256, &json!([self.model.told(call), self.part_max_bytes]))
     }
 
     /// What is written when the same document had been analysed the same way
@@ -49,7 +55,12 @@ impl Consumer {
         let result = match before.result {
             StoredResult::Row(result) => result,
             // An object is its own job's: this one keeps another.
-            StoredResult::Bucket(at) => self.documents.load_json(&at).await.map_err(store_unavailable)?,
+            StoredResult::Bucket(at) => match self.documents.load_json(&at).await {
+                Ok(result) => result,
+                // Its retention is over, and the row's soon.
+                Err(error) if error.is_missing() => return Ok(None),
+                Err(error) => return Err(store_unavailable(error)),
+            },
         };
         Ok(Some(Completed {
             result: self.store(job_id, attempt, result).await?,

@@ -101,10 +101,10 @@ pub const RESULT_MAX_DEPTH: usize = 24;
 pub const ROW_RESULT_MAX_BYTES: usize = 350_000 - ANALYSIS_MAX_BYTES - METADATA_MAX_BYTES;
 
 /// Largest answer at all, in bytes as the table would count them: the API's
-/// response ends at 6 MB.
+/// response ends at 6 MB, in which it stands as escaped text.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-pub const RESULT_MAX_BYTES: usize = 4_000_000;
+pub const RESULT_MAX_BYTES: usize = 2_000_000;
 
 /// Largest magnitude of a number in an answer, and the inverse of the
 /// smallest: what a DynamoDB number holds is a little more.
@@ -166,13 +166,6 @@ pub const BATCH_GET_ROUNDS: u32 = 20;
 
 /// Most tokens that may be asked of an answer.
 pub const OUTPUT_TOKENS_MAX: i32 = 64_000;
-
-/// How long what was said about a batch is remembered: a cancelled batch stops
-/// within it.
-pub const BATCH_MEMORY: Duration = Duration::from_secs(10);
-
-/// Most batches that are remembered.
-pub const BATCHES_REMEMBERED: usize = 1_000;
 
 /// Most jobs of one request to a batch.
 pub const BATCH_REQUEST_JOBS_MAX: usize = 500;

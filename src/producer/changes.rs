@@ -40,6 +40,9 @@ impl Producer {
     /// `POST /jobs/{job_id}/retry`.
     pub(super) async fn retry(&self, job_id: &JobId) -> Result<Answer, Problem> {
         let row = self.jobs.get(job_id).await.map_err(unavailable)?.ok_or_else(Problem::no_such_job)?;
+        if let Some(batch_id) = &row.batch_id {
+            self.not_cancelled(batch_id).await?;
+        }
         self.retry_row(row).await?;
         Ok(Answer::json(202, json!({"job_id": job_id, "status": Status::Pending})))
     }
@@ -48,17 +51,14 @@ impl Producer {
     /// lies in the bucket. What one request has no time for is left for the same
     /// request again: `has_more`.
     pub(super) async fn retry_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
-        let batch = self.jobs.batch(batch_id).await.map_err(unavailable)?;
-        if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
-            return Err(Problem::not_now(None, "the batch is cancelled; send its documents as another batch"));
-        }
+        self.not_cancelled(batch_id).await?;
         let (mut retried, mut not_retried) = (0, Vec::new());
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
             let failed = Select::Only(Status::Failed);
             let page = self.jobs.page(batch_id, failed, cursor, PAGE_MAX).await.map_err(unavailable)?;
             let ids: Vec<JobId> = page.entries.into_iter().map(|entry| entry.job_id).collect();
-            let rows = self.jobs.get_many(&ids).await.map_err(unavailable)?;
+            let rows = self.jobs.get_many_without_results(&ids).await.map_err(unavailable)?;
             let answers = rows.into_iter().map(|row| self.retry_or_say_why(row).boxed());
             for answer in side_by_side(answers.collect()).await? {
                 match answer {
@@ -75,6 +75,15 @@ impl Producer {
         Ok(Answer::json(202, body))
     }
 
+    async fn not_cancelled(&self, batch_id: &BatchId) -> Result<(), Problem> {
+        match self.jobs.batch(batch_id).await.map_err(unavailable)? {
+            Some(batch) if batch.cancelled_at.is_some() => {
+                Err(Problem::not_now(None, "the batch is cancelled; send its documents as another batch"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// `None`, or what keeps this job from being tried again.
     async fn retry_or_say_why(&self, row: Row) -> Result<Option<Value>, Problem> {
         let job_id = row.job_id.clone();
@@ -84,8 +93,9 @@ impl Producer {
         }
     }
 
-    /// The row first, then the message: broken off between the two, the same
-    /// request again finds the row `pending` and sends the message.
+    /// The message first, as the redrive of the failed attempt, then the row: a
+    /// worker takes the job by either, and what is broken off between the two
+    /// has lost nothing.
     async fn retry_row(&self, row: Row) -> Result<(), Problem> {
         let refused = |detail: String| Err(Problem::not_now(Some(&row.job_id), detail));
         let document_s3 = location_of(&row);
@@ -97,17 +107,13 @@ impl Producer {
                     .to_owned(),
             );
         }
-        let row = match row.state.status() {
-            Status::Failed => match self.jobs.retry(&row.job_id, now()).await.map_err(unavailable)? {
-                Changed::Done(row) => *row,
-                // Another request was faster, and sends the message.
-                Changed::Otherwise(_) | Changed::Unknown => return Ok(()),
-            },
-            Status::Pending => row,
+        let redrive_of = match row.state.status() {
+            Status::Failed => Some(row.attempt),
+            Status::Pending => None,
             other => return refused(format!("the job is {}; only a failed one is tried again", other.as_str())),
         };
         let body = MessageBody {
-            job_id: row.job_id,
+            job_id: row.job_id.clone(),
             document: None,
             document_s3,
             async_invoke,
@@ -116,7 +122,12 @@ impl Producer {
             model_id: None,
             metadata: None,
         };
-        self.queue.send(&body, row.priority).await.map_err(unavailable)
+        self.queue.send(&body, row.priority, redrive_of).await.map_err(unavailable)?;
+        if let Some(attempt) = redrive_of {
+            // Refused when a worker was faster, which is as good.
+            self.jobs.retry(&row.job_id, attempt, now()).await.map_err(unavailable)?;
+        }
+        Ok(())
     }
 
     /// What a job asked of a long-running model, if it came by the API.

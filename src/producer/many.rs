@@ -1,7 +1,7 @@
 //! Many jobs in one request: an answer for each, and one bad one fails alone.
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,7 +68,8 @@ impl Producer {
 }
 
 /// Does many things, [`REQUEST_SIDE_BY_SIDE`] at a time; the answers keep their
-/// order. The first problem ends it.
+/// order. All are heard out before a problem is told.
 pub(super) async fn side_by_side<T>(things: Vec<BoxFuture<'_, Result<T, Problem>>>) -> Result<Vec<T>, Problem> {
-    stream::iter(things).buffered(REQUEST_SIDE_BY_SIDE).try_collect().await
+    let answers: Vec<_> = stream::iter(things).buffered(REQUEST_SIDE_BY_SIDE).collect().await;
+    answers.into_iter().collect()
 }

@@ -10,10 +10,19 @@ use super::problem::Problem;
 use super::view::view;
 use super::{Answer, Producer};
 use crate::aws::jobs::Page;
-use crate::domain::batch::{Cursor, Select};
+use crate::domain::batch::{Cursor, Entry, Select};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::domain::row::{Row, Status};
+
+/// How much of a row is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// All of it.
+    Whole,
+    /// All but its result.
+    WithoutResults,
+}
 
 impl Producer {
     /// `GET /batches/{batch_id}/jobs?status=…&limit=…&cursor=…`, without the
@@ -25,7 +34,8 @@ impl Producer {
                 Problem::invalid("status", "is none of pending, processing, complete, failed, cancelled")
             })?),
         };
-        let (page, rows) = self.rows(request, batch_id, select).await?;
+        let page = self.page(request, batch_id, select).await?;
+        let rows = self.rows(&page.entries, Fetch::WithoutResults).await?;
         let data = rows.into_iter().map(|row| {
             let mut told = view(row);
             told.remove("result");
@@ -38,13 +48,8 @@ impl Producer {
         Ok(Answer::json(200, body))
     }
 
-    /// The rows of a page that the caller asks for, in the page's order.
-    pub(super) async fn rows(
-        &self,
-        request: &Request,
-        batch_id: &BatchId,
-        select: Select,
-    ) -> Result<(Page, Vec<Row>), Problem> {
+    /// The page that the caller asks for.
+    pub(super) async fn page(&self, request: &Request, batch_id: &BatchId, select: Select) -> Result<Page, Problem> {
         let limit = match parameter(request, "limit")? {
             None => PAGE_DEFAULT,
             Some(text) => limit(&text)
@@ -55,12 +60,19 @@ impl Producer {
             cursor_of(select, &text).ok_or_else(|| Problem::invalid("cursor", detail))
         });
         let cursor = cursor.transpose()?;
-        let page = self.jobs.page(batch_id, select, cursor, limit).await.map_err(unavailable)?;
-        let ids: Vec<JobId> = page.entries.iter().map(|entry| entry.job_id.clone()).collect();
-        let rows = self.jobs.get_many(&ids).await.map_err(unavailable)?;
-        let mut rows: HashMap<JobId, Row> = rows.into_iter().map(|row| (row.job_id.clone(), row)).collect();
-        let rows = ids.iter().filter_map(|id| rows.remove(id)).collect();
-        Ok((page, rows))
+        self.jobs.page(batch_id, select, cursor, limit).await.map_err(unavailable)
+    }
+
+    /// The rows of a page's entries, in their order.
+    pub(super) async fn rows(&self, entries: &[Entry], fetch: Fetch) -> Result<Vec<Row>, Problem> {
+        let ids: Vec<JobId> = entries.iter().map(|entry| entry.job_id.clone()).collect();
+        let rows = match fetch {
+            Fetch::Whole => self.jobs.get_many(&ids).await,
+            Fetch::WithoutResults => self.jobs.get_many_without_results(&ids).await,
+        };
+        let rows = rows.map_err(unavailable)?.into_iter().map(|row| (row.job_id.clone(), row));
+        let mut rows: HashMap<JobId, Row> = rows.collect();
+        Ok(ids.iter().filter_map(|id| rows.remove(id)).collect())
     }
 }
 

@@ -5,15 +5,19 @@ use std::borrow::Cow;
 use lambda_http::Request;
 use serde_json::Value;
 
+use super::pages::Fetch;
 use super::problem::Problem;
 use super::{Answer, Producer};
-use crate::domain::batch::{Cursor, Select};
+use crate::aws::jobs::Page;
+use crate::domain::batch::{Cursor, Entry, Select};
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
-use crate::domain::row::Row;
 
 /// The header that carries where the next page begins.
 const NEXT_CURSOR: &str = "next-cursor";
+
+/// Rows that are read at once, until the page is full.
+const ROWS_AT_ONCE: usize = 25;
 
 /// The columns of the CSV, and where each stands in a job as it is told. What
 /// is not text there is written as JSON.
@@ -36,40 +40,37 @@ const COLUMNS: [(&str, &str); 14] = [
 
 impl Producer {
     /// `GET /batches/{batch_id}/results?limit=…&cursor=…`: every job that has
-    /// ended, with its result or its error. A page ends at its limit or at
-    /// [`PAGE_MAX_BYTES`].
+    /// ended, with its result or its error. A page ends at its limit or before
+    /// [`PAGE_MAX_BYTES`], as Lambda counts them; it has at least one job.
     pub(super) async fn results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_csv = accept.to_ascii_lowercase().contains("text/csv");
-        let (page, rows) = self.rows(request, batch_id, Select::Ended).await?;
-        // One that has begun again since the index told of it is not told here.
-        let rows: Vec<Row> = rows.into_iter().filter(|row| row.state.status().has_ended()).collect();
-        let (mut next, mut size, mut told) = (page.next, 0, Vec::new());
-        let mut places = page.entries.into_iter();
-        for row in rows {
-            let place = places.find(|entry| entry.job_id == row.job_id);
-            let job = self.whole(row).await?;
-            size += job.to_string().len();
-            told.push(job);
-            if size > PAGE_MAX_BYTES / 2 {
-                // The CSV says a result twice, so that half is what fits; a
-                // page has at least one.
-                next = match (place, places.next()) {
-                    (Some(place), Some(_)) => Some(Cursor::behind(&place)),
-                    _ => next,
-                };
-                break;
+        let Page { entries, mut next } = self.page(request, batch_id, Select::Ended).await?;
+        let (mut size, mut body, mut last) = (0, String::new(), None::<&Entry>);
+        'page: for some in entries.chunks(ROWS_AT_ONCE) {
+            for row in self.rows(some, Fetch::Whole).await? {
+                let place = some.iter().find(|entry| entry.job_id == row.job_id);
+                // One that has begun again since the index told of it is not told here.
+                if !row.state.status().has_ended() {
+                    continue;
+                }
+                let job = self.whole(row).await?;
+                let text = if is_csv { csv(&[job])? } else { format!("{job}\n") };
+                // The response stands in Lambda's own JSON, escaped.
+                size += Value::from(text.as_str()).to_string().len();
+                if let Some(last) = last.filter(|_| size > PAGE_MAX_BYTES) {
+                    next = Some(Cursor::behind(last));
+                    break 'page;
+                }
+                body += &text;
+                last = place.or(last);
             }
         }
-        let mut answer = match is_csv {
-            true => {
-                Answer { content_type: "text/csv; charset=utf-8", body: csv(&told)?, ..Answer::json(200, Value::Null) }
-            }
-            false => {
-                let lines = told.iter().map(|job| format!("{job}\n")).collect();
-                Answer { content_type: "application/jsonl", body: lines, ..Answer::json(200, Value::Null) }
-            }
-        };
+        let content_type = if is_csv { "text/csv; charset=utf-8" } else { "application/jsonl" };
+        if is_csv {
+            body.insert_str(0, &header()?);
+        }
+        let mut answer = Answer { content_type, body, ..Answer::json(200, Value::Null) };
         if let Some(next) = next {
             answer = answer.with(NEXT_CURSOR, next.to_string());
         }
@@ -79,13 +80,25 @@ impl Producer {
 
 fn csv(jobs: &[Value]) -> Result<String, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let broken = |_| Problem::not_now(None, "the results cannot be written as CSV; take JSON Lines");
-    writer.write_record(COLUMNS.map(|(name, _)| name)).map_err(broken)?;
     for job in jobs {
-        writer.write_record(COLUMNS.map(|(_, pointer)| cell(job.pointer(pointer)))).map_err(broken)?;
+        writer.write_record(COLUMNS.map(|(_, pointer)| cell(job.pointer(pointer)))).map_err(|_| broken())?;
     }
-    let bytes = writer.into_inner().unwrap_or_default();
-    Ok(String::from_utf8(bytes).unwrap_or_default())
+    text(writer)
+}
+
+fn header() -> Result<String, Problem> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS.map(|(name, _)| name)).map_err(|_| broken())?;
+    text(writer)
+}
+
+fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, Problem> {
+    let bytes = writer.into_inner().map_err(|_| broken())?;
+    String::from_utf8(bytes).map_err(|_| broken())
+}
+
+fn broken() -> Problem {
+    Problem::not_now(None, "the results cannot be written as CSV; take JSON Lines")
 }
 
 /// A spreadsheet takes a text that begins like a formula for one, and the text
@@ -121,7 +134,8 @@ mod tests {
             "job_id": "j", "status": "complete",
             "result": {"summary": "one,\n\"two\"", "key_points": ["a", "b"], "classification": {"label": "lease"}},
         });
-        let text = csv(&[job, json!({"job_id": "k", "status": "failed", "error": {"code": "c"}})]).unwrap();
+        let text = header().unwrap()
+            + &csv(&[job, json!({"job_id": "k", "status": "failed", "error": {"code": "c"}})]).unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let names = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();

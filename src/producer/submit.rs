@@ -74,7 +74,7 @@ impl Producer {
             }
         };
         if status == Status::Pending {
-            self.queue.send(&body, priority).await.map_err(unavailable)?;
+            self.queue.send(&body, priority, None).await.map_err(unavailable)?;
         }
         Ok((job_id, status))
     }

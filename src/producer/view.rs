@@ -20,8 +20,12 @@ impl Producer {
         if let State::Complete(done) = &mut row.state
             && let StoredResult::Bucket(at) = &done.result
         {
-            let result = self.documents.load_json(at).await;
-            done.result = StoredResult::Row(result.map_err(|error| Problem::unavailable(&error, None))?);
+            match self.documents.load_json(at).await {
+                Ok(result) => done.result = StoredResult::Row(result),
+                // Its retention is over, and the row's soon: told without it.
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(Problem::unavailable(&error, None)),
+            }
         }
         Ok(Value::Object(view(row)))
     }

@@ -61,7 +61,7 @@ impl Jobs {
     /// Jobs as the table has them, if all of them have ended. One whose row is
     /// gone is left out.
     async fn all_ended(&self, job_ids: &[JobId]) -> Result<Option<Vec<Entry>>, Unavailable> {
-        let entries: Vec<Entry> = self.get_many(job_ids).await?.iter().map(Entry::of).collect();
+        let entries: Vec<Entry> = self.get_many_without_results(job_ids).await?.iter().map(Entry::of).collect();
         Ok(entries.iter().all(|entry| entry.status.has_ended()).then_some(entries))
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -12,7 +14,7 @@ use serde::Deserialize;
 
 use super::{Jobs, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{Item, attribute, decode};
+use crate::aws::row_item::{Item, WITHOUT_RESULT, attribute, decode};
 use crate::aws::update::text;
 use crate::domain::batch::{Cursor, Entry, Select, Tally, shard_name};
 use crate::domain::ids::{BatchId, JobId};
@@ -26,10 +28,11 @@ pub const FINGERPRINT_INDEX: &str = "fingerprint-index";
 
 const QUERY: &str = "dynamodb:Query";
 
-/// Most keys of one BatchGetItem.
+/// Keys of one BatchGetItem: fewer than the 100 that it takes, for an answer
+/// ends at 16 MB and a row at 400 KB.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
-const KEYS_MAX: usize = 100;
+const KEYS_MAX: usize = 25;
 
 #[derive(Deserialize)]
 struct EntryItem {
@@ -58,12 +61,14 @@ impl Jobs {
         Ok(tally)
     }
 
-    /// All of a batch's jobs. Every partition is read twice, what is unfinished
-    /// first: a job that ends meanwhile is found again among the ended.
+    /// All of a batch's jobs. Of every partition the unfinished are read first and
+    /// again last: a job that ends meanwhile is found among the ended, and one that
+    /// is given back or tried again is found among the unfinished.
     pub(super) async fn entries(&self, batch_id: &BatchId) -> Result<Vec<Entry>, Unavailable> {
         let shards = (0..BATCH_SHARDS).map(|shard| async move {
             let mut entries = self.whole(batch_id, shard, Select::Unfinished).await?;
             entries.extend(self.whole(batch_id, shard, Select::Ended).await?);
+            entries.extend(self.whole(batch_id, shard, Select::Unfinished).await?);
             Ok::<_, Unavailable>(entries)
         });
         Ok(try_join_all(shards).await?.concat())
@@ -148,14 +153,33 @@ impl Jobs {
 
     /// Reads many rows; one that is gone is left out. The order is not kept.
     pub async fn get_many(&self, job_ids: &[JobId]) -> Result<Vec<Row>, Unavailable> {
-        let chunks = job_ids.chunks(KEYS_MAX).map(|chunk| self.get_chunk(chunk));
+        self.get_each(job_ids, &[]).await
+    }
+
+    /// Reads many rows without what may be large: a result on the row is told as
+    /// null.
+    pub async fn get_many_without_results(&self, job_ids: &[JobId]) -> Result<Vec<Row>, Unavailable> {
+        self.get_each(job_ids, &WITHOUT_RESULT).await
+    }
+
+    /// A job that moved while the index was read may be named twice, which the
+    /// table refuses.
+    async fn get_each(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<Row>, Unavailable> {
+        let distinct: Vec<&JobId> = job_ids.iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let chunks = distinct.chunks(KEYS_MAX).map(|chunk| self.get_chunk(chunk, attributes));
         Ok(try_join_all(chunks).await?.into_iter().flatten().collect())
     }
 
     /// An answer ends at 16 MB, and names what it left out.
-    async fn get_chunk(&self, job_ids: &[JobId]) -> Result<Vec<Row>, Unavailable> {
+    async fn get_chunk(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<Row>, Unavailable> {
         let keys = job_ids.iter().map(|id| Item::from([("job_id".to_owned(), text(id.as_str()))])).collect();
-        let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().ok();
+        let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+        if !attributes.is_empty() {
+            let names = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect();
+            let placeholders: Vec<String> = attributes.iter().map(|name| format!("#{name}")).collect();
+            wanted = wanted.projection_expression(placeholders.join(", ")).set_expression_attribute_names(Some(names));
+        }
+        let mut wanted = wanted.build().ok();
         let mut rows = Vec::with_capacity(job_ids.len());
         for _ in 0..BATCH_GET_ROUNDS {
             let Some(keys) = wanted.take() else { return Ok(rows) };

@@ -39,9 +39,9 @@ impl Jobs {
         self.change(job_id, update, condition).await
     }
 
-    /// Puts a failed job back to `pending`, its tries begun again. The message
-    /// is the caller's to send.
-    pub async fn retry(&self, job_id: &JobId, now: Timestamp) -> Result<Changed, Unavailable> {
+    /// Puts a job that failed at `attempt` back to `pending`, its tries begun
+    /// again. Its message must be in the queue before.
+    pub async fn retry(&self, job_id: &JobId, attempt: u32, now: Timestamp) -> Result<Changed, Unavailable> {
         let mut update = self
             .changed(now)
             .set("status", attribute(&Status::Pending))
@@ -51,7 +51,8 @@ impl Jobs {
             .remove(&["error", "completed_at"])
             .remove(&INVOCATION);
         let (status, failed) = (update.name("status"), update.value("failed", attribute(&Status::Failed)));
-        self.change(job_id, update, format!("{status} = {failed}")).await
+        let (attempt_name, attempt) = (update.name("attempt"), update.value("redrive_of", number(attempt)));
+        self.change(job_id, update, format!("{status} = {failed} AND {attempt_name} = {attempt}")).await
     }
 
     async fn change(

@@ -1,7 +1,7 @@
 //! How a model is asked, where an analysis says it itself, and the fingerprint
 //! by which the same question about the same document is known again.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Analysis, AnalysisRequest, InvalidAnalysis, invalid};
 use crate::domain::document::sha256_hex;
@@ -26,9 +26,10 @@ pub(super) fn check(request: &AnalysisRequest) -> Result<(), InvalidAnalysis> {
 
 impl Analysis {
     /// What a document's result is found again by: the same for the same bytes
-    /// (`sha256`, in hexadecimal), asked the same way of the same model.
-    pub fn fingerprint(&self, sha256: &str, model_id: &str) -> String {
-        let asked = json!([sha256, model_id, self.system, self.task, self.schema, self.max_tokens, self.temperature]);
+    /// (`sha256`, in hexadecimal), asked the same way; `told` is what the model
+    /// is told beside that.
+    pub fn fingerprint(&self, sha256: &str, told: &Value) -> String {
+        let asked = json!([sha256, told, self.system, self.task, self.schema]);
         sha256_hex(asked.to_string().as_bytes())
     }
 }
@@ -43,15 +44,13 @@ mod tests {
 
     #[test]
     fn the_same_question_about_the_same_bytes_has_the_same_fingerprint() {
-        let one = Analysis::standard().fingerprint("s", "m");
-        assert_eq!(one, analysis(AnalysisRequest::default()).fingerprint("s", "m"));
-        let cooler = AnalysisRequest { temperature: Some(0.5), ..Default::default() };
+        let one = Analysis::standard().fingerprint("s", &json!("m"));
+        assert_eq!(one, analysis(AnalysisRequest::default()).fingerprint("s", &json!("m")));
         let about = AnalysisRequest { instructions: Some("the rent".into()), ..Default::default() };
         for other in [
-            Analysis::standard().fingerprint("t", "m"),
-            Analysis::standard().fingerprint("s", "n"),
-            analysis(cooler).fingerprint("s", "m"),
-            analysis(about).fingerprint("s", "m"),
+            Analysis::standard().fingerprint("t", &json!("m")),
+            Analysis::standard().fingerprint("s", &json!("n")),
+            analysis(about).fingerprint("s", &json!("m")),
         ] {
             assert_ne!(one, other);
         }

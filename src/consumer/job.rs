@@ -24,7 +24,7 @@ use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job, Work};
-use crate::domain::limits::{ASYNC_CHECK_FIRST, LEASE_MARGIN, NO_TIME_DELAY};
+use crate::domain::limits::{ASYNC_CHECK_FIRST, FETCH_RESERVE, LEASE_MARGIN, NO_TIME_DELAY};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::{Completed, Row, State};
 
@@ -134,6 +134,10 @@ impl Attempt<'_> {
         let time = until(self.delivery.deadline).saturating_sub(self.consumer.time_for_a_job());
         let fetched = tokio::time::timeout(time, self.fetch(source)).await;
         let (document, record, _room) = fetched.map_err(|_| {
+            // What began late is not the document's fault, nor the bucket's.
+            if time < FETCH_RESERVE {
+                return AttemptError::NoTime;
+            }
             let message = "the document could not be read in the time that was left for it";
             AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
         })??;

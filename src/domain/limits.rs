@@ -35,7 +35,8 @@ pub const MEMORY_PER_DOCUMENT: u32 = 4;
 /// Megabytes of a function's memory that are not for documents.
 pub const MEMORY_RESERVE_MB: u32 = 64;
 
-/// What is kept free for reading a document that waited for memory.
+/// What is kept free for reading a document that waited for memory, and the
+/// least time in which a bucket that did not answer is charged to the document.
 pub const FETCH_RESERVE: Duration = Duration::from_secs(2);
 
 /// Largest body of `POST /jobs`, in bytes: Lambda's request of 6 MB less room

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use docket::config::DEFAULT_PART_MAX_BYTES;
 use docket::domain::limits::*;
 use docket::domain::row::Status;
 use serde_json::{Value, json};
@@ -77,7 +78,11 @@ fn the_limits_described_are_the_limits_kept() {
     for (described, kept) in [
         (schema("Id/maxLength"), ID_MAX_BYTES),
         (schema("Document/maxLength"), DOCUMENT_MAX_BYTES),
-        (schema("NewUpload/properties/size/maximum"), DOCUMENT_MAX_BYTES),
+        (schema("NewUpload/properties/size/maximum"), PARTS_MAX * DEFAULT_PART_MAX_BYTES),
+        (schema("AsyncInvoke/properties/model_id/maxLength"), ASYNC_MODEL_ID_MAX_BYTES),
+        (schema("AsyncInvoke/properties/tags/maxProperties"), ASYNC_TAGS_MAX),
+        (schema("AsyncInvoke/properties/tags/propertyNames/maxLength"), ASYNC_TAG_KEY_MAX_BYTES),
+        (schema("AsyncInvoke/properties/tags/additionalProperties/maxLength"), ASYNC_TAG_VALUE_MAX_BYTES),
         (schema("NewUpload/properties/filename/maxLength"), FILE_NAME_MAX_BYTES),
         (schema("NewJobs/properties/jobs/maxItems"), BATCH_REQUEST_JOBS_MAX),
         (schema("AcceptedJobs/properties/jobs/maxItems"), BATCH_REQUEST_JOBS_MAX),
@@ -106,6 +111,7 @@ fn the_limits_described_are_the_limits_kept() {
     words("Document", DOCUMENT_MAX_BYTES);
     words("Document", REQUEST_MAX_BYTES);
     words("Analysis", ANALYSIS_MAX_BYTES);
+    words("AsyncInvoke/properties/model_input", ASYNC_INPUT_MAX_BYTES);
     let shards = format!("^[0-{}](", BATCH_SHARDS - 1);
     assert!(api.at("/components/schemas/Cursor/pattern").as_str().unwrap().starts_with(&shards));
 }
@@ -257,5 +263,5 @@ async fn every_operation_answers_as_described() {
     assert_eq!(status, 403);
     caller.api.check("GET /jobs/{job_id}", status, &headers, &text);
     caller.stack.queue_is_empty().await;
-    assert_eq!(caller.stack.dead_letters().await, 1);
+    assert!(caller.stack.dead_letters().await >= 1);
 }

@@ -218,7 +218,7 @@ fn the_functions_are_built_without_any_of_it() {
     let template = read("template.yaml");
     let built: Vec<&str> =
         template.split("Binary: ").skip(1).map(|rest| rest.split('}').next().unwrap_or_default()).collect();
-    assert_eq!(built, ["consumer", "producer"]);
+    assert_eq!(built, ["consumer", "producer", "notifier"]);
     let manifest = read("Cargo.toml");
     assert!(!manifest.contains("\ndefault = "), "a default feature enters the functions");
     assert!(manifest.lines().any(|line| line.starts_with("clap = ") && line.contains("optional = true")));

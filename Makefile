@@ -24,7 +24,7 @@ help:
 	@echo "make up      the local AWS with the stack deployed; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
 	@echo "make down    its end"
 	@echo "make build   release binaries by sam build"
-	@echo "make bench   a thousand documents side by side, measured"
+	@echo "make bench   a thousand documents side by side, measured, and docket plan held against a run"
 	@echo "make api-cases  ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
 	@echo "make faults  the long tests; make negative-control, the tests' own test"
 
@@ -70,6 +70,7 @@ mutants: setup
 
 bench: setup
 	@$(BIN)/python tools/bench.py --port $(TEST_PORT)
+	@$(BIN)/python tools/test.py --port $(TEST_PORT) --tests plan_measured
 
 # Random requests, right and wrong, by schemathesis: no 5xx, and no answer that
 # openapi.yaml does not describe. SEED repeats a run.

@@ -16,6 +16,10 @@ PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8 AsyncModelIds=amazon
 API_CASES, API_SEED = 1_500, 1
 
 
+# In tests/bad_input.
+FUZZ_TARGETS = 8
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
@@ -24,8 +28,15 @@ def main() -> int:
     # The roles may do what the tests want of them, and nothing else.
     local = Local(arguments.port, parameters=PARAMETERS, announced=False, enforce_iam=True)
     chosen = [word for test in arguments.tests.split() for word in ("--test", test)]
-    shown = ["--nocapture"] if chosen else []
-    command = ["cargo", "test", "--all-features", "--no-fail-fast", *chosen, "--", "--include-ignored", *shown]
+    cargo = ["cargo", "test", "--all-features", "--no-fail-fast"]
+    if chosen:
+        commands = [[*cargo, *chosen, "--", "--include-ignored", "--nocapture"]]
+    else:
+        # The fuzz targets each for a time of their own, all side by side; the
+        # plan against a measured run is a bench's.
+        fuzzed = [*cargo, "--test", "bad_input", "--", f"--test-threads={FUZZ_TARGETS}"]
+        rest = [*cargo, "--", "--include-ignored", "--skip", "makes_it_panic", "--skip", "the_plan_is_within_a_tenth_of_a_measured_run"]
+        commands = [fuzzed, rest]
     try:
         # Built first, so that nothing waits for the compiler with the local AWS up.
         subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)
@@ -34,7 +45,7 @@ def main() -> int:
         local_aws.up(local)
         environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
         environment.setdefault("FUZZ_SECONDS", "60")
-        tests = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        tests = max(subprocess.run(command, cwd=ROOT, env=environment).returncode for command in commands)
         # Last, for they leave jobs and batches of all kinds behind.
         cases = 0 if chosen else api_cases.run(local, API_CASES, API_SEED)
         return tests or cases

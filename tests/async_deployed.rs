@@ -39,12 +39,9 @@ async fn wait_for(stack: &Stack, job_id: &str, status: &str) -> Value {
 fn records_of(stack: &Stack, job_id: &str, since: Timestamp) -> Vec<(String, u64)> {
     let consumer = &stack.outputs["ConsumerFunctionName"];
     let group = format!("/docket/{}/consumer", consumer.split("-Consumer").next().unwrap());
-    let mut answer = ureq::post(&stack.outputs["AwsEndpointUrl"])
-        .header("x-amz-target", "Logs_20140328.FilterLogEvents")
-        .header("content-type", "application/x-amz-json-1.1")
-        .send_json(json!({"logGroupName": group, "startTime": since.as_millisecond(), "limit": 10_000}))
-        .expect("the logs answer");
-    let answer: Value = answer.body_mut().read_json().expect("JSON");
+    let asked = json!({"logGroupName": group, "startTime": since.as_millisecond(), "limit": 10_000});
+    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents"), ("content-type", "application/x-amz-json-1.1")];
+    let answer = stack.aws("logs", "POST", "/", asked, &headers);
     let lines = answer["events"].as_array().expect("events").iter().filter_map(|event| event["message"].as_str());
     let lines = lines.flat_map(str::lines).filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_job = lines.filter(|line| line["message"] == "record handled" && line["job_id"] == job_id);

@@ -106,11 +106,11 @@ async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
 /// Sets the bus of the deployed notifier.
 fn point_notifier_at(stack: &Stack, bus: &str) {
     let function = &stack.outputs["NotifierFunctionName"];
-    let url = format!("{}/2015-03-31/functions/{function}/configuration", stack.outputs["AwsEndpointUrl"]);
-    let mut answer = ureq::get(&url).call().expect("a configuration");
-    let mut variables = answer.body_mut().read_json::<Value>().expect("JSON")["Environment"]["Variables"].take();
+    let path = format!("/2015-03-31/functions/{function}/configuration");
+    let mut variables = stack.aws("lambda", "GET", &path, Value::Null, &[])["Environment"]["Variables"].take();
     variables["EVENT_BUS_NAME"] = json!(bus);
-    ureq::put(&url).send_json(json!({"Environment": {"Variables": variables}})).expect("a new configuration");
+    let headers = [("content-type", "application/json")];
+    stack.aws("lambda", "PUT", &path, json!({"Environment": {"Variables": variables}}), &headers);
 }
 
 #[tokio::test(flavor = "multi_thread")]

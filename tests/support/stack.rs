@@ -93,36 +93,18 @@ impl Stack {
         more: &[(&str, &str)],
     ) -> (u16, HashMap<String, String>, String) {
         let url = format!("{}{path}", self.outputs["ApiUrl"]);
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(&url).header("content-type", "application/json");
-        for (name, value) in more {
-            request = request.header(*name, *value);
-        }
-        if signed {
-            let identity = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test").into();
-            let parameters = v4::SigningParams::builder()
-                .identity(&identity)
-                .region("us-east-1")
-                .name("execute-api")
-                .time(SystemTime::now())
-                .settings(SigningSettings::default())
-                .build()
-                .expect("whole")
-                .into();
-            let headers = [("content-type", "application/json")].into_iter();
-            let signable =
-                SignableRequest::new(method, &url, headers, SignableBody::Bytes(body.as_bytes())).expect("whole");
-            let (instructions, _) = sign(signable, &parameters).expect("signed").into_parts();
-            for (name, value) in instructions.headers() {
-                request = request.header(name, value);
-            }
-        }
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut response = agent.run(request.body(body.to_owned()).expect("whole")).expect("the API answers");
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
-        let headers = headers.collect();
-        (response.status().as_u16(), headers, response.body_mut().read_to_string().unwrap_or_default())
+        let headers = [&[("content-type", "application/json")], more].concat();
+        send(method, &url, body, signed.then_some("execute-api"), &headers)
+    }
+
+    /// A signed request to one of the local AWS's services, for which the tests
+    /// have no SDK.
+    pub fn aws(&self, service: &str, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Value {
+        let url = format!("{}{path}", self.outputs["AwsEndpointUrl"]);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, _, text) = send(method, &url, &body, Some(service), headers);
+        assert!(status < 300, "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// Puts an object into the bucket, and says which version it became.
@@ -148,4 +130,42 @@ impl Stack {
         .await;
         self.batch(batch_id)
     }
+}
+
+/// Status, headers and text of an answer; signed for a service, if for any.
+fn send(
+    method: &str,
+    url: &str,
+    body: &str,
+    service: Option<&str>,
+    headers: &[(&str, &str)],
+) -> (u16, HashMap<String, String>, String) {
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if let Some(service) = service {
+        let identity = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test").into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("whole")
+            .into();
+        let body = SignableBody::Bytes(body.as_bytes());
+        let signable = SignableRequest::new(method, url, headers.iter().copied(), body).expect("whole");
+        let (instructions, _) = sign(signable, &parameters).expect("signed").into_parts();
+        for (name, value) in instructions.headers() {
+            request = request.header(name, value);
+        }
+    }
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut response = agent.run(request.body(body.to_owned()).expect("whole")).expect("an answer");
+    let headers = response.headers().iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+    let headers = headers.collect();
+    (response.status().as_u16(), headers, response.body_mut().read_to_string().unwrap_or_default())
 }

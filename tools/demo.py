@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import local_aws
@@ -25,6 +26,13 @@ def upload(bucket: str, batch_id: str) -> None:
     command = ["aws", "s3", "sync", "events/documents", f"s3://{bucket}/uploads/{batch_id}/", "--no-progress"]
     print("$ " + " ".join(command), flush=True)
     subprocess.run([str(Path(sys.executable).with_name("aws")), *command[1:]], cwd=ROOT, check=True)
+
+
+def take_time(model_url: str) -> None:
+    """The stand-in takes a second for each, as a model does, so that one sees the batch filling up."""
+    behaviour = json.dumps({"latency_ms": 1000}).encode()
+    request = urllib.request.Request(f"{model_url}/_behaviour", behaviour, {"content-type": "application/json"}, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
 
 
 def wait(api_url: str, batch_id: str, total: int) -> None:
@@ -70,6 +78,8 @@ def run(local: Local) -> int:
     found = local_aws.up(local)
     api_url, batch_id = found["ApiUrl"], f"demo-{int(time.time())}"
     total = len(list(DOCUMENTS.iterdir()))
+    if local.model_endpoint is None:
+        take_time(found["ModelEndpointUrl"])
     upload(found["DocumentsBucketName"], batch_id)
     wait(api_url, batch_id, total)
     jobs = {job["document"]["name"].split("/")[-1]: job for job in lines(api_url, f"/batches/{batch_id}/results")}

@@ -77,28 +77,7 @@ struct World {
 }
 
 fn row() -> Row {
-    let at = Timestamp::UNIX_EPOCH;
-    Row {
-        job_id: "j".parse().unwrap(),
-        state: State::Pending,
-        attempt: 0,
-        tries: 0,
-        owner: None,
-        claimed_from: None,
-        earlier_call_possible: false,
-        batch_id: None,
-        analysis: None,
-        model_id: None,
-        priority: Default::default(),
-        document: Default::default(),
-        request_hash: None,
-        metadata: None,
-        generation: 0,
-        invocation: None,
-        async_request: None,
-        created_at: at,
-        updated_at: at,
-    }
+    Row::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
 }
 
 fn completed() -> Completed {

@@ -58,6 +58,33 @@ pub struct Row {
     pub updated_at: Timestamp,
 }
 
+impl Row {
+    /// A new job's row: `pending`, never claimed, nothing asked for.
+    pub fn new(job_id: JobId, created_at: Timestamp) -> Self {
+        Self {
+            job_id,
+            state: State::Pending,
+            attempt: 0,
+            tries: 0,
+            owner: None,
+            claimed_from: None,
+            earlier_call_possible: false,
+            batch_id: None,
+            analysis: None,
+            model_id: None,
+            priority: Priority::default(),
+            document: DocumentRecord::default(),
+            request_hash: None,
+            metadata: None,
+            generation: 0,
+            invocation: None,
+            async_request: None,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+}
+
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {

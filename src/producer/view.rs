@@ -110,25 +110,13 @@ mod tests {
     #[test]
     fn a_caller_learns_the_end_and_nothing_of_the_inside() {
         let row = Row {
-            job_id: "j".parse().unwrap(),
             state: State::Failed { error: Failure::new("c", "m"), completed_at: Timestamp::UNIX_EPOCH },
             attempt: 2,
             tries: 1,
             owner: Some(Owner::new("OWNER")),
-            claimed_from: None,
-            earlier_call_possible: false,
-            batch_id: None,
-            analysis: None,
-            model_id: None,
-            priority: Default::default(),
             document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
             request_hash: Some("HASH".into()),
-            metadata: None,
-            generation: 0,
-            invocation: None,
-            async_request: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
+            ..Row::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
         };
         let view = Value::Object(view(row));
         assert_eq!(view["status"], "failed");

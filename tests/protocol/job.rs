@@ -126,24 +126,10 @@ pub fn row(job: &Job) -> Option<Row> {
         Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: time(0) },
     };
     Some(Row {
-        job_id: "j".parse().expect("a job id"),
         state,
         attempt: job.attempt.into(),
         tries: job.tries.into(),
         owner: Some(Owner::new("another")),
-        claimed_from: None,
-        earlier_call_possible: false,
-        batch_id: None,
-        analysis: None,
-        model_id: None,
-        priority: Default::default(),
-        document: Default::default(),
-        request_hash: None,
-        metadata: None,
-        generation: 0,
-        invocation: None,
-        async_request: None,
-        created_at: time(0),
-        updated_at: time(0),
+        ..Row::new("j".parse().expect("a job id"), time(0))
     })
 }

@@ -22,6 +22,9 @@ pub struct Behaviour {
     /// its maxTokens are taken from the minute's tokens. 0 is no quota.
     pub tokens_per_minute: u64,
     pub requests_per_minute: u64,
+    /// How many tokens of the quota an output token counts when a call ends; 0
+    /// is 1.
+    pub output_token_factor: u64,
     /// The first that applies to a call is what happens to it.
     pub faults: Vec<Fault>,
     /// Of the faults' chance.
@@ -107,6 +110,8 @@ pub struct Entry {
     /// Milliseconds since the server began.
     pub began_ms: u64,
     pub ended_ms: Option<u64>,
+    /// What an answered call took from the quota's tokens in the end.
+    pub counted_tokens: Option<u64>,
 }
 
 #[derive(Default)]
@@ -142,9 +147,9 @@ impl Bucket {
         granted
     }
 
-    fn give_back(&mut self, per_minute: u64, unused: u64) {
+    fn correct(&mut self, per_minute: u64, taken: u64, counted: u64) {
         if let Some((_, level)) = &mut self.filled {
-            *level = (*level + unused as f64).min(per_minute as f64);
+            *level = (*level + taken as f64 - counted as f64).min(per_minute as f64);
         }
     }
 }
@@ -211,13 +216,6 @@ impl Server {
         (running, Orders { latency, fault })
     }
 
-    /// Bedrock gives back what was reserved and not used when a call ends.
-    pub fn give_back(&self, unused_tokens: u64) {
-        let mut seen = self.seen();
-        let per_minute = seen.behaviour.tokens_per_minute;
-        seen.tokens.give_back(per_minute, unused_tokens);
-    }
-
     pub fn counts(&self) -> Value {
         let seen = self.seen();
         let mut by_job: BTreeMap<&str, u64> = BTreeMap::new();
@@ -279,6 +277,19 @@ impl Seen {
 impl Running {
     pub fn end(&mut self, outcome: &'static str) {
         self.outcome = outcome;
+    }
+
+    /// Bedrock corrects what it took when the call began, once it has ended.
+    ///
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
+    pub fn count(&self, taken: u64, input_tokens: u64, output_tokens: u64) {
+        let mut seen = self.server.seen();
+        let Behaviour { tokens_per_minute, output_token_factor, .. } = seen.behaviour;
+        let counted = input_tokens + output_tokens * output_token_factor.max(1);
+        seen.tokens.correct(tokens_per_minute, taken, counted);
+        if let Some(entry) = seen.log.get_mut(self.place) {
+            entry.counted_tokens = Some(counted);
+        }
     }
 }
 

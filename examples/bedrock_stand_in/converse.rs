@@ -38,6 +38,7 @@ pub async fn converse(
         outcome: None,
         began_ms: 0,
         ended_ms: None,
+        counted_tokens: None,
     };
     let (mut running, orders) = server.begin(call, reserved);
     if let Some(refusal) = orders.fault.and_then(refusal) {
@@ -69,7 +70,7 @@ pub async fn converse(
     };
     running.end(stop_reason);
     let output_tokens = tokens(&content.to_string()).min(asked.max_tokens);
-    server.give_back(asked.max_tokens - output_tokens);
+    running.count(reserved, asked.input_tokens, output_tokens);
     Json(json!({
         "metrics": {"latencyMs": orders.latency.as_millis() as u64},
         "output": {"message": {"role": "assistant", "content": content}},

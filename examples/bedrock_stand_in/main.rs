@@ -13,8 +13,8 @@
 //! | control | what |
 //! | --- | --- |
 //! | `GET /_calls` | `{"total", "in_flight", "peak_in_flight", "throttled", "by_job": {id: n}, "async"}` |
-//! | `GET /_calls/log` | every call: job, attempt, outcome, when it began and ended |
-//! | `GET`, `PUT /_behaviour` | `{"latency_ms", "tokens_per_minute", "requests_per_minute", "faults", "seed", "async_latency_ms", "async_faults"}` |
+//! | `GET /_calls/log` | every call: job, attempt, outcome, when it began and ended, what it counted |
+//! | `GET`, `PUT /_behaviour` | `{"latency_ms", "tokens_per_minute", "requests_per_minute", "output_token_factor", "faults", "seed", "async_latency_ms", "async_faults"}` |
 //! | `POST /_reset` | forgets the calls and the behaviour |
 //!
 //! `async` in the calls tells of StartAsyncInvoke: `starts`, `gets`, `lists`,

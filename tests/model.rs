@@ -18,6 +18,7 @@ use support::{file, read};
 
 async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
     let sdk = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(docket::aws::http_client())
         .endpoint_url(&stand_in.url)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))

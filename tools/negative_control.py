@@ -29,6 +29,8 @@ CASES = [
     ("the dead letter before the row", "src/consumer/job.rs", "if let Err(error) = consumer.dead_letters.send(letter).await {", "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {", "consumer"),
     ("the table's word about the index", "src/aws/jobs/finished.rs", "if self.all_ended(&first).await?.is_none() {", "if !first.is_empty() {", "notifier"),
     ("the bus's word about each entry", "src/aws/events.rs", "if entry.event_id.is_some()", "if entry.event_id.is_some() || entry.error_code.is_some()", "notifier"),
+    ("the burst in a reservation", "src/aws/quota.rs", "latest_start + QUOTA_BURST", "latest_start + QUOTA_BURST + QUOTA_BURST", "quota"),
+    ("the quota before the claim", "src/consumer/job.rs", "Err(outcome) => return Handled::without_usage(outcome),\n    };\n    let claimant", "Err(_) => None,\n    };\n    let claimant", "quota"),
     ("the status before a change", "src/domain/news.rs", "if before.has_ended() {", "if before == Status::Pending && before.has_ended() {", "notifier"),
 ]
 
@@ -41,7 +43,7 @@ LOCAL = Local(PARSER.parse_args().port, announced=False)
 def sources() -> None:
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(parents=True)
-    for name in ["src", "tests", "examples", "events", ".cargo"]:
+    for name in ["src", "tests", "examples", "events", "vendor"]:
         shutil.copytree(ROOT / name, COPY / name)
     for name in ["Cargo.toml", "Cargo.lock", "template.yaml", "README.md", "ARCHITECTURE.md"]:
         shutil.copy(ROOT / name, COPY / name)

@@ -18,6 +18,7 @@ mod update;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// Attempts at the table, the queues and the bucket. The model has one: see
@@ -30,10 +31,17 @@ const STORE_TIMEOUT: Duration = Duration::from_millis(3_500);
 /// Time-out for a connection to the table, a queue or the bucket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// HTTP for all services, over TLS by rustls on ring.
+pub fn http_client() -> SharedHttpClient {
+    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
 /// Reads region, credentials and endpoints as every AWS SDK does, with time-outs
 /// and retries for the table and the queues.
 pub async fn load_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(STORE_ATTEMPTS)

@@ -243,6 +243,13 @@ fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32
         parameters += " MaximumBatchingWindowSeconds=1";
     }
     parameters += &format!(" MaxTokens={} MemorySizeMb={}", work.max_tokens, limits.memory_mb);
+    parameters += &format!(" ModelTokensPerMinute={}", limits.tokens_per_minute.floor());
+    if let Some(requests) = limits.requests_per_minute {
+        parameters += &format!(" ModelRequestsPerMinute={}", requests.floor());
+    }
+    if work.output_token_factor > 1.0 {
+        parameters += &format!(" OutputTokenFactor={}", work.output_token_factor.round());
+    }
     if timeout != DEFAULT_TIMEOUT {
         parameters += &format!(" FunctionTimeoutSeconds={timeout}");
     }

@@ -51,7 +51,7 @@ fn the_example_is_bound_by_tokens_and_meets_its_hour() {
     assert!(plan.meets_deadline && plan.remedy.is_none());
     assert_eq!(
         plan.stack_parameters,
-        "MaximumConcurrency=2 BatchSize=17 MaximumBatchingWindowSeconds=1 MaxTokens=1024 MemorySizeMb=512"
+        "MaximumConcurrency=2 BatchSize=17 MaximumBatchingWindowSeconds=1 MaxTokens=1024 MemorySizeMb=512 ModelTokensPerMinute=600000"
     );
 }
 

@@ -32,6 +32,7 @@ pub fn outputs() -> HashMap<String, String> {
 /// The SDK's configuration for the local AWS.
 pub async fn sdk() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(docket::aws::http_client())
         .endpoint_url(outputs()["AwsEndpointUrl"].clone())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))

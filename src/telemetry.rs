@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tracing::{Level, Metadata, error};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -24,7 +24,8 @@ pub fn start() {
     std::panic::set_hook(Box::new(|panic| {
         error!(place = panic.location().map(ToString::to_string), "panic");
     }));
-    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let told = std::env::var("RUST_LOG").ok().and_then(|told| told.parse::<Targets>().ok());
+    let wanted = told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::registry().with(lines.with_filter(wanted.and(filter_fn(may_be_told)))).init();
 }

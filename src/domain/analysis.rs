@@ -9,11 +9,10 @@ mod settings;
 
 use std::sync::LazyLock;
 
-use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::schema::{checked_labels, default_schema, own_schema, validator};
+use self::schema::{Unfit, Validator, checked_labels, default_schema, own_schema};
 use super::document::{Content, Document, Role};
 use super::failure::{Failure, codes};
 use super::json::{fits_the_table, table_bytes};
@@ -120,7 +119,7 @@ impl Analysis {
             (None, None) => default_schema(&DEFAULT_LABELS),
         };
         settings::check(request)?;
-        let validator = validator(&schema)?;
+        let validator = Validator::new(&schema)?;
         let AnalysisRequest { max_tokens, temperature, .. } = *request;
         let (system, task) = (system(request)?, task(request));
         let prompt_bytes = system.len() + TASK_BYTES + schema.to_string().len();
@@ -155,16 +154,10 @@ impl Analysis {
     /// # Errors
     /// A failure that names the place and repeats nothing of the answer.
     pub fn check(&self, answer: &Value) -> Result<(), Failure> {
-        if let Some(error) = self.validator.iter_errors(answer).next() {
-            return Err(Failure::new(
-                codes::ANSWER_UNFIT,
-                format!(
-                    "the model's answer does not fit the schema at `{}` (rule `{}`)",
-                    error.instance_path(),
-                    error.schema_path()
-                ),
-            ));
-        }
+        self.validator.check(answer).map_err(|Unfit { at, rule }| {
+            let message = format!("the model's answer does not fit the schema at `{at}` (rule `{rule}`)");
+            Failure::new(codes::ANSWER_UNFIT, message)
+        })?;
         storable(answer)
     }
 }

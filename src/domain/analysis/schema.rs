@@ -1,6 +1,6 @@
 //! The schema of an answer: the default one, or a caller's own.
 
-use jsonschema::{PatternOptions, Validator};
+use boon::{CompileError, Compiler, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::{Value, json};
 
 use super::{InvalidAnalysis, invalid};
@@ -59,10 +59,104 @@ pub(super) fn own_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
     Ok(schema.clone())
 }
 
-/// Patterns run in linear time: a schema may come from outside. References
-/// outside the schema cannot be resolved and are refused.
-pub(super) fn validator(schema: &Value) -> Result<Validator, InvalidAnalysis> {
-    jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema).map_err(|error| {
-        invalid("schema", format!("is not a JSON Schema that can be used, at `{}`", error.schema_path()))
-    })
+/// The name under which the validator knows the schema.
+const NAME: &str = "urn:docket:answer";
+
+/// A schema, ready to check answers.
+pub(super) struct Validator {
+    schemas: Schemas,
+    root: SchemaIndex,
+}
+
+impl std::fmt::Debug for Validator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Validator")
+    }
+}
+
+/// Where an answer does not fit: the place in the answer, and in the schema.
+pub(super) struct Unfit {
+    pub at: String,
+    pub rule: String,
+}
+
+impl Validator {
+    /// Patterns run in linear time: a schema may come from outside.
+    pub fn new(schema: &Value) -> Result<Self, InvalidAnalysis> {
+        let mut compiler = Compiler::new();
+        compiler.use_loader(Box::new(NothingOutside));
+        let mut schemas = Schemas::new();
+        compiler.add_resource(NAME, schema.clone()).map_err(unusable)?;
+        let root = compiler.compile(NAME, &mut schemas).map_err(unusable)?;
+        Ok(Self { schemas, root })
+    }
+
+    pub fn check(&self, answer: &Value) -> Result<(), Unfit> {
+        self.schemas.validate(answer, self.root).map_err(|error| {
+            let error = first(&error);
+            let rule = error.schema_url.split_once('#').map_or("", |(_, rule)| rule);
+            Unfit { at: error.instance_location.to_string(), rule: rule.to_owned() }
+        })
+    }
+}
+
+fn unusable(error: CompileError) -> InvalidAnalysis {
+    let at = match &error {
+        CompileError::ValidationError { src, .. } => format!(", at `{}`", first(src).instance_location),
+        _ => String::new(),
+    };
+    invalid("schema", format!("is not a JSON Schema that can be used{at}"))
+}
+
+/// The first that is wrong, innermost.
+fn first<'e, 's, 'v>(mut error: &'e ValidationError<'s, 'v>) -> &'e ValidationError<'s, 'v> {
+    while let Some(cause) = error.causes.first() {
+        error = cause;
+    }
+    error
+}
+
+/// References outside the schema are refused.
+struct NothingOutside;
+
+impl UrlLoader for NothingOutside {
+    fn load(&self, _: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        Err("a reference outside the schema".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_reaches_for_nothing_outside_itself() {
+        for place in ["file:///etc/hostname", "https://example.com/schema.json", "other.json", "urn:other"] {
+            let schema = json!({"type": "object", "properties": {"a": {"$ref": place}}});
+            assert!(Validator::new(&schema).is_err(), "{place}");
+        }
+        let own =
+            json!({"type": "object", "$defs": {"n": {"type": "number"}}, "properties": {"a": {"$ref": "#/$defs/n"}}});
+        let validator = Validator::new(&own).unwrap();
+        assert!(validator.check(&json!({"a": 1})).is_ok() && validator.check(&json!({"a": "1"})).is_err());
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_comes_to_an_end() {
+        let endless = json!({"type": "object", "allOf": [{"$ref": "#"}]});
+        assert!(Validator::new(&endless).is_ok_and(|validator| validator.check(&json!({})).is_err()));
+        let tree = json!({"type": "object", "properties": {"child": {"$ref": "#"}}, "additionalProperties": false});
+        let validator = Validator::new(&tree).unwrap();
+        assert!(validator.check(&json!({"child": {"child": {}}})).is_ok());
+        assert!(validator.check(&json!({"child": {"other": 1}})).is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_would_run_without_end_is_matched_at_once_or_refused() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}});
+        let validator = Validator::new(&schema).unwrap();
+        assert!(validator.check(&json!({"a": format!("{}b", "a".repeat(50_000))})).is_err());
+        let backward = json!({"type": "object", "properties": {"a": {"pattern": "(a)\\1"}}});
+        assert!(Validator::new(&backward).is_err());
+    }
 }

@@ -123,10 +123,10 @@ class Environment:
         return Cpu({task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()})
 
     def memory(self) -> dict[str, float]:
-        """Resident memory now and at its peak, in MB (10^6 bytes)."""
+        """Resident memory now, at its peak, and without files, in MB (10^6 bytes)."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         found = dict(line.split(":", 1) for line in lines)
-        return {name: int(found[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM")}
+        return {name: int(found[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM", "RssAnon")}
 
     def written(self) -> str:
         self.log.flush()
@@ -161,10 +161,8 @@ class Lab:
     def __init__(self, bin_dir: Path, services_dir: Path):
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
-        build = "cargo build --release --example bench_services --example bedrock_stand_in"
+        build = "cargo build --example bench_services --example bedrock_stand_in"
         services, model = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
-        if not PYTHON.exists():
-            raise Stop(f"{PYTHON} is missing: `make bench` sets it up from bench/requirements.txt")
         self.directory = Path(tempfile.mkdtemp(prefix="docket-bench-"))
         self.processes: list[subprocess.Popen] = []
         self.model = Server(int(self._start([model, "--port", "0"]).split("http://")[1].split()[0].rsplit(":", 1)[1]))

@@ -11,12 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-BENCH = Path(__file__).resolve().parent
-sys.path.insert(0, str(BENCH.parent / "tools"))
+import peers_python
+from lab import Lab, Stop, fail, say
+from results import RESULTS, ROOT
 
-from lab import Lab, Stop, fail, say  # noqa: E402
-from results import RESULTS, ROOT  # noqa: E402
-
+TARGET = ROOT / "target"
 MEASURES = ("start", "first", "cpu", "environment", "requests", "memory")
 
 
@@ -24,8 +23,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measures", default="", help=f"some of {', '.join(MEASURES)}, separated by commas; all by default")
     parser.add_argument("--repeats", type=int, default=5, help="how often each is taken; 5 by default")
-    parser.add_argument("--bin-dir", type=Path, default=ROOT / "target" / "release", help="where the consumer is")
-    parser.add_argument("--services-dir", type=Path, default=ROOT / "target" / "release" / "examples", help="where bench_services and bedrock_stand_in are")
+    parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
+    parser.add_argument("--services-dir", type=Path, help="where bench_services and bedrock_stand_in are; of target/release/examples and target/debug/examples the first that has them")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
     return parser.parse_args()
 
@@ -36,6 +35,12 @@ def wanted(names: str) -> list[str]:
     if unknown:
         raise Stop(f"{unknown[0]} is no measure; there are {', '.join(MEASURES)}")
     return chosen
+
+
+def services_dir(given: Path | None) -> Path:
+    """The servers may be slow ones: they make every variant's time longer alike."""
+    places = [given] if given else [TARGET / profile / "examples" for profile in ("release", "debug")]
+    return next((place for place in places if (place / "bench_services").exists()), places[-1])
 
 
 def measure(lab: Lab, name: str, repeats: int, into: Path) -> None:
@@ -55,7 +60,8 @@ def main() -> int:
         chosen = wanted(asked.measures)
         if asked.repeats < 1:
             raise Stop("--repeats wants 1 or more")
-        with Lab(asked.bin_dir, asked.services_dir) as lab:
+        peers_python.ready()
+        with Lab(asked.bin_dir, services_dir(asked.services_dir)) as lab:
             for name in chosen:
                 measure(lab, name, asked.repeats, asked.results)
     except Stop as stop:

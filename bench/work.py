@@ -6,19 +6,20 @@ from lab import Lab, Stop
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:000000000000:jobs"
 DONE = ("complete", "COMPLETED")
+# Each names its document, so that a result tells whose it is, whichever it is made of.
 SENTENCES = [
     "This lease, {job_id}, is made between the landlord, Mr Fergus Tallow, and the tenant, Ms Ines Brightwater.",
-    "The landlord lets the flat at 4 Cooper's Court, Marrowby, for twelve months from 1 February 2026.",
-    "The monthly rent is GBP 760 and is due on the first day of each month.",
-    "The tenant pays a deposit of GBP 870, which is returned within 14 days of the end of the lease.",
-    "Either party may end the lease by two months' notice in writing.",
+    "By {job_id} the landlord lets the flat at 4 Cooper's Court, Marrowby, for twelve months from 1 February 2026.",
+    "The monthly rent of {job_id} is GBP 760 and is due on the first day of each month.",
+    "The tenant of {job_id} pays a deposit of GBP 870, which is returned within 14 days of the end of the lease.",
+    "Either party may end {job_id} by two months' notice in writing.",
 ]
 
 
 def jobs(count: int, prefix: str = "job") -> list[str]:
     """Ids that no other batch has."""
     mark = uuid.uuid4().hex[:12]
-    return [f"{prefix}-{mark}-{number}" for number in range(count)]
+    return [f"{prefix}-{mark}-{number:05}" for number in range(count)]
 
 
 def document(job_id: str, size: int = 0) -> str:
@@ -72,8 +73,8 @@ def check_done(lab: Lab, job_ids: list[str], failed: list[str]) -> None:
     if wrong:
         raise Stop(f"{len(wrong)} jobs were not asked of the model exactly once: {wrong[0]} {calls.get(wrong[0], 0)} times")
     done = [item for item in lab.services.ask("GET", "/_items").values() if is_done(item)]
-    told = json.dumps(done)
-    missing = [job_id for job_id in job_ids if f"lease, {job_id}," not in told]
+    told = json.dumps([item.get("result") or item["data"] for item in done])
+    missing = [job_id for job_id in job_ids if job_id not in told]
     if missing or len(done) < len(job_ids):
         raise Stop(f"{len(done)} rows are complete, and {len(missing)} of {len(job_ids)} results tell nothing of their document")
 

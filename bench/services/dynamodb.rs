@@ -89,3 +89,92 @@ fn returned(request: &Value, before: Option<Item>, after: Option<&Item>) -> Valu
     };
     attributes.map_or_else(|| Value::Object(Map::new()), |item| json!({"Attributes": item}))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: Value) -> State {
+        let mut state = State::default();
+        state.items.insert("a".to_owned(), fields.as_object().cloned().unwrap_or_default());
+        state
+    }
+
+    fn update(state: &mut State, expression: &str, condition: &str) -> Done {
+        let request = json!({
+            "Key": {KEY: {"S": "a"}},
+            "UpdateExpression": expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#s": "status", "#n": "n", "#id": KEY},
+            "ExpressionAttributeValues": {
+                ":done": {"S": "done"}, ":new": {"S": "new"}, ":0": {"N": "0"}, ":1": {"N": "1"}, ":9": {"N": "9"}, ":10": {"N": "10"}
+            },
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        });
+        carry_out(state, "UpdateItem", &request)
+    }
+
+    #[test]
+    fn a_condition_is_read_by_the_rules_of_precedence_and_numbers_by_their_size() {
+        let found = json!({"status": {"S": "new"}, "n": {"N": "9"}});
+        for (condition, holds) in [
+            ("#s = :new", true),
+            ("#s <> :new", false),
+            ("attribute_not_exists(#id)", true),
+            ("attribute_exists(#s) AND NOT #n >= :10", true),
+            ("#n < :10", true),
+            ("#n > :10", false),
+            ("#s = :new OR #s = :done AND #n = :10", true),
+            ("(#s = :new OR #s = :done) AND #n = :10", false),
+            ("#n BETWEEN :9 AND :10", true),
+            ("#n BETWEEN :0 AND :1", false),
+            ("missing < :10", false),
+            ("missing = missing", false),
+        ] {
+            let done = update(&mut row(found.clone()), "SET #n = :1", condition);
+            assert_eq!(done.answer.is_ok(), holds, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_is_refused_changes_nothing_and_gives_the_row_back() {
+        let found = json!({"status": {"S": "new"}});
+        let mut state = row(found.clone());
+        let refused = update(&mut state, "SET #s = :done", "#s = :done").answer.expect_err("refused");
+        assert_eq!((refused.code, refused.body()["Item"].clone()), ("ConditionalCheckFailedException", found.clone()));
+        assert_eq!(json!(state.items["a"]), found);
+    }
+
+    #[test]
+    fn an_update_reads_the_row_as_it_was_before() {
+        let mut state = row(json!({"status": {"S": "new"}, "old": {"S": "x"}}));
+        let expression =
+            "SET before = if_not_exists(#s, :done), #s = :done, #n = if_not_exists(#n, :0) + :1 REMOVE old ADD m :9";
+        let done = update(&mut state, expression, "#s = :new");
+        assert_eq!(done.status.as_deref(), Some("done"));
+        let expected = json!({
+            KEY: {"S": "a"}, "before": {"S": "new"}, "status": {"S": "done"}, "n": {"N": "1"}, "m": {"N": "9"}
+        });
+        assert_eq!(json!(state.items["a"]), expected);
+    }
+
+    #[test]
+    fn what_the_stand_in_does_not_know_is_refused_and_not_guessed() {
+        for (expression, condition) in [
+            ("SET #s.#n = :1", "#s = :new"),
+            ("DELETE #s :1", "#s = :new"),
+            ("SET #s = :none", "#s = :new"),
+            ("SET #s = :1", "#x = :new"),
+            ("SET #s = :1", "contains(#s, :new)"),
+            ("SET #s = :1", "#s = :new #s"),
+        ] {
+            let refused = update(&mut row(json!({"status": {"S": "new"}})), expression, condition).answer;
+            assert_eq!(
+                refused.err().map(|refused| refused.code),
+                Some("ValidationException"),
+                "{expression}, {condition}"
+            );
+        }
+    }
+}

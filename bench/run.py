@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import negative_control
 import peers_python
 from lab import Lab, Stop, fail, say
 from results import RESULTS, ROOT
@@ -25,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="how often each is taken; 5 by default")
     parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
     parser.add_argument("--services-dir", type=Path, help="where bench_services and bedrock_stand_in are; of target/release/examples and target/debug/examples the first that has them")
+    parser.add_argument("--negative-control", action="store_true", help="measure nothing: see that work not done is noticed")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
     return parser.parse_args()
 
@@ -62,6 +64,9 @@ def main() -> int:
             raise Stop("--repeats wants 1 or more")
         peers_python.ready()
         with Lab(asked.bin_dir, services_dir(asked.services_dir)) as lab:
+            if asked.negative_control:
+                negative_control.run(lab)
+                return 0
             for name in chosen:
                 measure(lab, name, asked.repeats, asked.results)
     except Stop as stop:

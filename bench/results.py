@@ -141,8 +141,16 @@ def machine() -> dict:
         "memory_gib": round(int(memory[1]) / 2**20) if memory else None,
         "kernel": platform.release(),
         "rustc": subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip(),
-        "python": platform.python_version(),
+        "python": python_version(),
     }
+
+
+def python_version() -> str:
+    """The peers' Python, where it is installed."""
+    python = ROOT / ".venv" / "bench" / "bin" / "python"
+    if not python.exists():
+        return platform.python_version()
+    return subprocess.run([python, "--version"], capture_output=True, text=True).stdout.split()[-1]
 
 
 def versions() -> dict:

@@ -5,6 +5,7 @@ task, tool schema and settings. Only document, job and attempt are put in.
 """
 import json
 import os
+import threading
 from pathlib import Path
 
 import boto3
@@ -28,6 +29,7 @@ TOOL = REQUEST["toolConfig"]["tools"][0]["toolSpec"]["name"]
 MODEL = boto3.client("bedrock-runtime", config=MODEL_CONFIG)
 TABLE_CLIENT = boto3.client("dynamodb", config=STORE_CONFIG)
 _bucket_client = None
+_making_it = threading.Lock()
 
 
 def document(job: dict) -> bytes:
@@ -41,8 +43,9 @@ def document(job: dict) -> bytes:
 def bucket():
     """The bucket's client, for those jobs alone that need it: a start does not pay for it."""
     global _bucket_client
-    if _bucket_client is None:
-        _bucket_client = boto3.client("s3", config=STORE_CONFIG)
+    with _making_it:
+        if _bucket_client is None:
+            _bucket_client = boto3.client("s3", config=STORE_CONFIG)
     return _bucket_client
 
 

@@ -111,7 +111,7 @@ class Stack:
 @contextmanager
 def deployed(port: int, parameters: str) -> Iterator[Stack]:
     """A local AWS of its own, until the measure is done with it."""
-    local = Local(port, parameters=parameters, announced=False, binaries=binaries())
+    local = Local(port, parameters=parameters, announced=False, binaries=binaries(), ramp=True)
     try:
         yield Stack(local, local_aws.up(local))
     finally:

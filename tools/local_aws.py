@@ -41,6 +41,8 @@ class Local:
     template: Path | None = None
     # Take functions and stand-in from here, as they are, in place of a quick build.
     binaries: Path | None = None
+    # Whether queues are read with AWS's ramp, in place of all at once.
+    ramp: bool = False
     # Whether .local/outputs.env shall be its own.
     announced: bool = True
     # Whether roles and resource policies are enforced, as in an account.
@@ -300,6 +302,7 @@ def up(local: Local) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "LOCAL_AWS_RAMP": "1" if local.ramp else "0",
         "AUTH": "true" if local.enforce_iam else "false",
         # Its own files stay among ours.
         "TMPDIR": str(local.directory / "tmp"),

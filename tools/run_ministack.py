@@ -1,4 +1,4 @@
-"""Runs ministack, the local AWS, with four things mended.
+"""Runs ministack, the local AWS, with six things mended.
 
 CloudFormation turns a template's `!Ref` to a Number parameter into a number
 where the property is one. ministack leaves text there, and its poller then
@@ -17,11 +17,21 @@ Lambda reads each event source by itself, and gathers a stream's changes for the
 mapping's window. ministack has one thread for all, which gives each change at
 once, waits for the function, and meanwhile takes nothing from any queue. Here
 streams have a thread of their own, and the template's window.
+
+Lambda begins to read a queue with 5 batches at the same time, and with up to 300
+more each minute (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html);
+ministack begins with all at once. With LOCAL_AWS_RAMP=1 it rises as AWS's does.
+
+A hundred connections may wait to be taken; a batch that begins opens more than
+that at once, and those left over are opened again by TCP a second later. Here
+more may wait.
 """
 import json
+import os
 import threading
 import time
 
+from hypercorn.config import Config as Server
 from ministack.app import main
 from ministack.services import dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
@@ -29,6 +39,8 @@ from ministack.services.cloudformation import provisioners
 # MaximumBatchingWindowInSeconds of the template's mapping of a stream.
 STREAM_WINDOW_SECONDS = 1.0
 STREAM_PAUSE_SECONDS = 0.1
+CONNECTIONS_WAITING = 4_096
+RAMP_BEGINS, RAMP_A_SECOND = 5, 5
 
 
 def with_numbers(value):
@@ -77,6 +89,19 @@ def receive_whole_batch(queue_url: str, wanted: int) -> list[dict]:
         return sqs._collect_msgs(queue, int(wanted or 1), int(queue["attributes"].get("VisibilityTimeout", "30")))
 
 
+def with_ramp(concurrency):
+    """How many batches may run, from when the mapping began to find messages."""
+    began: dict[str, float] = {}
+
+    def so_far(mapping: dict, *rest) -> int:
+        name, now = mapping["UUID"], time.monotonic()
+        if name not in lambda_svc._esm_inflight:
+            began[name] = now
+        return min(concurrency(mapping, *rest), RAMP_BEGINS + int(RAMP_A_SECOND * (now - began[name])))
+
+    return so_far
+
+
 def gathered(read):
     """A stream's changes once there is a whole batch of them, or the first has
     waited for the window."""
@@ -120,4 +145,7 @@ if __name__ == "__main__":
     sqs._receive_messages_for_esm = receive_whole_batch
     dynamodb.stream_records_since = gathered(dynamodb.stream_records_since)
     lambda_svc._poll_dynamodb_streams = on_a_thread_of_its_own(lambda_svc._poll_dynamodb_streams)
+    Server.backlog = CONNECTIONS_WAITING
+    if os.environ.get("LOCAL_AWS_RAMP") == "1":
+        lambda_svc._sqs_esm_concurrency = with_ramp(lambda_svc._sqs_esm_concurrency)
     main()

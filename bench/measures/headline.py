@@ -32,7 +32,7 @@ def once(stack: Stack, run: str, jobs: int, concurrency: int, batch: int) -> dic
         print(f"{time.monotonic()-begun:.1f} {calls['total']} {calls['in_flight']}", flush=True)
         if calls["total"] >= jobs and not calls["in_flight"]:
             break
-        time.sleep(0.5 if calls["total"] >= jobs else 2)
+        time.sleep(0.5 if calls["total"] >= jobs else 4)
     log = sorted(stack.model("GET", "/_calls/log"), key=lambda call: call["ended_ms"])
     last = list({call["job_id"] for call in log[-LAST:]})
     while stack.unfinished(last):

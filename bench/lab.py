@@ -159,6 +159,8 @@ class Lab:
     """The model's stand-in and the bench's services, running."""
 
     def __init__(self, bin_dir: Path, services_dir: Path):
+        # Of the local AWS, for the measures that want one; and whether to build anew.
+        self.port, self.clean_build = 4666, False
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
         build = "cargo build --example bench_services --example bedrock_stand_in"

@@ -1,10 +1,9 @@
 """The local AWS with the stack of template.yaml, for the measures that want all of it.
 
-The functions and the stand-in are release binaries: those of target/release, or
-of the directory that BENCH_BINARIES names.
+Functions and stand-in lie where the bench has its consumer from: target/release,
+or what --bin-dir names.
 """
 import json
-import os
 import sys
 import time
 import urllib.request
@@ -18,16 +17,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import local_aws  # noqa: E402
-from local_aws import Local, Stop  # noqa: E402
+from lab import Lab, Stop  # noqa: E402
+from local_aws import Local  # noqa: E402
 
 SENDERS = 4
 BATCH_OF_MESSAGES = 10
 BATCH_OF_ROWS = 100
 
 
-def binaries() -> Path:
-    """Where the release binaries are."""
-    found = Path(os.environ.get("BENCH_BINARIES", local_aws.target("release")))
+def binaries(lab: Lab) -> Path:
+    """Where the release binaries are: those of the other measures, and the stand-in's beside them."""
+    found = lab.consumer.parent
     wanted = ["consumer", "producer", "notifier", "examples/bedrock_stand_in"]
     missing = [name for name in wanted if not (found / name).exists()]
     if missing:
@@ -109,11 +109,13 @@ class Stack:
 
 
 @contextmanager
-def deployed(port: int, parameters: str) -> Iterator[Stack]:
+def deployed(lab: Lab, parameters: str) -> Iterator[Stack]:
     """A local AWS of its own, until the measure is done with it."""
-    local = Local(port, parameters=parameters, announced=False, binaries=binaries(), ramp=True)
+    local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), ramp=True)
     try:
         yield Stack(local, local_aws.up(local))
+    except local_aws.Stop as stop:
+        raise Stop(str(stop)) from stop
     finally:
         local_aws.down(local)
 

@@ -22,10 +22,12 @@ MEASURES = ("start", "first", "cpu", "environment", "requests", "memory")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measures", default="", help=f"some of {', '.join(MEASURES)}, separated by commas; all by default")
+    some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
+    parser.add_argument("--measures", default="", help=some)
     parser.add_argument("--repeats", type=int, default=5, help="how often each is taken; 5 by default")
     parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
-    parser.add_argument("--services-dir", type=Path, help="where bench_services and bedrock_stand_in are; of target/release/examples and target/debug/examples the first that has them")
+    servers = "where bench_services and bedrock_stand_in are; target/release/examples or target/debug/examples by default"
+    parser.add_argument("--services-dir", type=Path, help=servers)
     parser.add_argument("--negative-control", action="store_true", help="measure nothing: see that work not done is noticed")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
     return parser.parse_args()

@@ -167,6 +167,5 @@ def versions() -> dict:
     """Docket's version, and those that bench/requirements.txt pins."""
     found = {"docket": re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]}
     pins = dict(re.findall(r"^([\w-]+)==(\S+)", (BENCH / "requirements.txt").read_text(), re.MULTILINE))
-    for name, package in {"boto3": "boto3", "botocore": "botocore", "powertools": "aws-lambda-powertools", "awslambdaric": "awslambdaric"}.items():
-        found[name] = pins[package]
-    return found
+    found["powertools"] = pins["aws-lambda-powertools"]
+    return found | {name: pins[name] for name in ("boto3", "botocore", "awslambdaric")}

@@ -23,12 +23,17 @@ REPEATS = 5
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measures", default="", help=f"some of {', '.join(MEASURES)}, separated by commas; all by default")
-    parser.add_argument("--repeats", type=int, help="how often each is taken; 5 by default, fewer for those that take minutes")
-    parser.add_argument("--port", type=int, default=4666, help="the local AWS's port, for headline and quota; the stand-in takes the next")
-    parser.add_argument("--clean-build", action="store_true", help="size: take the time of a release build from nothing, too")
+    some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
+    parser.add_argument("--measures", default="", help=some)
+    often = "how often each is taken; 5 by default, fewer for those that take minutes"
+    parser.add_argument("--repeats", type=int, help=often)
+    aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
+    parser.add_argument("--port", type=int, default=4666, help=aws)
+    built = "size: take the time of a release build from nothing, too"
+    parser.add_argument("--clean-build", action="store_true", help=built)
     parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
-    parser.add_argument("--services-dir", type=Path, help="where bench_services and bedrock_stand_in are; of target/release/examples and target/debug/examples the first that has them")
+    servers = "where bench_services and bedrock_stand_in are; target/release/examples or target/debug/examples by default"
+    parser.add_argument("--services-dir", type=Path, help=servers)
     parser.add_argument("--negative-control", action="store_true", help="measure nothing: see that work not done is noticed")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
     return parser.parse_args()

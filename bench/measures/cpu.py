@@ -5,7 +5,7 @@ from work import batch, check_done, jobs
 
 LESS, FLAT = 4, 1.25
 # Jobs of a batch, its repetitions, and the model's latency in which all of them are begun.
-PLACES = {1: (10, 200), 10: (4, 500), 50: (2, 1_000), 100: (1, 2_500)}
+PLACES = {1: (8, 200), 10: (4, 400), 50: (2, 1_000), 100: (1, 2_000)}
 
 
 def once(lab: Lab, variant: str, in_flight: int) -> float:
@@ -52,6 +52,9 @@ def run(lab: Lab, repeats: int) -> Result:
     medians = [result.median(DOCKET, str(in_flight), "time") for in_flight in PLACES]
     worst = max(medians[1:]) / medians[0]
     result.bar(f"a job takes at most {FLAT}× as much with more in flight as alone", worst, worst <= FLAT)
-    result.note("User and system time of the consumer's process by the scheduler's own count, after a first batch of the same size; plain HTTP.")
+    result.note(
+        "User and system time of the consumer's process by the scheduler's own count, after a first batch of "
+        "the same size; plain HTTP."
+    )
     result.note("One record after the other (plain, powertools) has one in flight, whatever the batch.")
     return result

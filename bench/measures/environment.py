@@ -31,7 +31,7 @@ def run(lab: Lab, repeats: int) -> Result:
     result = Result("environment", f"Environment-seconds for a job of {MODEL_SECONDS:.0f} s", "environment-seconds a job")
     for repeat in range(repeats):
         for size in BATCHES:
-            for variant in (DOCKET, THREADS):
+            for variant in at_once(size):
                 value = once(lab, variant, size, MODEL_SECONDS)
                 record(result, variant, str(size), value, MODEL_SECONDS)
                 say(f"environment {repeat + 1}/{repeats} {variant}, batches of {size}: {value:.3f} s a job")
@@ -43,19 +43,28 @@ def run(lab: Lab, repeats: int) -> Result:
         own = result.values(DOCKET, str(size), "time")
         ratio = result.ratio(f"docket ÷ (model's time ÷ {size})", own, [MODEL_SECONDS / size] * repeats)
         result.bar(f"within {WITHIN:.0%} of the model's time ÷ {size}", ratio.value, ratio.value <= 1 + WITHIN)
-        result.ratio(f"{THREADS} ÷ docket, batches of {size}", result.values(THREADS, str(size), "time"), own)
+        for peer in at_once(size)[1:]:
+            result.ratio(f"{peer} ÷ docket, batches of {size}", result.values(peer, str(size), "time"), own)
         # In units of the model's time, so that the sequential peers' shorter calls compare.
         units = result.values(DOCKET, str(size), "of the model's time")
         for peer in (PLAIN, POWERTOOLS):
             above = result.values(peer, "any", "of the model's time")
             result.ratio(f"{peer} ÷ docket, batches of {size}", above, units)
-    result.note("From the event's handing out by the Runtime API to the answer's arrival, divided by the batch; warm; plain HTTP.")
+    result.note(
+        "From the event's handing out by the Runtime API to the answer's arrival, divided by the batch; warm;"
+        " plain HTTP."
+    )
     result.note(
         f"One record after the other (plain, powertools) was measured with {SHORT_BATCH} jobs of {SHORT_SECONDS} s: "
         "their figure is in units of the model's time, and does not depend on the batch. Shorter calls make the "
         "fixed part, some milliseconds, weigh more: a hundredth or two."
     )
     return result
+
+
+def at_once(size: int) -> tuple[str, ...]:
+    """Those that have a batch's jobs in flight at once. One job alone tells them from nobody."""
+    return (DOCKET, THREADS) if size > 1 else (DOCKET,)
 
 
 def record(result: Result, variant: str, at: str, value: float, model_seconds: float) -> None:

@@ -48,6 +48,12 @@ def run(lab: Lab, repeats: int) -> Result:
         for peer in VARIANTS[1:]:
             ratio = result.ratio(f"{peer} ÷ docket, {at}", result.values(peer, at, "time"), own)
         result.bar(f"≥ {FASTER}× faster than Powertools, {at}", ratio.value, ratio.value >= FASTER)
-    result.note("The event waits already; the model answers at once; table and model are spoken to over TLS 1.3, each by a certificate authority among all of botocore's.")
-    result.note(f"{SHARE} is {QUOTA_US} µs of every {PERIOD_US} µs for the whole process from its start on, as Lambda gives {SMALLEST_MB} MB of memory; Lambda itself gives more during INIT.")
+    result.note(
+        "The event waits already; the model answers at once; table and model are spoken to over TLS 1.3, each"
+        " by a certificate authority among all of botocore's."
+    )
+    result.note(
+        f"{SHARE} is {QUOTA_US} µs of every {PERIOD_US} µs for the whole process from its start on, as Lambda "
+        f"gives {SMALLEST_MB} MB of memory; Lambda may give more during INIT."
+    )
     return result

@@ -42,6 +42,9 @@ def run(lab: Lab, repeats: int) -> Result:
             result.ratio(f"{peer} ÷ docket, {count} {where}", result.values(peer, str(count), where), own)
     peak = result.median(DOCKET, "100", BUCKET)
     result.bar(f"≤ {MEGABYTES} MB with 100 documents in one batch", peak, peak <= MEGABYTES)
-    result.note("VmHWM of a fresh process after its first batch, in 10^6 bytes; plain HTTP. A Lambda event ends at 6 MB, so that 100 documents lie in the bucket.")
+    result.note(
+        "VmHWM of a fresh process after its first batch, in 10^6 bytes; plain HTTP. A Lambda event ends at 6 "
+        "MB, so that 100 documents lie in the bucket."
+    )
     result.note("One record after the other (plain, powertools) holds one document at a time.")
     return result

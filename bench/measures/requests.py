@@ -107,6 +107,10 @@ def run(lab: Lab, repeats: int) -> Result:
     result.bar("a duplicate of a complete job: 1 request", max(once_asked), once_asked == [1] * repeats)
     result.note("A conditional write that is refused counts as a write: it is billed as one.")
     result.note("Receiving and deleting messages is the poller's part, the same for all, and is not counted.")
-    result.note("A failed job is one that the model refuses (ValidationException), by one delivery: docket ends it with a dead letter; the peers give the message back, and it comes again until the queue's maxReceiveCount.")
+    result.note(
+        "A failed job is one that the model refuses (ValidationException), by one delivery: docket ends it "
+        "with a dead letter; the peers give the message back, and it comes again until the queue's "
+        "maxReceiveCount."
+    )
     result.note("The plain peer keeps no claim: a duplicate is asked of the model again, and paid for again.")
     return result

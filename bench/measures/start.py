@@ -32,7 +32,16 @@ def run(lab: Lab, repeats: int) -> Result:
     held = result.median(DOCKET, "", "memory")
     result.bar(f"≥ {FASTER}× faster than Powertools", faster, faster >= FASTER)
     result.bar(f"≤ {MEGABYTES} MB resident when ready", held, held <= MEGABYTES)
-    result.note("Wall time, from before the fork in the bench to the Runtime API's first /next; memory is VmRSS then, in 10^6 bytes.")
-    result.note("Memory counts the pages of files that are mapped, a binary's own among them; `own memory` is RssAnon, without them.")
-    result.note("One start of each is discarded, so that binaries, packages and bytecode are in the page cache for all.")
+    result.note(
+        "Wall time, from before the fork in the bench to the Runtime API's first /next; memory is VmRSS then,"
+        " in 10^6 bytes."
+    )
+    result.note(
+        "Memory counts the pages of files that are mapped, a binary's own among them; `own memory` is "
+        "RssAnon, without them."
+    )
+    result.note(
+        "One start of each is discarded, so that binaries, packages and bytecode are in the page cache for "
+        "all."
+    )
     return result

@@ -236,11 +236,19 @@ class Lab:
             "RUST_LOG": "info",
         }
 
-    def start(self, variant: str, tls: bool = False, memory_mb: int = 512, within: list[str] | None = None) -> Environment:
-        """Starts one. `within` is a command that runs it in bounds."""
+    def start(
+        self,
+        variant: str,
+        tls: bool = False,
+        memory_mb: int = 512,
+        within: list[str] | None = None,
+        more: dict[str, str] | None = None,
+    ) -> Environment:
+        """Starts one. `within` is a command that runs it in bounds, `more` is more environment."""
         command = [str(self.consumer)] if variant == DOCKET else [str(PYTHON), "-m", "awslambdaric", HANDLERS[variant]]
         directory = self.directory if variant == DOCKET else PEERS
-        return Environment(self, variant, (within or []) + command, self.environment(tls, memory_mb), directory)
+        environment = self.environment(tls, memory_mb) | (more or {})
+        return Environment(self, variant, (within or []) + command, environment, directory)
 
     def __enter__(self) -> "Lab":
         return self

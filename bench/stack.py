@@ -4,6 +4,7 @@ Functions and stand-in lie where the bench has its consumer from: target/release
 or what --bin-dir names.
 """
 import json
+import re
 import sys
 import time
 import urllib.request
@@ -21,6 +22,8 @@ from lab import Lab, Stop  # noqa: E402
 from local_aws import Local  # noqa: E402
 
 SENDERS = 4
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+BILLED = re.compile(r"Billed Duration: (\d+) ms")
 BATCH_OF_MESSAGES = 10
 BATCH_OF_ROWS = 100
 
@@ -45,6 +48,11 @@ class Stack:
     @property
     def queue(self) -> str:
         return self.found["JobsQueueUrl"]
+
+    @property
+    def local_stack(self) -> str:
+        """The stack's name."""
+        return local_aws.STACK
 
     @property
     def table(self) -> str:
@@ -108,10 +116,29 @@ class Stack:
         return [job for job in jobs if rows.get(job, {}).get("status", {}).get("S") != "complete"]
 
 
+    def writes(self) -> int:
+        """Writes to DynamoDB so far, of whichever table."""
+        time.sleep(1.5)  # The counts are written down twice a second.
+        counts = json.loads(self.local.counts.read_text())
+        return sum(count for name, count in counts.items() if name.split(" ")[0] in WRITES)
+
+    def function_seconds(self, log_group: str) -> float:
+        """What Lambda would bill: the durations that its reports tell."""
+        client, asked, total = self.local.client("logs"), {}, 0
+        while True:
+            page = client.filter_log_events(logGroupName=log_group, **asked)
+            told = [BILLED.search(event["message"]) for event in page["events"]]
+            total += sum(int(match[1]) for match in told if match)
+            if not page.get("nextToken"):
+                return total / 1_000
+            asked = {"nextToken": page["nextToken"]}
+
+
 @contextmanager
 def deployed(lab: Lab, parameters: str) -> Iterator[Stack]:
     """A local AWS of its own, until the measure is done with it."""
     local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), ramp=True)
+    local.counts = local.directory / "counts.json"
     try:
         yield Stack(local, local_aws.up(local))
     except local_aws.Stop as stop:

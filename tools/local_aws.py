@@ -43,6 +43,8 @@ class Local:
     binaries: Path | None = None
     # Whether queues are read with AWS's ramp, in place of all at once.
     ramp: bool = False
+    # Where to write how many requests DynamoDB had.
+    counts: Path | None = None
     # Whether .local/outputs.env shall be its own.
     announced: bool = True
     # Whether roles and resource policies are enforced, as in an account.
@@ -303,6 +305,7 @@ def up(local: Local) -> dict[str, str]:
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "LOCAL_AWS_RAMP": "1" if local.ramp else "0",
+        "LOCAL_AWS_COUNTS": str(local.counts or ""),
         "AUTH": "true" if local.enforce_iam else "false",
         # Its own files stay among ours.
         "TMPDIR": str(local.directory / "tmp"),

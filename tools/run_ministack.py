@@ -25,11 +25,15 @@ ministack begins with all at once. With LOCAL_AWS_RAMP=1 it rises as AWS's does.
 A hundred connections may wait to be taken; a batch that begins opens more than
 that at once, and those left over are opened again by TCP a second later. Here
 more may wait.
+
+With LOCAL_AWS_COUNTS=FILE the requests to DynamoDB are counted, by operation and
+table, and the counts are in the file within a second.
 """
 import json
 import os
 import threading
 import time
+from collections import Counter
 
 from hypercorn.config import Config as Server
 from ministack.app import main
@@ -89,6 +93,32 @@ def receive_whole_batch(queue_url: str, wanted: int) -> list[dict]:
         return sqs._collect_msgs(queue, int(wanted or 1), int(queue["attributes"].get("VisibilityTimeout", "30")))
 
 
+def counted(path: str) -> None:
+    """Counts DynamoDB's requests."""
+    counts: Counter = Counter()
+    handle = dynamodb.handle_request
+
+    async def handle_and_count(method, url, headers, body, query):
+        operation = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+        try:
+            table = json.loads(body).get("TableName", "")
+        except ValueError:
+            table = ""
+        counts[f"{operation.rpartition('.')[2]} {table}"] += 1
+        return await handle(method, url, headers, body, query)
+
+    def tell() -> None:
+        while True:
+            time.sleep(0.5)
+            new = f"{path}.new"
+            with open(new, "w") as file:
+                json.dump(dict(counts), file)
+            os.replace(new, path)
+
+    dynamodb.handle_request = handle_and_count
+    threading.Thread(target=tell, name="counts", daemon=True).start()
+
+
 def with_ramp(concurrency):
     """How many batches may run, from when the mapping began to find messages."""
     began: dict[str, float] = {}
@@ -145,6 +175,8 @@ if __name__ == "__main__":
     sqs._receive_messages_for_esm = receive_whole_batch
     dynamodb.stream_records_since = gathered(dynamodb.stream_records_since)
     lambda_svc._poll_dynamodb_streams = on_a_thread_of_its_own(lambda_svc._poll_dynamodb_streams)
+    if path := os.environ.get("LOCAL_AWS_COUNTS"):
+        counted(path)
     Server.backlog = CONNECTIONS_WAITING
     if os.environ.get("LOCAL_AWS_RAMP") == "1":
         lambda_svc._sqs_esm_concurrency = with_ramp(lambda_svc._sqs_esm_concurrency)

@@ -3,7 +3,7 @@ from the opening of the queue to the last row, on the local AWS with the whole s
 import random
 import time
 
-from lab import Lab, Stop, say
+from lab import Lab, say
 from results import DOCKET, PLAIN, Result
 from stack import Stack, deployed, wait_until
 from work import batch, check_done, document, jobs

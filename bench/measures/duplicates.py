@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import ExitStack
 
-from lab import Environment, Lab, Stop, say
+from lab import Environment, Lab, Server, Stop, say
 from results import DOCKET, THREADS, Result
 from work import batch, is_done, jobs
 
@@ -90,7 +90,7 @@ class Run:
             if fate in (CRASH, LATE):
                 self.asleep(first)
                 self.after_complete += self.total() - calls - len(new)
-                last = self.taken_over(within, first, new, begun, fate)
+                last = self.taken_over(within, first, event, new, begun, fate)
             else:
                 if fate == DURING:
                     self.delivered_beside(within, first, new)
@@ -118,7 +118,7 @@ class Run:
         self.until_in_flight(lambda count: count == 0, first)
 
     def taken_over(
-        self, within: ExitStack, first: Environment, new: list[str], begun: float, fate: str
+        self, within: ExitStack, first: Environment, event: str, new: list[str], begun: float, fate: str
     ) -> Environment:
         """The first crashes, or sleeps past its lease; a second does its work; then the first wakes."""
         if fate == CRASH:
@@ -128,9 +128,11 @@ class Run:
         second = self.started(within)
         second.wait(self.hand(new, 2))
         if fate == LATE:
+            # The rows' times are whole seconds: a second writing shall be seen by them.
+            time.sleep(1.5)
             rows = self.complete()
             first.process.send_signal(signal.SIGCONT)
-            self.settled()
+            self.settled(event)
             self.changed(rows)
             # Only the second shall be asked from here on.
             first.process.kill()
@@ -138,14 +140,15 @@ class Run:
             time.sleep(0.2)
         return second
 
-    def settled(self) -> None:
-        """Lets one that woke late do what it will."""
-        deadline = time.monotonic() + LEASE_SECONDS
-        while time.monotonic() < deadline:
-            before = len(self.lab.services.ask("GET", "/_requests"))
-            time.sleep(1)
-            if len(self.lab.services.ask("GET", "/_requests")) == before:
-                return
+    def settled(self, event: str) -> None:
+        """Lets one that woke late do what it will, until it has answered."""
+        server = Server(self.lab.services.port, timeout=LEASE_SECONDS)
+        try:
+            server.ask("GET", f"/_answers/{event}")
+        except TimeoutError as error:
+            raise Stop(f"{self.variant} woke late, and never answered") from error
+        finally:
+            server.connection.close()
 
 
 def once(lab: Lab, variant: str, seed: int) -> dict[str, float]:

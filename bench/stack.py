@@ -126,7 +126,10 @@ class Stack:
         """What Lambda would bill: the durations that its reports tell."""
         client, asked, total = self.local.client("logs"), {}, 0
         while True:
-            page = client.filter_log_events(logGroupName=log_group, **asked)
+            try:
+                page = client.filter_log_events(logGroupName=log_group, **asked)
+            except client.exceptions.ResourceNotFoundException:
+                return 0.0  # A function that has not run has no log.
             told = [BILLED.search(event["message"]) for event in page["events"]]
             total += sum(int(match[1]) for match in told if match)
             if not page.get("nextToken"):

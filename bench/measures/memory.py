@@ -41,7 +41,7 @@ def run(lab: Lab, repeats: int) -> Result:
         for peer in (PLAIN, POWERTOOLS, THREADS):
             result.ratio(f"{peer} ÷ docket, {count} {where}", result.values(peer, str(count), where), own)
     peak = result.median(DOCKET, "100", BUCKET)
-    result.bar(f"≤ {MEGABYTES} MB with 100 documents in one batch", peak, peak <= MEGABYTES)
+    result.bar(f"≤ {MEGABYTES} MB with 100 documents in one batch", peak, peak <= MEGABYTES, MEGABYTES, BUCKET, "100")
     result.note(
         "VmHWM of a fresh process after its first batch, in 10^6 bytes; plain HTTP. A Lambda event ends at 6 "
         "MB, so that 100 documents lie in the bucket."

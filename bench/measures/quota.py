@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 import peer_function
-from lab import Lab, say
+from lab import Lab, Stop, say
 from results import DOCKET, THREADS, Result
 from stack import Stack, deployed, wait_until
 from work import document, jobs
@@ -56,10 +56,10 @@ def once(stack: Stack, place: Place, quota: dict[str, int]) -> dict[str, float]:
     log = stack.model("GET", "/_calls/log")
     found = steady(log, quota)
     return found | {
-        "calls throttled": 100 * sum(call["outcome"] == "throttling" for call in log) / len(log),
+        "calls throttled": 100 * sum(call["outcome"] == "ThrottlingException" for call in log) / len(log),
         "extra writes a job": (stack.writes() - writes) / JOBS - place.own_writes,
         "incomplete jobs": JOBS - complete(stack, place),
-        "extra calls": sum(call["outcome"] == "answered" for call in log) - len(answered(log)),
+        "extra calls": sum(call["counted_tokens"] is not None for call in log) - len(answered(log)),
         "dead letters": sum(stack.waiting(place.dead_letters)),
         "function time": stack.function_seconds(place.log_group) - billed,
     }
@@ -67,18 +67,20 @@ def once(stack: Stack, place: Place, quota: dict[str, int]) -> dict[str, float]:
 
 def answered(log: list[dict]) -> dict[str, dict]:
     """The first answered call of each job."""
-    ordered = sorted((call for call in log if call["outcome"] == "answered"), key=lambda call: -call["ended_ms"])
+    ordered = sorted((call for call in log if call["counted_tokens"] is not None), key=lambda call: -call["ended_ms"])
     return {call["job_id"]: call for call in ordered}
 
 
 def steady(log: list[dict], quota: dict[str, int]) -> dict[str, float]:
     """Of the quota, how much the calls that ended in the steady part took; and the whole time."""
     ends = sorted(call["ended_ms"] for call in answered(log).values())
+    if not ends:
+        raise Stop("no call of the model was answered")
     total = (max(ends) - min(call["began_ms"] for call in log)) / 1_000
     if len(ends) < STEADY_TO * JOBS:
         return {"quota used": 0, "total time": total}
     begin, end = (ends[round(JOBS * part) - 1] for part in (STEADY_FROM, STEADY_TO))
-    within = [call for call in log if call["outcome"] == "answered" and begin < call["ended_ms"] <= end]
+    within = [call for call in log if call["counted_tokens"] is not None and begin < call["ended_ms"] <= end]
     if "tokens_per_minute" in quota:
         took, fed = sum(call["counted_tokens"] for call in within), quota["tokens_per_minute"]
     else:

@@ -7,7 +7,7 @@ import peer_function
 from lab import Lab, Stop, say
 from results import DOCKET, THREADS, Result
 from stack import Stack, deployed, wait_until
-from work import document, jobs
+from work import document, is_done, jobs
 
 REPEATS = 1
 WITHOUT = "docket, no admission"
@@ -91,8 +91,7 @@ def steady(log: list[dict], quota: dict[str, int]) -> dict[str, float]:
 def complete(stack: Stack, place: Place) -> int:
     """Rows of the table that hold a result."""
     pages = stack.local.client("dynamodb").get_paginator("scan").paginate(TableName=place.table)
-    rows = [row for page in pages for row in page["Items"] if "quota-" in str(row)]
-    return min(JOBS, sum(row["status"]["S"] in ("complete", "COMPLETED") for row in rows))
+    return sum(is_done(row) for page in pages for row in page["Items"])
 
 
 def of_docket(stack: Stack) -> Place:

@@ -10,15 +10,17 @@ from html import escape
 WIDTH, LEFT, RIGHT = 760, 232, 150
 ROW, GAP, HEAD, AXIS = 20, 9, 34, 30
 LOG_FROM = 20
+# So many letters of a place's name fit beside the variants' names.
+BESIDE = 14
 VARIANTS = ("docket", "docket, no admission", "powertools-threads", "powertools", "plain")
 STYLE = """
 svg{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-.value{paint-order:stroke;stroke-width:3px;stroke-linejoin:round;fill:#57606a;stroke:#ffffff}
+.halo{stroke-width:3px;stroke-linejoin:round;fill:#ffffff;stroke:#ffffff}
 .ground{fill:#ffffff}.text{fill:#24292f}.soft{fill:#57606a}.grid{stroke:#d0d7de}
 .whisker{stroke:#24292f}.goal{stroke:#cf222e;stroke-dasharray:4 3}.goaltext{fill:#cf222e}
 .v0{fill:#0969da}.v1{fill:#80b8f0}.v2{fill:#bf8700}.v3{fill:#d4a72c}.v4{fill:#8c959f}
 @media (prefers-color-scheme:dark){
-.value{fill:#9198a1;stroke:#0d1117}.ground{fill:#0d1117}.text{fill:#e6edf3}.soft{fill:#9198a1}.grid{stroke:#30363d}
+.halo{fill:#0d1117;stroke:#0d1117}.ground{fill:#0d1117}.text{fill:#e6edf3}.soft{fill:#9198a1}.grid{stroke:#30363d}
 .whisker{stroke:#e6edf3}.goal{stroke:#ff7b72}.goaltext{fill:#ff7b72}
 .v0{fill:#58a6ff}.v1{fill:#1f5a99}.v2{fill:#d29922}.v3{fill:#9e6a03}.v4{fill:#6e7681}}
 """
@@ -94,6 +96,8 @@ class Drawing:
             begun = self.y
             if at:
                 self.text(16, self.y + 14, at, "soft")
+            if len(at) > BESIDE:
+                self.y += ROW - 2  # Else it would run into the variants' names.
             for one in group:
                 self.bar(axis, one, ranks.get(one["variant"], len(VARIANTS) - 1))
             for bar in goals:
@@ -108,7 +112,9 @@ class Drawing:
             self.text(x, below + 10, shown(tick), "soft", "middle")
         self.parts[grid:grid] = lines
         while self.values:
-            self.text(*self.values.pop(0), "value")
+            place = self.values.pop(0)
+            self.text(*place, "halo")
+            self.text(*place, "soft")
         self.y += AXIS
 
     def bar(self, axis: Axis, one: dict, rank: int) -> None:

@@ -10,6 +10,8 @@ STACK_PARAMETERS ?=
 CASES ?= 10000
 SEED ?=
 TEMPLATE ?=
+MEASURES ?=
+REPEATS ?=
 
 BIN := $(CURDIR)/.venv/bin
 LOCAL_AWS = $(BIN)/python tools/local_aws.py
@@ -24,7 +26,7 @@ help:
 	@echo "make up      the local AWS with the stack deployed; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
 	@echo "make down    its end"
 	@echo "make build   release binaries by sam build"
-	@echo "make bench   a thousand documents side by side, measured, and docket plan held against a run"
+	@echo "make bench   Docket beside Python, measured and drawn; MEASURES=start,cpu,… REPEATS=5"
 	@echo "make api-cases  ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
 	@echo "make faults  the long tests; make negative-control, the tests' own test"
 
@@ -49,6 +51,7 @@ lint: setup
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	sam validate --lint --region us-east-1
+	$(BIN)/python bench/draw.py --check
 
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten
 # minutes of each fuzz target, and the tests' own test.
@@ -68,9 +71,15 @@ mutants: setup
 		-f src/domain/claim.rs -f src/domain/ending.rs -f src/aws/jobs/claim.rs -f src/aws/jobs/endings.rs \
 		-- --lib --examples --test claim --test consumer -- --include-ignored
 
+# Every measure by release binaries, or those that MEASURES names; without it also
+# docket plan held against a run. Then figures and tables of docs/PERFORMANCE.md.
 bench: setup
-	@$(BIN)/python tools/bench.py --port $(TEST_PORT)
+	cargo build --release --bins --example bedrock_stand_in --example bench_services
+	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS))
+	@$(BIN)/python bench/draw.py
+ifeq ($(MEASURES),)
 	@$(BIN)/python tools/test.py --port $(TEST_PORT) --tests plan_measured
+endif
 
 # Random requests, right and wrong, by schemathesis: no 5xx, and no answer that
 # openapi.yaml does not describe. SEED repeats a run.

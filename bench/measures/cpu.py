@@ -1,0 +1,62 @@
+"""Processor time of the consumer for a job, warm, by the number of jobs in flight."""
+from lab import Environment, Lab, Stop, say
+from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
+from work import batch, check_done, jobs
+
+LESS, FLAT = 4, 1.25
+# Jobs of a batch, its repetitions, and the model's latency in which all of them are begun.
+PLACES = {1: (8, 200), 10: (4, 400), 50: (2, 1_000), 100: (1, 2_000)}
+
+
+def once(lab: Lab, variant: str, in_flight: int) -> float:
+    """Milliseconds of processor time for a job, user and system."""
+    rounds, latency_ms = PLACES[in_flight]
+    lab.forget()
+    with lab.start(variant) as environment:
+        environment.ready()
+        handle(lab, environment, in_flight, latency_ms)
+        before = environment.cpu()
+        for _ in range(rounds):
+            handle(lab, environment, in_flight, latency_ms)
+        return environment.cpu().since(before) / (rounds * in_flight) * 1e3
+
+
+def handle(lab: Lab, environment: Environment, in_flight: int, latency_ms: int) -> None:
+    """One batch, of which all jobs were in flight at once."""
+    lab.behave(latency_ms)
+    job_ids = jobs(in_flight)
+    answer = environment.invoke(batch(job_ids))
+    environment.ready()
+    check_done(lab, job_ids, answer.failed)
+    peak = lab.calls()["peak_in_flight"]
+    if peak != in_flight:
+        raise Stop(f"{environment.variant} had {peak} calls in flight, and not {in_flight}: is the machine busy?")
+
+
+def run(lab: Lab, repeats: int) -> Result:
+    result = Result("cpu", "Processor time for a job, warm", "ms")
+    for repeat in range(repeats):
+        for in_flight in PLACES:
+            variants = (DOCKET, PLAIN, POWERTOOLS, THREADS) if in_flight == 1 else (DOCKET, THREADS)
+            for variant in variants:
+                value = once(lab, variant, in_flight)
+                result.add(variant, str(in_flight), "time", value)
+                say(f"cpu {repeat + 1}/{repeats} {variant}, {in_flight} in flight: {value:.2f} ms a job")
+    for in_flight in PLACES:
+        at = str(in_flight)
+        own = result.values(DOCKET, at, "time")
+        for peer in (PLAIN, POWERTOOLS) if in_flight == 1 else ():
+            result.ratio(f"{peer} ÷ docket, {at} in flight", result.values(peer, at, "time"), own)
+        ratio = result.ratio(f"{THREADS} ÷ docket, {at} in flight", result.values(THREADS, at, "time"), own)
+        goal = result.median(THREADS, at, "time") / LESS
+        text = f"≥ {LESS}× less than Powertools with threads, {at} in flight"
+        result.bar(text, ratio.value, ratio.value >= LESS, goal, "time", at)
+    medians = [result.median(DOCKET, str(in_flight), "time") for in_flight in PLACES]
+    worst = max(medians[1:]) / medians[0]
+    result.bar(f"a job takes at most {FLAT}× as much with more in flight as alone", worst, worst <= FLAT)
+    result.note(
+        "User and system time of the consumer's process by the scheduler's own count, after a first batch of "
+        "the same size; plain HTTP."
+    )
+    result.note("One record after the other (plain, powertools) has one in flight, whatever the batch.")
+    return result

@@ -1,0 +1,69 @@
+"""What the peers share: the message, the document, and the request to the model.
+
+The request is Docket's own, written down in request.json: the same system text,
+task, tool schema and settings. Only document, job and attempt are put in.
+"""
+import json
+import os
+import threading
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+TABLE = os.environ["JOBS_TABLE"]
+MODEL_ID = os.environ["MODEL_ID"]
+# As many as a batch has, so that no thread waits for a connection.
+CONNECTIONS = 100
+# The queue retries; a call that is repeated by the client would be paid for twice.
+MODEL_CONFIG = Config(
+    max_pool_connections=CONNECTIONS, read_timeout=130, connect_timeout=10, retries={"total_max_attempts": 1}
+)
+STORE_CONFIG = Config(max_pool_connections=CONNECTIONS)
+
+REQUEST = json.loads(Path(__file__).with_name("request.json").read_text())
+CONTENT = REQUEST["messages"][0]["content"]
+TOOL = REQUEST["toolConfig"]["tools"][0]["toolSpec"]["name"]
+
+# Made once an environment, before the first event, as AWS recommends.
+MODEL = boto3.client("bedrock-runtime", config=MODEL_CONFIG)
+TABLE_CLIENT = boto3.client("dynamodb", config=STORE_CONFIG)
+_bucket_client = None
+_making_it = threading.Lock()
+
+
+def document(job: dict) -> bytes:
+    """The document's bytes, from the message or from the bucket."""
+    if "document" in job:
+        return job["document"].encode()
+    at = job["document_s3"]
+    return bucket().get_object(Bucket=at["bucket"], Key=at["key"])["Body"].read()
+
+
+def bucket():
+    """The bucket's client, for those jobs alone that need it: a start does not pay for it."""
+    global _bucket_client
+    with _making_it:
+        if _bucket_client is None:
+            _bucket_client = boto3.client("s3", config=STORE_CONFIG)
+    return _bucket_client
+
+
+def analyse(job: dict, attempt: str) -> dict:
+    """Asks the model about one document: the tool's input, as it came."""
+    asked, task = CONTENT
+    shown = {"document": asked["document"] | {"source": {"bytes": document(job)}}}
+    answer = MODEL.converse(
+        modelId=MODEL_ID,
+        **REQUEST | {"messages": [{"role": "user", "content": [shown, task]}]},
+        requestMetadata={"job_id": job["job_id"], "attempt": attempt},
+    )
+    for block in answer["output"]["message"]["content"]:
+        if block.get("toolUse", {}).get("name") == TOOL:
+            return {"result": block["toolUse"]["input"], "usage": answer["usage"], "stop_reason": answer["stopReason"]}
+    raise ValueError("the model did not call the tool")
+
+
+def failures(message_ids: list[str]) -> dict:
+    """Lambda's partial batch response."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}

@@ -1,0 +1,90 @@
+"""Docket's consumer measured against consumers in Python, in the same run, on this machine.
+
+Each measure takes its variants in turn, A B A B, as many times as --repeats
+says, and writes every value, median, range and ratio to bench/results. A value
+whose work was not really done ends the run.
+"""
+import argparse
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import negative_control
+import peers_python
+from lab import Lab, Stop, fail, say
+from results import RESULTS, ROOT
+
+TARGET = ROOT / "target"
+MEASURES = ("start", "first", "cpu", "environment", "requests", "duplicates", "memory", "size", "headline", "quota")
+REPEATS = 5
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
+    parser.add_argument("--measures", default="", help=some)
+    often = "how often each is taken; 5 by default, fewer for those that take minutes"
+    parser.add_argument("--repeats", type=int, help=often)
+    aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
+    parser.add_argument("--port", type=int, default=4666, help=aws)
+    built = "size: take the time of a release build from nothing, too"
+    parser.add_argument("--clean-build", action="store_true", help=built)
+    parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
+    servers = "where bench_services and bedrock_stand_in are; target/release/examples or target/debug/examples by default"
+    parser.add_argument("--services-dir", type=Path, help=servers)
+    parser.add_argument("--negative-control", action="store_true", help="measure nothing: see that work not done is noticed")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
+    return parser.parse_args()
+
+
+def wanted(names: str) -> list[str]:
+    chosen = [name.strip() for name in names.replace(" ", ",").split(",") if name.strip()] or list(MEASURES)
+    unknown = [name for name in chosen if name not in MEASURES]
+    if unknown:
+        raise Stop(f"{unknown[0]} is no measure; there are {', '.join(MEASURES)}")
+    return chosen
+
+
+def services_dir(given: Path | None) -> Path:
+    """The servers may be slow ones: they make every variant's time longer alike."""
+    places = [given] if given else [TARGET / profile / "examples" for profile in ("release", "debug")]
+    return next((place for place in places if (place / "bench_services").exists()), places[-1])
+
+
+def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
+    begun = time.monotonic()
+    module = importlib.import_module(f"measures.{name}")
+    result = module.run(lab, repeats or getattr(module, "REPEATS", REPEATS))
+    path = result.write(into)
+    for ratio in result.ratios:
+        say(f"  {ratio.name}: {ratio.value:g} ({ratio.min:g} to {ratio.max:g})")
+    for bar in result.bars:
+        say(f"  {'reached' if bar.reached else 'NOT REACHED'}: {bar.text} ({bar.value:g})")
+    say(f"{name} took {time.monotonic() - begun:.0f} s: {os.path.relpath(path)}")
+
+
+def main() -> int:
+    asked = arguments()
+    try:
+        chosen = wanted(asked.measures)
+        if asked.repeats is not None and asked.repeats < 1:
+            raise Stop("--repeats wants 1 or more")
+        peers_python.ready()
+        with Lab(asked.bin_dir, services_dir(asked.services_dir)) as lab:
+            lab.port, lab.clean_build = asked.port, asked.clean_build
+            if asked.negative_control:
+                negative_control.run(lab)
+                return 0
+            for name in chosen:
+                measure(lab, name, asked.repeats, asked.results)
+    except Stop as stop:
+        return fail(stop)
+    except KeyboardInterrupt:
+        return fail(Stop("stopped"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

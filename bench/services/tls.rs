@@ -1,0 +1,53 @@
+//! TLS before a port: what comes is taken out of TLS and passed on as it is.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair, SanType};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Makes a certificate for this machine, and leaves it in a file for those who
+/// are to trust it.
+pub fn acceptor(certificate: &Path) -> io::Result<TlsAcceptor> {
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
+    params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let made = params.self_signed(&key).map_err(io::Error::other)?;
+    std::fs::write(certificate, made.pem())?;
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.der().clone()], key)
+        .map_err(io::Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Listens on a port of its own; gives it.
+pub async fn before(acceptor: TlsAcceptor, port: u16) -> io::Result<u16> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let own = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(pass_on(acceptor.clone(), stream, port));
+        }
+    });
+    Ok(own)
+}
+
+async fn pass_on(acceptor: TlsAcceptor, stream: TcpStream, port: u16) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut outside = acceptor.accept(stream).await?;
+    let mut inside = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    inside.set_nodelay(true)?;
+    copy_bidirectional(&mut outside, &mut inside).await?;
+    Ok(())
+}

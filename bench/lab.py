@@ -161,7 +161,7 @@ class Lab:
     def __init__(self, bin_dir: Path, services_dir: Path):
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
-        build = "cargo build --example bench_services --example bedrock_stand_in"
+        build = "cargo build --profile servers --example bench_services --example bedrock_stand_in"
         services, model = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
         self.directory = Path(tempfile.mkdtemp(prefix="docket-bench-"))
         self.processes: list[subprocess.Popen] = []
@@ -170,6 +170,7 @@ class Lab:
         told = ["--model-port", str(self.model.port), "--certificate", str(certificate)]
         self.ports = json.loads(self._start([services, *told]))
         self.services = Server(self.ports["port"])
+        self.notes = [] if self.ports.get("optimised") else ["The servers were built without optimisation: their own time weighs on every variant's."]
         # With as many authorities as there are in an account: reading them is a part of the start.
         self.authorities = self.directory / "authorities.pem"
         site = next((PYTHON.parent.parent / "lib").glob("python*")) / "site-packages"

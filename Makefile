@@ -49,6 +49,7 @@ lint: setup
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	sam validate --lint --region us-east-1
+	$(BIN)/python bench/draw.py --check
 
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten
 # minutes of each fuzz target, and the tests' own test.

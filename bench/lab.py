@@ -159,6 +159,8 @@ class Lab:
     """The model's stand-in and the bench's services, running."""
 
     def __init__(self, bin_dir: Path, services_dir: Path):
+        # Of the local AWS, for the measures that want one; and whether to build anew.
+        self.port, self.clean_build = 4666, False
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
         build = "cargo build --profile servers --example bench_services --example bedrock_stand_in"
@@ -235,11 +237,19 @@ class Lab:
             "RUST_LOG": "info",
         }
 
-    def start(self, variant: str, tls: bool = False, memory_mb: int = 512, within: list[str] | None = None) -> Environment:
-        """Starts one. `within` is a command that runs it in bounds."""
+    def start(
+        self,
+        variant: str,
+        tls: bool = False,
+        memory_mb: int = 512,
+        within: list[str] | None = None,
+        more: dict[str, str] | None = None,
+    ) -> Environment:
+        """Starts one. `within` is a command that runs it in bounds, `more` is more environment."""
         command = [str(self.consumer)] if variant == DOCKET else [str(PYTHON), "-m", "awslambdaric", HANDLERS[variant]]
         directory = self.directory if variant == DOCKET else PEERS
-        return Environment(self, variant, (within or []) + command, self.environment(tls, memory_mb), directory)
+        environment = self.environment(tls, memory_mb) | (more or {})
+        return Environment(self, variant, (within or []) + command, environment, directory)
 
     def __enter__(self) -> "Lab":
         return self

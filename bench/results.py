@@ -46,11 +46,18 @@ class Ratio:
 
 @dataclass
 class Bar:
-    """What was to be reached, and whether it was. `value` is what it was held against."""
+    """What was to be reached, and whether it was. `value` is what it was held against.
+
+    `goal`, where there is one, is the bar's place in the figure: on the axis of
+    `quantity`, over the values at `at`.
+    """
 
     text: str
     value: float
     reached: bool
+    goal: float | None = None
+    quantity: str = ""
+    at: str = ""
 
 
 @dataclass
@@ -89,8 +96,11 @@ class Result:
         self.ratios.append(Ratio(name, rounded(median(each)), rounded(min(each)), rounded(max(each))))
         return self.ratios[-1]
 
-    def bar(self, text: str, value: float, reached: bool) -> None:
-        self.bars.append(Bar(text, rounded(value), bool(reached)))
+    def bar(
+        self, text: str, value: float, reached: bool, goal: float | None = None, quantity: str = "", at: str = ""
+    ) -> None:
+        placed = None if goal is None else rounded(goal)
+        self.bars.append(Bar(text, rounded(value), bool(reached), placed, quantity, at))
 
     def note(self, text: str) -> None:
         if text not in self.notes:

@@ -17,14 +17,20 @@ from lab import Lab, Stop, fail, say
 from results import RESULTS, ROOT
 
 TARGET = ROOT / "target"
-MEASURES = ("start", "first", "cpu", "environment", "requests", "memory")
+MEASURES = ("start", "first", "cpu", "environment", "requests", "duplicates", "memory", "size", "headline", "quota")
+REPEATS = 5
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    parser.add_argument("--repeats", type=int, default=5, help="how often each is taken; 5 by default")
+    often = "how often each is taken; 5 by default, fewer for those that take minutes"
+    parser.add_argument("--repeats", type=int, help=often)
+    aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
+    parser.add_argument("--port", type=int, default=4666, help=aws)
+    built = "size: take the time of a release build from nothing, too"
+    parser.add_argument("--clean-build", action="store_true", help=built)
     parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
     servers = "where bench_services and bedrock_stand_in are; target/servers/examples by default"
     parser.add_argument("--services-dir", type=Path, default=TARGET / "servers" / "examples", help=servers)
@@ -41,9 +47,10 @@ def wanted(names: str) -> list[str]:
     return chosen
 
 
-def measure(lab: Lab, name: str, repeats: int, into: Path) -> None:
+def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
     begun = time.monotonic()
-    result = importlib.import_module(f"measures.{name}").run(lab, repeats)
+    module = importlib.import_module(f"measures.{name}")
+    result = module.run(lab, repeats or getattr(module, "REPEATS", REPEATS))
     for note in lab.notes:
         result.note(note)
     path = result.write(into)
@@ -58,10 +65,11 @@ def main() -> int:
     asked = arguments()
     try:
         chosen = wanted(asked.measures)
-        if asked.repeats < 1:
+        if asked.repeats is not None and asked.repeats < 1:
             raise Stop("--repeats wants 1 or more")
         peers_python.ready()
         with Lab(asked.bin_dir, asked.services_dir) as lab:
+            lab.port, lab.clean_build = asked.port, asked.clean_build
             if asked.negative_control:
                 negative_control.run(lab)
                 return 0

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::aws::model::ModelSettings;
 use crate::domain::limits::DOCUMENT_MAX_BYTES;
+use crate::domain::quota::Quota;
 
 /// Default of `MAX_TRIES`: how many attempts may be charged to a job.
 pub const DEFAULT_MAX_TRIES: u32 = 3;
@@ -20,6 +21,8 @@ pub const DEFAULT_PART_MAX_BYTES: usize = 400_000;
 pub const MIN_PART_MAX_BYTES: usize = 1_000;
 /// Default of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, which Lambda sets.
 pub const DEFAULT_MEMORY_MB: u32 = 512;
+/// Largest `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE`.
+pub const QUOTA_MAX: u64 = 1_000_000_000_000;
 /// Default of `RETENTION_DAYS`: how long a row is kept after its last change.
 pub const DEFAULT_RETENTION_DAYS: u32 = 90;
 /// A finished row outlives the queue's and the dead-letter queue's retention,
@@ -61,6 +64,10 @@ pub struct ConsumerConfig {
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
+    /// `MODEL_TOKENS_PER_MINUTE`, `MODEL_REQUESTS_PER_MINUTE` and
+    /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota that calls of
+    /// `MODEL_ID` are kept to; `None` when both are 0.
+    pub quota: Option<(Quota, String)>,
     /// `MAX_TRIES`.
     pub max_tries: u32,
     /// `MAX_CONCURRENT_RECORDS`: of one batch; the whole batch when `None`.
@@ -140,6 +147,7 @@ impl ConsumerConfig {
                     1..=890,
                 )?),
             },
+            quota: quota(lookup)?,
             max_tries: number(lookup, "MAX_TRIES", DEFAULT_MAX_TRIES, 1..=100)?,
             max_concurrent_records: match number(lookup, "MAX_CONCURRENT_RECORDS", 0, 0..=10_000)? {
                 0 => None,
@@ -198,6 +206,18 @@ where
         name,
         problem: format!("is {text:?}; it must be a number from {} to {}", range.start(), range.end()),
     })
+}
+
+fn quota(lookup: Lookup<'_>) -> Result<Option<(Quota, String)>, ConfigError> {
+    let quota = Quota {
+        tokens_per_minute: number(lookup, "MODEL_TOKENS_PER_MINUTE", 0, 0..=QUOTA_MAX)?,
+        requests_per_minute: number(lookup, "MODEL_REQUESTS_PER_MINUTE", 0, 0..=QUOTA_MAX)?,
+        output_token_factor: number(lookup, "OUTPUT_TOKEN_FACTOR", 1, 1..=100)?,
+    };
+    if quota.tokens_per_minute == 0 && quota.requests_per_minute == 0 {
+        return Ok(None);
+    }
+    Ok(Some((quota, required(lookup, "QUOTAS_TABLE")?)))
 }
 
 fn part_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {
@@ -272,6 +292,8 @@ mod tests {
         assert_eq!(read(&[("MODEL_REQUEST_FIELDS", "[]")]).unwrap_err().name, "MODEL_REQUEST_FIELDS");
         assert_eq!(read(&[("RETENTION_DAYS", "28")]).unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(read(&[("PART_MAX_BYTES", "999")]).unwrap_err().name, "PART_MAX_BYTES");
+        assert_eq!(read(&[("MODEL_TOKENS_PER_MINUTE", "many")]).unwrap_err().name, "MODEL_TOKENS_PER_MINUTE");
+        assert_eq!(read(&[("MODEL_REQUESTS_PER_MINUTE", "9")]).unwrap_err().name, "QUOTAS_TABLE");
         assert_eq!(read(&[("PART_MAX_BYTES", "4500001")]).unwrap_err().name, "PART_MAX_BYTES");
     }
 
@@ -282,6 +304,7 @@ mod tests {
         assert_eq!(config.model.temperature, None);
         assert_eq!(config.max_tries, 3);
         assert!(!config.deduplicate);
+        assert_eq!(config.quota, None);
         assert_eq!((config.part_max_bytes, config.memory_mb), (400_000, 512));
         assert_eq!(config.max_concurrent_records, None);
         let config = read(&[("TEMPERATURE", "0"), ("MAX_CONCURRENT_RECORDS", "4")]).unwrap();

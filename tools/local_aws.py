@@ -39,6 +39,12 @@ class Local:
     model_endpoint: str | None = None
     parameters: str = ""
     template: Path | None = None
+    # Take functions and stand-in from here, as they are, in place of a quick build.
+    binaries: Path | None = None
+    # Whether queues are read with AWS's ramp, in place of all at once.
+    ramp: bool = False
+    # Where to write how many requests DynamoDB had.
+    counts: Path | None = None
     # Whether .local/outputs.env shall be its own.
     announced: bool = True
     # Whether roles and resource policies are enforced, as in an account.
@@ -173,8 +179,8 @@ def build() -> None:
         raise Stop("cargo could not build: see above")
 
 
-def target() -> Path:
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+def target(profile: str = "debug") -> Path:
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / profile
 
 
 def quick_template(local: Local) -> Path:
@@ -198,7 +204,7 @@ def quick_template(local: Local) -> Path:
     for binary in binaries:
         (directory / binary).mkdir(parents=True)
         bootstrap = directory / binary / "bootstrap"
-        shutil.copy(target() / binary, bootstrap)
+        shutil.copy((local.binaries or target()) / binary, bootstrap)
         if shutil.which("strip"):
             subprocess.run(["strip", str(bootstrap)], check=False)
     path = directory / "template.yaml"
@@ -281,10 +287,10 @@ def write_env(path: Path, variables: dict[str, str]) -> None:
 def up(local: Local) -> dict[str, str]:
     local.directory.mkdir(parents=True, exist_ok=True)
     (local.directory / "tmp").mkdir(exist_ok=True)
-    if local.template is None:
+    if local.template is None and local.binaries is None:
         build()
     if local.model_endpoint is None:
-        stand_in = [str(target() / "examples" / "bedrock_stand_in"), "--port", str(local.model_port)]
+        stand_in = [str((local.binaries or target()) / "examples" / "bedrock_stand_in"), "--port", str(local.model_port)]
         stand_in += ["--s3-endpoint", local.endpoint]
         start(local, "bedrock_stand_in", stand_in, local.model_port, f"{local.model}/_calls", dict(os.environ))
     # The functions have their model's address from ministack's environment.
@@ -298,6 +304,8 @@ def up(local: Local) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "LOCAL_AWS_RAMP": "1" if local.ramp else "0",
+        "LOCAL_AWS_COUNTS": str(local.counts or ""),
         "AUTH": "true" if local.enforce_iam else "false",
         # Its own files stay among ours.
         "TMPDIR": str(local.directory / "tmp"),

@@ -10,7 +10,7 @@ import setup
 from local_aws import ROOT, Local, Stop
 
 # What the end-to-end tests count on.
-PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8 AsyncModelIds=amazon.nova-reel-v1:1"
+PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8 AsyncModelIds=amazon.nova-reel-v1:1 ModelTokensPerMinute=1000000000"
 # Random requests to the API after the tests, the same each time; `make
 # api-cases` asks more, and others.
 API_CASES, API_SEED = 1_500, 1

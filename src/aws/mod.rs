@@ -11,6 +11,7 @@ mod json;
 pub mod model;
 pub mod part_results;
 pub mod queue;
+pub mod quota;
 mod row_item;
 mod update;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 
 use super::Unavailable;
 use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
@@ -32,6 +32,24 @@ impl JobsQueue {
         let name = arn.and_then(|arn| arn.rsplit(':').next());
         let high = self.high_url.as_deref().filter(|url| url.rsplit('/').next() == name);
         high.unwrap_or(&self.url)
+    }
+
+    /// About how many messages the queue holds that a message came from (`arn`):
+    /// those that can be had, those that are being handled or wait to be had
+    /// again, and those that wait for the first time.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
+    pub async fn backlog(&self, arn: Option<&str>) -> Result<u64, Unavailable> {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
+            ApproximateNumberOfMessagesNotVisible as Hidden,
+        };
+        let url = self.source(arn);
+        let request = self.client.get_queue_attributes().queue_url(url);
+        let request = request.attribute_names(Visible).attribute_names(Delayed).attribute_names(Hidden);
+        let answer = request.send().await.map_err(|error| Unavailable::new("sqs:GetQueueAttributes", &error))?;
+        let counts = answer.attributes.unwrap_or_default();
+        Ok(counts.values().filter_map(|count| count.parse::<u64>().ok()).sum())
     }
 
     /// Puts a body into the queue that a message came from (`arn`).

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
 use super::Consumer;
+use super::admission::Permit;
+use super::job::Delivery;
 use crate::aws::model::{Answer, Call};
 use crate::aws::part_results::PartResult;
 use crate::clock::until;
@@ -28,8 +29,9 @@ use crate::domain::limits::{DOCUMENT_MAX_BYTES, PART_STORE_TIMEOUT, PARTS_MAX, P
 use crate::domain::parts::{groups, split};
 use crate::domain::row::Usage;
 
-/// Analyses a document; its parts' results lie under `fingerprint`. For its first call there must be
-/// time; before each other one it is looked whether there is.
+/// Analyses a document; its parts' results lie under `fingerprint`. For its first
+/// call there must be time, and `permit` admits it; before each other one it is
+/// looked whether there is.
 ///
 /// # Errors
 /// As the calls end. [`AttemptError::NoTime`]: what was done so far is stored.
@@ -38,16 +40,18 @@ pub(super) async fn analyse(
     call: &Call<'_>,
     document: Document,
     fingerprint: &str,
-    deadline: Timestamp,
+    permit: Option<Permit>,
+    delivery: &Delivery,
 ) -> Result<Answer, AttemptError> {
     let (format, text) = match document.content() {
         Content::Text { format, text } if text.len() > consumer.part_max_bytes => (*format, text),
-        _ => return consumer.model.converse(call, document).await,
+        _ => return consumer.converse(call, document, permit, delivery).await,
     };
+    drop(permit);
     let parts = split(text, consumer.part_max_bytes, PARTS_MAX)
         .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), consumer.part_max_bytes)))?;
     let folder = format!("parts/{}/{fingerprint}", call.job_id);
-    let work = Work { consumer, call, deadline, folder };
+    let work = Work { consumer, call, delivery, folder };
     let count = parts.len();
     let part = |(number, part)| (format!("{number}"), Document::part(format, part, number, count));
     let documents = (1..).zip(parts).map(part).collect();
@@ -57,11 +61,33 @@ pub(super) async fn analyse(
     Ok(Answer { parts, ..work.join(done).await? })
 }
 
+impl Consumer {
+    /// One call, within the quota of its model.
+    async fn converse(
+        &self,
+        call: &Call<'_>,
+        document: Document,
+        permit: Option<Permit>,
+        delivery: &Delivery,
+    ) -> Result<Answer, AttemptError> {
+        let Some(admission) = self.admission.as_ref().filter(|admission| admission.is_of(call.model_id)) else {
+            return self.model.converse(call, document).await;
+        };
+        let text = matches!(document.content(), Content::Text { .. });
+        let input_bytes = text.then(|| document.size_bytes() + call.analysis.prompt_bytes());
+        let permit = admission.admit(permit, input_bytes, call.analysis.max_tokens, delivery.asker(self)).await?;
+        let begun = permit.begin();
+        let answer = self.model.converse(call, document).await?;
+        begun.settle(answer.usage);
+        Ok(answer)
+    }
+}
+
 /// A long document's calls.
 struct Work<'a> {
     consumer: &'a Consumer,
     call: &'a Call<'a>,
-    deadline: Timestamp,
+    delivery: &'a Delivery,
     /// Where their results lie: named after all that they depend on.
     folder: String,
 }
@@ -140,7 +166,7 @@ impl Work<'_> {
         }
         self.time_left()?;
         let Answer { result, usage, stop_reason, elapsed, .. } =
-            self.consumer.model.converse(self.call, document).await?;
+            self.consumer.converse(self.call, document, None, self.delivery).await?;
         let stored = PartResult { result, usage, stop_reason };
         if let Err(error) = self.consumer.part_results.put(&key, &stored).await {
             // It serves this attempt; only a later one would pay for it again.
@@ -163,7 +189,7 @@ impl Work<'_> {
     /// Whether there is time for a call and for storing its result.
     fn time_left(&self) -> Result<(), AttemptError> {
         let wanted = self.consumer.time_for_a_job() + PART_STORE_TIMEOUT;
-        if until(self.deadline) < wanted { Err(AttemptError::NoTime) } else { Ok(()) }
+        if until(self.delivery.deadline) < wanted { Err(AttemptError::NoTime) } else { Ok(()) }
     }
 }
 
@@ -171,9 +197,10 @@ impl Work<'_> {
 fn weight(error: &AttemptError) -> u8 {
     match error {
         AttemptError::NoTime => 0,
-        AttemptError::Cancelled => 4,
-        AttemptError::Throttled(_) => 1,
-        AttemptError::Transient(_) => 2,
-        AttemptError::Permanent(_) => 3,
+        AttemptError::OverQuota(_) => 1,
+        AttemptError::Throttled(_) => 2,
+        AttemptError::Transient(_) => 3,
+        AttemptError::Permanent(_) => 4,
+        AttemptError::Cancelled => 5,
     }
 }

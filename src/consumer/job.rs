@@ -5,6 +5,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::Consumer;
+use super::admission::{Asker, NotAdmitted, Permit};
 use super::analyse::analyse;
 use super::long_running;
 use super::record::Handled;
@@ -24,7 +25,7 @@ use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job, Work};
-use crate::domain::limits::{ASYNC_CHECK_FIRST, FETCH_RESERVE, LEASE_MARGIN, NO_TIME_DELAY};
+use crate::domain::limits::{ASYNC_CHECK_FIRST, FETCH_RESERVE, LEASE_MARGIN, NO_TIME_DELAY, PART_STORE_TIMEOUT};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::{Completed, Row, State};
 
@@ -39,6 +40,12 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
+    /// For whom a call is admitted: it must begin while there is time for a job.
+    pub fn asker(&self, consumer: &Consumer) -> Asker<'_> {
+        let latest_start = self.deadline - (consumer.time_for_a_job() + PART_STORE_TIMEOUT);
+        Asker { source: self.source.as_deref(), receive_count: self.receive_count, latest_start }
+    }
+
     /// When a claim for it ends by itself.
     pub fn lease_until(&self) -> Timestamp {
         self.deadline + LEASE_MARGIN
@@ -54,16 +61,41 @@ pub(super) async fn handle(consumer: &Consumer, job: Job, delivery: Delivery) ->
     let owner = Owner::new(Uuid::new_v4());
     if let Work::LongRunning(_) = job.work {
         match long_running::take(consumer, &job, &delivery, &owner).await {
-            Ok(Some(claim)) => return Attempt { consumer, job, delivery, claim }.run().await,
+            Ok(Some(claim)) => return Attempt { consumer, job, delivery, claim }.run(None).await,
             Ok(None) => {}
             Err(outcome) => return Handled::without_usage(outcome),
         }
     }
+    let permit = match admit(consumer, &job, &delivery).await {
+        Ok(permit) => permit,
+        Err(outcome) => return Handled::without_usage(outcome),
+    };
     let claimant = Claimant { owner: &owner, redrive_of: job.redrive_of, max_tries: consumer.max_tries };
     match consumer.jobs.claim(&job, &claimant, now(), delivery.lease_until()).await {
-        Ok(ClaimAnswer::Claimed(claim)) => Attempt { consumer, job, delivery, claim }.run().await,
+        Ok(ClaimAnswer::Claimed(claim)) => Attempt { consumer, job, delivery, claim }.run(permit).await,
         Ok(ClaimAnswer::Refused(refusal)) => Handled::without_usage(refused(consumer, &job, delivery, refusal).await),
         Err(error) => Handled::without_usage(unavailable(&job, &delivery, &error)),
+    }
+}
+
+/// Admits a document whose call is kept to a quota. What waits has no claim, and
+/// its row is as it is.
+async fn admit(consumer: &Consumer, job: &Job, delivery: &Delivery) -> Result<Option<Permit>, Outcome> {
+    let (Some(admission), Work::Document(source)) = (&consumer.admission, &job.work) else { return Ok(None) };
+    let asked = job.analysis.as_ref();
+    let named = job.model_id.as_deref().or(asked.and_then(|asked| asked.model_id.as_deref()));
+    if named.is_some_and(|named| !admission.is_of(named)) {
+        return Ok(None);
+    }
+    let input_bytes = match source {
+        DocumentSource::Inline(text) => Some(text.len() + Analysis::standard().prompt_bytes()),
+        DocumentSource::S3(_) => None,
+    };
+    let max_tokens = asked.and_then(|asked| asked.max_tokens);
+    match admission.admit(None, input_bytes, max_tokens, delivery.asker(consumer)).await {
+        Ok(permit) => Ok(Some(permit)),
+        Err(NotAdmitted::OverQuota(after)) => Err(Again::after(after, AgainReason::OverQuota)),
+        Err(NotAdmitted::Unavailable(error)) => Err(unavailable(job, delivery, &error)),
     }
 }
 
@@ -96,7 +128,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(mut self) -> Handled {
+    async fn run(mut self, permit: Option<Permit>) -> Handled {
         if let Work::LongRunning(_) = self.job.work {
             // Its token or its row finds the invocation again: none is paid for twice.
             self.claim.took_over = false;
@@ -109,7 +141,7 @@ impl Attempt<'_> {
             Work::Document(source) => source,
             Work::LongRunning(request) => return Handled::without_usage(self.invoke(request).await),
         };
-        match self.work(source).await {
+        match self.work(source, permit).await {
             Ok((completed, document)) => {
                 let usage = Some(completed.usage);
                 Handled { outcome: self.complete(completed, document).await, usage }
@@ -119,7 +151,11 @@ impl Attempt<'_> {
     }
 
     /// Everything between the claim and its ending. The row is not written here.
-    async fn work(&self, source: &DocumentSource) -> Result<(Completed, DocumentRecord), AttemptError> {
+    async fn work(
+        &self,
+        source: &DocumentSource,
+        permit: Option<Permit>,
+    ) -> Result<(Completed, DocumentRecord), AttemptError> {
         let batch = self.batch().await?;
         if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
             return Err(AttemptError::Cancelled);
@@ -153,7 +189,7 @@ impl Attempt<'_> {
         {
             return Ok((completed, record));
         }
-        let answer = analyse(self.consumer, &call, document, &fingerprint, self.delivery.deadline).await?;
+        let answer = analyse(self.consumer, &call, document, &fingerprint, permit, &self.delivery).await?;
         let completed = self.consumer.answered(&self.job.job_id, self.claim.attempt, answer, fingerprint).await?;
         Ok((completed, record))
     }

@@ -106,7 +106,9 @@ impl Attempt<'_> {
                 warn!(job_id, code = failure.code, "a check got no answer");
                 full_jitter(number, fastrand::f64())
             }
-            Err(AttemptError::NoTime | AttemptError::Cancelled) => full_jitter(1, fastrand::f64()),
+            Err(AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::Cancelled) => {
+                full_jitter(1, fastrand::f64())
+            }
         };
         if now() >= next.started_at + ASYNC_MAX_AGE {
             let message = format!(

@@ -3,6 +3,7 @@
 //! One function a nesting level: `batch` → `record` → `job`. Each record runs
 //! in a task of its own, so that one that panics or is slow harms no other.
 
+mod admission;
 mod analyse;
 mod batch;
 mod job;
@@ -12,6 +13,7 @@ mod response;
 mod result;
 mod room;
 
+use self::admission::Admission;
 pub use self::response::BatchFailed;
 use self::room::Room;
 
@@ -22,9 +24,10 @@ use aws_config::SdkConfig;
 use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
-use crate::aws::model::Model;
+use crate::aws::model::{Model, ModelSettings};
 use crate::aws::part_results::PartResults;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
+use crate::aws::quota::Quotas;
 use crate::config::ConsumerConfig;
 
 /// What handles batches. Cheap to clone; it keeps nothing between them.
@@ -36,6 +39,8 @@ pub struct Consumer {
     documents: Documents,
     part_results: PartResults,
     model: Model,
+    /// Keeps the model's calls to its quota, where there is one to keep to.
+    admission: Option<Admission>,
     async_model: AsyncModel,
     bucket: String,
     deduplicate: bool,
@@ -57,10 +62,16 @@ impl Consumer {
         // Where there is time for the model there is time for these.
         let AsyncTimeouts { start, check } = AsyncTimeouts::default();
         let (start, check) = (start.min(model.timeout()), check.min(model.timeout()));
+        let queue = JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url);
+        let admission = config.quota.map(|(quota, table)| {
+            let ModelSettings { model_id, max_tokens, .. } = config.model;
+            Admission::new(quota, Quotas::new(sdk, table), model_id, max_tokens, queue.clone())
+        });
         Self {
+            admission,
             async_model: AsyncModel::new(sdk, AsyncTimeouts { start, check }),
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
+            queue,
             dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
             documents: Documents::new(sdk),
             part_results: PartResults::new(sdk, config.documents_bucket.clone()),

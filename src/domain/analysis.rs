@@ -25,6 +25,9 @@ pub const DOCUMENT_NAME: &str = "document";
 /// The tool through which the answer is forced.
 pub const TOOL_NAME: &str = "record_analysis";
 
+/// About how many bytes the task takes, with what the tool is called.
+const TASK_BYTES: usize = 200;
+
 /// The labels of the default analysis.
 pub const DEFAULT_LABELS: [&str; 10] =
     ["contract", "lease", "complaint", "policy", "judgment", "letter", "invoice", "minutes", "report", "other"];
@@ -86,6 +89,7 @@ pub struct Analysis {
     pub max_tokens: Option<i32>,
     /// Between 0 and 1, in place of the function's own setting.
     pub temperature: Option<f64>,
+    prompt_bytes: usize,
     validator: Validator,
 }
 
@@ -118,7 +122,14 @@ impl Analysis {
         settings::check(request)?;
         let validator = validator(&schema)?;
         let AnalysisRequest { max_tokens, temperature, .. } = *request;
-        Ok(Self { system: system(request)?, task: task(request), schema, max_tokens, temperature, validator })
+        let (system, task) = (system(request)?, task(request));
+        let prompt_bytes = system.len() + TASK_BYTES + schema.to_string().len();
+        Ok(Self { system, task, schema, max_tokens, temperature, prompt_bytes, validator })
+    }
+
+    /// About how many bytes a call has beside the document.
+    pub fn prompt_bytes(&self) -> usize {
+        self.prompt_bytes
     }
 
     /// The question beside the document.

@@ -20,6 +20,9 @@ pub enum AttemptError {
     Permanent(Failure),
     /// The invocation had no time left to begin: not charged.
     NoTime,
+    /// The model's quota is used up and no call was made: not charged, and tried
+    /// again after this.
+    OverQuota(Duration),
     /// The job's batch was cancelled: no call was made.
     Cancelled,
 }
@@ -73,6 +76,7 @@ pub fn of(error: AttemptError, at: Situation) -> Ending {
         }
         AttemptError::Permanent(failure) => Ending::Fail(failure),
         AttemptError::Cancelled => Ending::GiveUp,
+        AttemptError::OverQuota(after) => Ending::Release { charged: false, after, reason: AgainReason::OverQuota },
         AttemptError::NoTime => Ending::Release {
             charged: false,
             after: NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0)),
@@ -127,5 +131,8 @@ mod tests {
     fn what_was_not_begun_is_not_charged() {
         let ending = of(AttemptError::NoTime, Situation { tries: 3, ..AT });
         assert!(matches!(ending, Ending::Release { charged: false, reason: AgainReason::NoTime, .. }));
+        let after = Duration::from_secs(7);
+        let ending = of(AttemptError::OverQuota(after), Situation { tries: 3, ..AT });
+        assert_eq!(ending, Ending::Release { charged: false, after, reason: AgainReason::OverQuota });
     }
 }

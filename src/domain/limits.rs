@@ -135,6 +135,36 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
 /// time left for it.
 pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
 
+/// How much unused time of a quota is made up for: so much more than a minute's
+/// worth may begin within a minute.
+pub const QUOTA_BURST: Duration = Duration::from_secs(2);
+
+/// How long a document may wait in the function for the quota. One that would
+/// wait longer is given back to the queue.
+pub const QUOTA_WAIT: Duration = Duration::from_secs(4);
+
+/// Most of a quota's time that one reservation takes, unless a single call takes
+/// more.
+pub const QUOTA_CHUNK: Duration = Duration::from_secs(2);
+
+/// For how many calls a function reserves at least, so that the next few
+/// documents find what they need.
+pub const QUOTA_CHUNK_CALLS: i32 = 5;
+
+/// How long a function keeps what it reserved and did not use.
+pub const QUOTA_KEPT: Duration = Duration::from_secs(60);
+
+/// Longest wait in the queue for the quota, so that what comes free unexpectedly
+/// is found.
+pub const QUOTA_RETURN_CAP: Duration = Duration::from_secs(900);
+
+/// For how long it is known how many messages wait in a queue.
+pub const BACKLOG_KNOWN: Duration = Duration::from_secs(10);
+
+/// Input tokens of a document whose size is not known before it is read, until
+/// others have told.
+pub const INPUT_TOKENS_ASSUMED: u64 = 2_000;
+
 /// Partitions of a batch in the index over batch and status. One partition of
 /// an index takes 1,000 writes a second, and a job makes about four there.
 ///

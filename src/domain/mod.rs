@@ -23,4 +23,6 @@ pub mod news;
 pub mod notification;
 pub mod outcome;
 pub mod parts;
+pub mod quota;
+pub mod quota_share;
 pub mod row;

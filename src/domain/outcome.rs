@@ -54,6 +54,8 @@ pub enum AgainReason {
     Transient,
     /// Not enough time was left before the deadline; not charged.
     NoTime,
+    /// The model's quota is used up; not charged.
+    OverQuota,
     /// A fenced write found another attempt.
     LeaseLost,
     /// The table or a queue did not answer.
@@ -93,6 +95,7 @@ impl Outcome {
                 AgainReason::Throttled => "throttled",
                 AgainReason::Transient => "transient",
                 AgainReason::NoTime => "no_time",
+                AgainReason::OverQuota => "over_quota",
                 AgainReason::LeaseLost => "lease_lost",
                 AgainReason::StoreUnavailable => "store_unavailable",
                 AgainReason::Panicked => "panicked",

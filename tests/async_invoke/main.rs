@@ -174,7 +174,7 @@ async fn every_failure_of_a_start_and_of_a_check_has_its_class_and_is_called_onc
                 AttemptError::Throttled(failure) => (throttled, failure),
                 AttemptError::Transient(failure) => (transient, failure),
                 AttemptError::Permanent(failure) => (permanent, failure),
-                AttemptError::NoTime | AttemptError::Cancelled => panic!("{kind}"),
+                AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::Cancelled => panic!("{kind}"),
             };
             assert_eq!((class_of, failure.code.as_str()), (class, code), "{on} {kind}: {failure:?}");
             let after = &stand_in.calls()["async"];

@@ -1,0 +1,159 @@
+"""Two thousand jobs handed in at once to a model with a quota of tokens, and room for a
+thousand calls where the quota feeds forty: with Docket's admission, without it, and the peer."""
+import time
+from dataclasses import dataclass
+
+import peer_function
+from lab import Lab, say
+from results import DOCKET, THREADS, Result
+from stack import Stack, deployed, wait_until
+from work import document, jobs
+
+REPEATS = 1
+WITHOUT = "docket, no admission"
+JOBS, LATENCY_MS = 2_000, 4_000
+CONCURRENCY, BATCH = 100, 10
+# What the quota feeds: with calls of 4 s, forty at the same time.
+CALLS_A_MINUTE = 600
+PARAMETERS = f"MaximumConcurrency={CONCURRENCY} BatchSize={BATCH} MaximumBatchingWindowSeconds=1 FunctionTimeoutSeconds=30"
+# The stand-in's bucket holds a minute's worth when it begins, 600 calls: by 40 % of
+# the jobs it is used up. From 90 % on fewer messages are left than calls fit.
+STEADY_FROM, STEADY_TO = 0.4, 0.9
+LIMIT_SECONDS = 1_200
+DOCUMENT = document("a lease")
+USED, THROTTLED, EXTRA = 0.97, 0.01, 0.2
+
+
+@dataclass
+class Place:
+    """Where a variant has its work from."""
+
+    queue: str
+    dead_letters: str
+    table: str
+    log_group: str
+    own_writes: int = 2
+
+
+def counted_tokens(stack: Stack) -> int:
+    """What a call of this document takes from the quota in the end, by one call."""
+    stack.behave()
+    stack.send(jobs(1, "quota"), DOCUMENT)
+    wait_until(lambda: stack.model("GET", "/_calls")["total"] == 1, 60, 0.5, "the first call was not made")
+    time.sleep(2)
+    return stack.model("GET", "/_calls/log")[0]["counted_tokens"]
+
+
+def once(stack: Stack, place: Place, quota: dict[str, int]) -> dict[str, float]:
+    """One run; unless it ends within the limit, what it has done by then."""
+    names = jobs(JOBS, "quota")
+    stack.behave(latency_ms=LATENCY_MS, output_token_factor=1, **quota)
+    writes, billed = stack.writes(), stack.function_seconds(place.log_group)
+    stack.send(names, DOCUMENT, place.queue)
+    begun = time.monotonic()
+    while stack.waiting(place.queue) != (0, 0) and time.monotonic() - begun < LIMIT_SECONDS:
+        time.sleep(2)
+    log = stack.model("GET", "/_calls/log")
+    found = steady(log, quota)
+    return found | {
+        "calls throttled": 100 * sum(call["outcome"] == "throttling" for call in log) / len(log),
+        "extra writes a job": (stack.writes() - writes) / JOBS - place.own_writes,
+        "incomplete jobs": JOBS - complete(stack, place),
+        "extra calls": sum(call["outcome"] == "answered" for call in log) - len(answered(log)),
+        "dead letters": sum(stack.waiting(place.dead_letters)),
+        "function time": stack.function_seconds(place.log_group) - billed,
+    }
+
+
+def answered(log: list[dict]) -> dict[str, dict]:
+    """The first answered call of each job."""
+    ordered = sorted((call for call in log if call["outcome"] == "answered"), key=lambda call: -call["ended_ms"])
+    return {call["job_id"]: call for call in ordered}
+
+
+def steady(log: list[dict], quota: dict[str, int]) -> dict[str, float]:
+    """Of the quota, how much the calls that ended in the steady part took; and the whole time."""
+    ends = sorted(call["ended_ms"] for call in answered(log).values())
+    total = (max(ends) - min(call["began_ms"] for call in log)) / 1_000
+    if len(ends) < STEADY_TO * JOBS:
+        return {"quota used": 0, "total time": total}
+    begin, end = (ends[round(JOBS * part) - 1] for part in (STEADY_FROM, STEADY_TO))
+    within = [call for call in log if call["outcome"] == "answered" and begin < call["ended_ms"] <= end]
+    if "tokens_per_minute" in quota:
+        took, fed = sum(call["counted_tokens"] for call in within), quota["tokens_per_minute"]
+    else:
+        took, fed = len(within), quota["requests_per_minute"]
+    return {"quota used": 100 * took / (fed * (end - begin) / 60_000), "total time": total}
+
+
+def complete(stack: Stack, place: Place) -> int:
+    """Rows of the table that hold a result."""
+    pages = stack.local.client("dynamodb").get_paginator("scan").paginate(TableName=place.table)
+    rows = [row for page in pages for row in page["Items"] if "quota-" in str(row)]
+    return min(JOBS, sum(row["status"]["S"] in ("complete", "COMPLETED") for row in rows))
+
+
+def of_docket(stack: Stack) -> Place:
+    log_group = f"/docket/{stack.local_stack}/consumer"
+    return Place(stack.queue, stack.found["DeadLetterQueueUrl"], stack.table, log_group)
+
+
+def variants(lab: Lab, which: tuple[str, ...], kind: str, quota: dict[str, int]):
+    """Each variant's figures, each on a local AWS of its own."""
+    for variant in which:
+        parameters = PARAMETERS + (f" {PARAMETER[kind]}={quota[kind]}" if variant == DOCKET else "")
+        with deployed(lab, parameters) as stack:
+            if variant == THREADS:
+                peer = peer_function.deployed(stack, CONCURRENCY, BATCH)
+                place = Place(peer.queue, peer.dead_letters, peer.table, peer.log_group)
+            else:
+                place = of_docket(stack)
+            yield variant, once(stack, place, quota)
+
+
+PARAMETER = {"tokens_per_minute": "ModelTokensPerMinute", "requests_per_minute": "ModelRequestsPerMinute"}
+UNITS = {"quota used": "%", "calls throttled": "%", "extra writes a job": "writes", "total time": "s", "function time": "s"}
+
+
+def run(lab: Lab, repeats: int) -> Result:
+    result = Result("quota", f"{JOBS:,} jobs at once, and a quota for {CALLS_A_MINUTE} calls a minute", "%")
+    # With a quota of requests, only what the bars are about: each run takes minutes.
+    which = {"tokens_per_minute": (DOCKET, WITHOUT, THREADS), "requests_per_minute": (DOCKET,)}
+    with deployed(lab, PARAMETERS) as stack:
+        tokens = counted_tokens(stack)
+    kinds = {"tokens_per_minute": CALLS_A_MINUTE * tokens, "requests_per_minute": CALLS_A_MINUTE}
+    for repeat in range(repeats):
+        for kind, amount in kinds.items():
+            at = kind.split("_")[0]
+            for variant, found in variants(lab, which[kind], kind, {kind: amount}):
+                for quantity, value in found.items():
+                    result.add(variant, at, quantity, value, UNITS.get(quantity, ""))
+                told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+                say(f"quota {repeat + 1}/{repeats} {at}, {variant}: {told}")
+    bars(result)
+    notes(result, tokens)
+    return result
+
+
+def bars(result: Result) -> None:
+    for at in ("tokens", "requests"):
+        used = result.median(DOCKET, at, "quota used")
+        result.bar(f"≥ {USED:.0%} of the quota used, {at}", used, used >= 100 * USED, 100 * USED, "quota used", at)
+        refused = result.median(DOCKET, at, "calls throttled")
+        result.bar(f"≤ {THROTTLED:.0%} of the calls throttled, {at}", refused, refused <= 100 * THROTTLED, 100 * THROTTLED, "calls throttled", at)
+        extra = result.median(DOCKET, at, "extra writes a job")
+        result.bar(f"≤ {EXTRA} writes a job beside the two, {at}", extra, extra <= EXTRA, EXTRA, "extra writes a job", at)
+        lost = max(result.values(DOCKET, at, "incomplete jobs") + result.values(DOCKET, at, "dead letters"))
+        result.bar(f"every job complete, no dead letter, {at}", lost, lost == 0)
+    for quantity in ("total time", "function time"):
+        for other in (WITHOUT, THREADS):
+            above, own = (result.values(variant, "tokens", quantity) for variant in (other, DOCKET))
+            result.ratio(f"{quantity}: {other} ÷ {DOCKET}, tokens", above, own)
+
+
+def notes(result: Result, tokens: int) -> None:
+    result.note(f"Room for {CONCURRENCY * BATCH:,} calls at the same time, {LATENCY_MS / 1000:g} s each; the quota is {CALLS_A_MINUTE} × the {tokens} tokens that a call counts in the end, so that it feeds 40. A call reserves its input and MaxTokens when it begins.")
+    result.note(f"The stand-in's quota is a bucket that holds a minute's worth when it begins. The steady part is from {STEADY_FROM:.0%} of the jobs answered, by when that is used up, to {STEADY_TO:.0%}.")
+    result.note("Quota used: what the calls answered in the steady part counted in the end, of what the quota gave in that time. Writes are DynamoDB's own count, whichever the table; the first two a job are the claim and the result.")
+    result.note(f"The peer is Powertools with a thread a record, as a function of the same local AWS in batches of {BATCH}. What fails comes again after the visibility time-out, here {peer_function.SECONDS} s, the least that Lambda allows; AWS recommends six times the function's time-out.")
+    result.note(f"A run ends when its queue is empty, or after {LIMIT_SECONDS // 60} min; what is 0 % of the quota did not come to 90 % of its jobs.")

@@ -1,0 +1,155 @@
+"""The local AWS with the stack of template.yaml, for the measures that want all of it.
+
+Functions and stand-in lie where the bench has its consumer from: target/release,
+or what --bin-dir names.
+"""
+import json
+import re
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import local_aws  # noqa: E402
+from lab import Lab, Stop  # noqa: E402
+from local_aws import Local  # noqa: E402
+
+SENDERS = 4
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+BILLED = re.compile(r"Billed Duration: (\d+) ms")
+BATCH_OF_MESSAGES = 10
+BATCH_OF_ROWS = 100
+
+
+def binaries(lab: Lab) -> Path:
+    """Where the release binaries are: those of the other measures, and the stand-in's beside them."""
+    found = lab.consumer.parent
+    wanted = ["consumer", "producer", "notifier", "examples/bedrock_stand_in"]
+    missing = [name for name in wanted if not (found / name).exists()]
+    if missing:
+        raise Stop(f"{found} has no {', '.join(missing)}: say `make bench`, which builds them")
+    return found
+
+
+@dataclass
+class Stack:
+    """A deployed stack."""
+
+    local: Local
+    found: dict[str, str]
+
+    @property
+    def queue(self) -> str:
+        return self.found["JobsQueueUrl"]
+
+    @property
+    def local_stack(self) -> str:
+        """The stack's name."""
+        return local_aws.STACK
+
+    @property
+    def table(self) -> str:
+        return self.found["JobsTableName"]
+
+    def model(self, method: str, path: str, body: dict | None = None):
+        """Asks the model's stand-in."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(self.found["ModelEndpointUrl"] + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read() or b"null")
+
+    def behave(self, **behaviour) -> None:
+        """Forgets the calls so far, and tells the model how to behave."""
+        self.model("POST", "/_reset")
+        self.model("PUT", "/_behaviour", behaviour)
+
+    def send(self, jobs: list[str], document: str, queue: str | None = None) -> None:
+        """Puts a message for each of the jobs into the queue."""
+        sqs, url = self.local.client("sqs"), queue or self.queue
+
+        def batch(first: int) -> int:
+            several = jobs[first : first + BATCH_OF_MESSAGES]
+            bodies = [json.dumps({"job_id": job, "document": document}) for job in several]
+            entries = [{"Id": str(place), "MessageBody": body} for place, body in enumerate(bodies)]
+            return len(sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed", []))
+
+        with ThreadPoolExecutor(SENDERS) as pool:
+            if failed := sum(pool.map(batch, range(0, len(jobs), BATCH_OF_MESSAGES))):
+                raise Stop(f"{failed} messages were not taken by the queue")
+
+    def waiting(self, queue: str | None = None) -> tuple[int, int]:
+        """Messages of a queue that are visible, and that are not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        sqs = self.local.client("sqs")
+        attributes = sqs.get_queue_attributes(QueueUrl=queue or self.queue, AttributeNames=names)["Attributes"]
+        return int(attributes[names[0]]), int(attributes[names[1]])
+
+    def poll(self, enabled: bool, function: str | None = None) -> None:
+        """Has the queue's event source mapping take messages, or not."""
+        client = self.local.client("lambda")
+        name = function or self.found["ConsumerFunctionName"]
+        for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+            client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+
+    def rows(self, jobs: list[str], fields: str = "job_id, #s, completed_at") -> dict[str, dict]:
+        """What the table says of the jobs."""
+        client, found = self.local.client("dynamodb"), {}
+        for first in range(0, len(jobs), BATCH_OF_ROWS):
+            keys = [{"job_id": {"S": job}} for job in jobs[first : first + BATCH_OF_ROWS]]
+            asked = {"Keys": keys, "ProjectionExpression": fields, "ExpressionAttributeNames": {"#s": "status"}}
+            answer = client.batch_get_item(RequestItems={self.table: asked | {"ConsistentRead": True}})
+            for row in answer["Responses"][self.table]:
+                found[row["job_id"]["S"]] = row
+        return found
+
+    def unfinished(self, jobs: list[str]) -> list[str]:
+        """Those of the jobs that are not complete."""
+        rows = self.rows(jobs)
+        return [job for job in jobs if rows.get(job, {}).get("status", {}).get("S") != "complete"]
+
+
+    def writes(self) -> int:
+        """Writes to DynamoDB so far, of whichever table."""
+        time.sleep(1.5)  # The counts are written down twice a second.
+        counts = json.loads(self.local.counts.read_text())
+        return sum(count for name, count in counts.items() if name.split(" ")[0] in WRITES)
+
+    def function_seconds(self, log_group: str) -> float:
+        """What Lambda would bill: the durations that its reports tell."""
+        client, asked, total = self.local.client("logs"), {}, 0
+        while True:
+            page = client.filter_log_events(logGroupName=log_group, **asked)
+            told = [BILLED.search(event["message"]) for event in page["events"]]
+            total += sum(int(match[1]) for match in told if match)
+            if not page.get("nextToken"):
+                return total / 1_000
+            asked = {"nextToken": page["nextToken"]}
+
+
+@contextmanager
+def deployed(lab: Lab, parameters: str) -> Iterator[Stack]:
+    """A local AWS of its own, until the measure is done with it."""
+    local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), ramp=True)
+    local.counts = local.directory / "counts.json"
+    try:
+        yield Stack(local, local_aws.up(local))
+    except local_aws.Stop as stop:
+        raise Stop(str(stop)) from stop
+    finally:
+        local_aws.down(local)
+
+
+def wait_until(done, seconds: float, every: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise Stop(f"after {seconds:.0f} s {what}")
+        time.sleep(every)

@@ -1,0 +1,254 @@
+//! Admission: a call begins when the model's quota has room for it.
+//!
+//! A document is admitted before its job is claimed, so that one that has to
+//! wait costs no write, and what is then known of its size decides before the
+//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the
+//! queue, uncharged.
+//!
+//! ```text
+//! message ─ admit ─ claim → fetch → admit ─ call ─ settle
+//!             └ again, when the quota is free    └ what was not used serves the next
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex as Turn;
+use tracing::warn;
+
+use super::result::store_unavailable;
+use crate::aws::Unavailable;
+use crate::aws::queue::JobsQueue;
+use crate::aws::quota::Quotas;
+use crate::clock::{now, until};
+use crate::domain::backoff::full_jitter;
+use crate::domain::ending::AttemptError;
+use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_WAIT};
+use crate::domain::quota::{Quota, Slot, tokens_of};
+use crate::domain::quota_share::Share;
+use crate::domain::row::Usage;
+
+/// Keeps the calls of one model to its quota.
+#[derive(Debug, Clone)]
+pub(super) struct Admission {
+    quota: Quota,
+    quotas: Quotas,
+    model_id: String,
+    max_tokens: u64,
+    queue: JobsQueue,
+    share: Arc<Mutex<Share>>,
+    /// One reservation at a time: those that wait for it find theirs in it.
+    turn: Arc<Turn<()>>,
+    backlogs: Arc<Turn<Backlogs>>,
+}
+
+type Backlogs = HashMap<Option<String>, (Timestamp, u64)>;
+
+/// What a call has reserved. Dropped before the call, it serves another.
+#[derive(Debug)]
+pub(super) struct Permit {
+    share: Arc<Mutex<Share>>,
+    quota: Quota,
+    taken: SignedDuration,
+}
+
+/// What a call has reserved that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    share: Arc<Mutex<Share>>,
+    quota: Quota,
+    taken: SignedDuration,
+}
+
+/// Why a call may not begin.
+#[derive(Debug)]
+pub(super) enum NotAdmitted {
+    /// The quota is used up; the message is wanted again after that.
+    OverQuota(Duration),
+    /// The quotas' table did not answer.
+    Unavailable(Unavailable),
+}
+
+impl From<NotAdmitted> for AttemptError {
+    fn from(not: NotAdmitted) -> Self {
+        match not {
+            NotAdmitted::OverQuota(after) => Self::OverQuota(after),
+            NotAdmitted::Unavailable(error) => store_unavailable(error),
+        }
+    }
+}
+
+/// For whom a call is admitted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    /// The ARN of the queue that the message came from.
+    pub source: Option<&'a str>,
+    /// How often it came.
+    pub receive_count: u32,
+    /// When the call must have begun.
+    pub latest_start: Timestamp,
+}
+
+impl Admission {
+    pub fn new(quota: Quota, quotas: Quotas, model_id: String, max_tokens: i32, queue: JobsQueue) -> Self {
+        Self {
+            quota,
+            quotas,
+            model_id,
+            max_tokens: u64::try_from(max_tokens).unwrap_or_default(),
+            queue,
+            share: Arc::default(),
+            turn: Arc::default(),
+            backlogs: Arc::default(),
+        }
+    }
+
+    /// Whether this model's calls are kept to the quota.
+    pub fn is_of(&self, model_id: &str) -> bool {
+        model_id == self.model_id
+    }
+
+    /// Makes a permit what Bedrock will take when the call begins; from none, it
+    /// admits a call. `input_bytes` are of the whole request, where it is text of
+    /// known size; `max_tokens` are of the answer, where they are not the
+    /// function's own.
+    pub async fn admit(
+        &self,
+        permit: Option<Permit>,
+        input_bytes: Option<usize>,
+        max_tokens: Option<i32>,
+        asker: Asker<'_>,
+    ) -> Result<Permit, NotAdmitted> {
+        let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
+        let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
+        let wanted = self.quota.reserved(input_tokens, max_tokens);
+        let mut permit = permit.unwrap_or_else(|| self.permit(SignedDuration::ZERO));
+        let missing = wanted - permit.taken;
+        if missing > SignedDuration::ZERO {
+            self.take(missing, asker).await?;
+        } else {
+            self.share().put_back(-missing);
+        }
+        permit.taken = wanted;
+        Ok(permit)
+    }
+
+    /// Takes from what the function holds, or reserves, and waits until it may.
+    async fn take(&self, taken: SignedDuration, asker: Asker<'_>) -> Result<(), NotAdmitted> {
+        let latest_start = asker.latest_start.min(now() + QUOTA_WAIT);
+        if self.share().take(taken, now()) {
+            return Ok(());
+        }
+        let turn = {
+            let _waiting = Waiting::new(&self.share, taken);
+            self.turn.lock().await
+        };
+        if self.share().take(taken, now()) {
+            return Ok(());
+        }
+        if self.share().is_full(now()) {
+            return Err(self.over_quota(taken, asker).await);
+        }
+        let reserved = self.share().to_reserve(taken);
+        match self.quotas.reserve(&self.model_id, reserved, now(), latest_start).await {
+            Ok(Slot::From(start)) => {
+                tokio::time::sleep(until(start)).await;
+                let mut share = self.share();
+                share.add(reserved - taken, now());
+                drop(turn);
+                Ok(())
+            }
+            Ok(Slot::Full(free_at)) => {
+                self.share().full(free_at);
+                Err(self.over_quota(taken, asker).await)
+            }
+            Err(error) => Err(NotAdmitted::Unavailable(error)),
+        }
+    }
+
+    async fn over_quota(&self, taken: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
+        let backlog = self.backlog(asker.source).await;
+        let otherwise = full_jitter(asker.receive_count, fastrand::f64());
+        NotAdmitted::OverQuota(self.share().return_after(taken, now(), backlog, otherwise, fastrand::f64()))
+    }
+
+    /// About how many messages wait, asked now and then.
+    async fn backlog(&self, source: Option<&str>) -> Option<u64> {
+        let mut backlogs = self.backlogs.lock().await;
+        let source_known = source.map(str::to_owned);
+        if let Some((read_at, messages)) = backlogs.get(&source_known)
+            && now() < *read_at + BACKLOG_KNOWN
+        {
+            return Some(*messages);
+        }
+        match self.queue.backlog(source).await {
+            Ok(messages) => {
+                backlogs.insert(source_known, (now(), messages));
+                Some(messages)
+            }
+            Err(error) => {
+                warn!(service = error.service, code = error.code, "how many messages wait is not known");
+                None
+            }
+        }
+    }
+
+    fn permit(&self, taken: SignedDuration) -> Permit {
+        Permit { share: self.share.clone(), quota: self.quota, taken }
+    }
+
+    fn share(&self) -> MutexGuard<'_, Share> {
+        locked(&self.share)
+    }
+}
+
+impl Permit {
+    /// The call begins: unless it is settled, what was reserved counts as used. A
+    /// throttled call slows all down by that much.
+    pub fn begin(mut self) -> Begun {
+        let taken = std::mem::take(&mut self.taken);
+        Begun { share: self.share.clone(), quota: self.quota, taken }
+    }
+}
+
+impl Begun {
+    /// The call ended with an answer: what it did not use serves the next.
+    pub fn settle(self, usage: Usage) {
+        let settled = self.quota.settled(usage);
+        let mut share = locked(&self.share);
+        share.put_back(self.taken - settled);
+        share.learn(usage.input_tokens, settled);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        locked(&self.share).put_back(self.taken);
+    }
+}
+
+/// A call that waits for its turn.
+struct Waiting<'a> {
+    share: &'a Mutex<Share>,
+    taken: SignedDuration,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(share: &'a Mutex<Share>, taken: SignedDuration) -> Self {
+        locked(share).wait(taken);
+        Self { share, taken }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        locked(self.share).wait(-self.taken);
+    }
+}
+
+/// No holder leaves it half changed.
+fn locked(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
+    share.lock().unwrap_or_else(PoisonError::into_inner)
+}

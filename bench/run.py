@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    often = "how often each is taken; 5 by default, fewer for those that take minutes"
+    often = "how often each is taken; 5 by default, more for a quick one and fewer for those that take minutes"
     parser.add_argument("--repeats", type=int, help=often)
     aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
     parser.add_argument("--port", type=int, default=4666, help=aws)

@@ -21,6 +21,7 @@ PEERS = BENCH / "peers"
 HANDLERS = {PLAIN: "plain.handler", POWERTOOLS: "powertools.handler", THREADS: "powertools_threads.handler"}
 MODEL_ID = "us.amazon.nova-2-lite-v1:0"
 START_SECONDS = 120
+SLOW_SERVERS = "The servers were built without optimisation: their own time weighs on every variant's."
 # Lambda's longest, so that no deadline ends a slow peer.
 FUNCTION_SECONDS = 900
 
@@ -167,12 +168,19 @@ class Lab:
         services, model = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
         self.directory = Path(tempfile.mkdtemp(prefix="docket-bench-"))
         self.processes: list[subprocess.Popen] = []
+        try:
+            self._start_servers(services, model)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _start_servers(self, services: Path, model: Path) -> None:
         self.model = Server(int(self._start([model, "--port", "0"]).split("http://")[1].split()[0].rsplit(":", 1)[1]))
         certificate = self.directory / "certificate.pem"
         told = ["--model-port", str(self.model.port), "--certificate", str(certificate)]
         self.ports = json.loads(self._start([services, *told]))
         self.services = Server(self.ports["port"])
-        self.notes = [] if self.ports.get("optimised") else ["The servers were built without optimisation: their own time weighs on every variant's."]
+        self.notes = [] if self.ports.get("optimised") else [SLOW_SERVERS]
         # With as many authorities as there are in an account: reading them is a part of the start.
         self.authorities = self.directory / "authorities.pem"
         site = next((PYTHON.parent.parent / "lib").glob("python*")) / "site-packages"

@@ -21,6 +21,7 @@ PEERS = BENCH / "peers"
 HANDLERS = {PLAIN: "plain.handler", POWERTOOLS: "powertools.handler", THREADS: "powertools_threads.handler"}
 MODEL_ID = "us.amazon.nova-2-lite-v1:0"
 START_SECONDS = 120
+SLOW_SERVERS = "The servers were built without optimisation: their own time weighs on every variant's."
 # Lambda's longest, so that no deadline ends a slow peer.
 FUNCTION_SECONDS = 900
 
@@ -163,15 +164,23 @@ class Lab:
         self.port, self.clean_build = 4666, False
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
-        build = "cargo build --example bench_services --example bedrock_stand_in"
+        build = "cargo build --profile servers --example bench_services --example bedrock_stand_in"
         services, model = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
         self.directory = Path(tempfile.mkdtemp(prefix="docket-bench-"))
         self.processes: list[subprocess.Popen] = []
+        try:
+            self._start_servers(services, model)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _start_servers(self, services: Path, model: Path) -> None:
         self.model = Server(int(self._start([model, "--port", "0"]).split("http://")[1].split()[0].rsplit(":", 1)[1]))
         certificate = self.directory / "certificate.pem"
         told = ["--model-port", str(self.model.port), "--certificate", str(certificate)]
         self.ports = json.loads(self._start([services, *told]))
         self.services = Server(self.ports["port"])
+        self.notes = [] if self.ports.get("optimised") else [SLOW_SERVERS]
         # With as many authorities as there are in an account: reading them is a part of the start.
         self.authorities = self.directory / "authorities.pem"
         site = next((PYTHON.parent.parent / "lib").glob("python*")) / "site-packages"

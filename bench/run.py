@@ -25,15 +25,15 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    often = "how often each is taken; 5 by default, fewer for those that take minutes"
+    often = "how often each is taken; 5 by default, more for a quick one and fewer for those that take minutes"
     parser.add_argument("--repeats", type=int, help=often)
     aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
     parser.add_argument("--port", type=int, default=4666, help=aws)
     built = "size: take the time of a release build from nothing, too"
     parser.add_argument("--clean-build", action="store_true", help=built)
     parser.add_argument("--bin-dir", type=Path, default=TARGET / "release", help="where the consumer is; target/release by default")
-    servers = "where bench_services and bedrock_stand_in are; target/release/examples or target/debug/examples by default"
-    parser.add_argument("--services-dir", type=Path, help=servers)
+    servers = "where bench_services and bedrock_stand_in are; target/servers/examples by default"
+    parser.add_argument("--services-dir", type=Path, default=TARGET / "servers" / "examples", help=servers)
     parser.add_argument("--negative-control", action="store_true", help="measure nothing: see that work not done is noticed")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write")
     return parser.parse_args()
@@ -47,16 +47,12 @@ def wanted(names: str) -> list[str]:
     return chosen
 
 
-def services_dir(given: Path | None) -> Path:
-    """The servers may be slow ones: they make every variant's time longer alike."""
-    places = [given] if given else [TARGET / profile / "examples" for profile in ("release", "debug")]
-    return next((place for place in places if (place / "bench_services").exists()), places[-1])
-
-
 def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
     begun = time.monotonic()
     module = importlib.import_module(f"measures.{name}")
     result = module.run(lab, repeats or getattr(module, "REPEATS", REPEATS))
+    for note in lab.notes:
+        result.note(note)
     path = result.write(into)
     for ratio in result.ratios:
         say(f"  {ratio.name}: {ratio.value:g} ({ratio.min:g} to {ratio.max:g})")
@@ -72,7 +68,7 @@ def main() -> int:
         if asked.repeats is not None and asked.repeats < 1:
             raise Stop("--repeats wants 1 or more")
         peers_python.ready()
-        with Lab(asked.bin_dir, services_dir(asked.services_dir)) as lab:
+        with Lab(asked.bin_dir, asked.services_dir) as lab:
             lab.port, lab.clean_build = asked.port, asked.clean_build
             if asked.negative_control:
                 negative_control.run(lab)

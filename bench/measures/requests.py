@@ -2,7 +2,7 @@
 import threading
 import time
 
-from lab import Environment, Lab, Stop, say
+from lab import Environment, Lab, Server, Stop, say
 from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
 from work import batch, check_done, jobs
 
@@ -59,31 +59,27 @@ def once(lab: Lab, variant: str) -> dict[str, dict[str, float]]:
 
 
 def duplicate_in_flight(lab: Lab, counted: Counted) -> dict[str, float]:
-    """The rows are put back as they were while the model was being asked: so a
-    second environment would find them."""
-    seen: dict[str, dict] = {}
-    job_ids = jobs(JOBS)
+    """A second delivery finds the rows as they were while the model was being
+    asked about the first: they are kept from then, and put back."""
+    job_ids, seen = jobs(1), {}
 
-    def look() -> None:
-        while lab_calls() < 1:
+    def keep() -> None:
+        # Connections of its own: the bench waits for the answer on the others.
+        model, services = Server(lab.model.port), Server(lab.services.port)
+        while model.ask("GET", "/_calls")["in_flight"] < 1:
             time.sleep(0.01)
-        time.sleep(0.2)
-        seen.update(lab_items())
+        seen.update(services.ask("GET", "/_items"))
 
-    # Connections of its own: the bench waits for the answer on the other one.
-    model, services = type(lab.model)(lab.model.port), type(lab.services)(lab.services.port)
-    lab_calls = lambda: model.ask("GET", "/_calls")["in_flight"]  # noqa: E731
-    lab_items = lambda: services.ask("GET", "/_items")  # noqa: E731
     lab.behave(1_000)
-    looking = threading.Thread(target=look)
-    looking.start()
-    first, _ = counted.invoke(job_ids[:1])
-    looking.join()
+    keeping = threading.Thread(target=keep, daemon=True)
+    keeping.start()
+    first, _ = counted.invoke(job_ids)
+    keeping.join()
     if first["model calls"] != 1:
         raise Stop("the first delivery did not ask the model")
     lab.services.ask("PUT", "/_items", seen)
     lab.behave()
-    counts, _ = counted.invoke(job_ids[:1])
+    counts, _ = counted.invoke(job_ids)
     return counts
 
 

@@ -3,7 +3,7 @@
 //! consumers under measure ask, count it, and say when it came.
 //!
 //! ```text
-//! cargo run --example bench_services -- --model-port 9099 --certificate ca.pem
+//! cargo run --profile servers --example bench_services -- --model-port 9099 --certificate ca.pem
 //! ```
 //!
 //! | control | what |
@@ -106,7 +106,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments
 async fn serve(arguments: Arguments) -> std::io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port))).await?;
     let port = listener.local_addr()?.port();
-    let mut ports = json!({"stand_in": true, "port": port});
+    let mut ports = json!({"stand_in": true, "optimised": !cfg!(debug_assertions), "port": port});
     if let Some((model_port, certificate)) = arguments.tls {
         let acceptor = tls::acceptor(&certificate)?;
         ports["tls_port"] = tls::before(acceptor.clone(), port).await?.into();

@@ -15,6 +15,7 @@ use crate::domain::quota::{Slot, slot, used_until_after};
 
 const KEY: &str = "quota";
 const USED_UNTIL: &str = "used_until_us";
+const PART: &str = "part";
 const UPDATE: &str = "dynamodb:UpdateItem";
 
 /// Conditional writes of one reservation: each further one follows another's
@@ -34,35 +35,9 @@ impl Quotas {
         Self { client: Client::new(config), table }
     }
 
-    /// Reserves so much of the quota's time, if the calls can begin by
-    /// `latest_start`. One read of half a unit, so that a quota that is used up
-    /// costs no write, and one conditional write.
-    ///
-    /// # Errors
-    /// [`Unavailable`]: whether it was reserved is not known. If it was, the
-    /// time passes unused.
-    pub async fn reserve(
-        &self,
-        model_id: &str,
-        taken: SignedDuration,
-        now: Timestamp,
-        latest_start: Timestamp,
-    ) -> Result<Slot, Unavailable> {
-        let mut used_until = self.used_until(model_id).await?;
-        for _ in 0..ROUNDS {
-            let found = slot(used_until, now, latest_start);
-            if let Slot::Full(_) = found {
-                return Ok(found);
-            }
-            match self.write(model_id, used_until, taken, now, latest_start).await? {
-                Written::Until(until) => return Ok(slot(Some(until - taken), now, Timestamp::MAX)),
-                Written::Refused(other) => used_until = other,
-            }
-        }
-        Err(Unavailable { service: UPDATE, code: "QuotaContended".to_owned() })
-    }
-
-    async fn used_until(&self, model_id: &str) -> Result<Option<Timestamp>, Unavailable> {
+    /// Reads the row, for half a read unit, so that a quota that is used up costs
+    /// no write.
+    pub async fn read(&self, model_id: &str) -> Result<QuotaRow, Unavailable> {
         let answer = self
             .client
             .get_item()
@@ -71,7 +46,33 @@ impl Quotas {
             .send()
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
-        Ok(answer.item.as_ref().and_then(|item| time(item.get(USED_UNTIL))))
+        let item = answer.item.unwrap_or_default();
+        let part = item.get(PART).and_then(|part| part.as_n().ok()?.parse().ok());
+        let part = part.filter(|part: &f64| part.is_finite() && *part > 0.0);
+        Ok(QuotaRow { used_until: time(item.get(USED_UNTIL)), part })
+    }
+
+    /// Reserves so much of the quota's time, if the calls can begin by
+    /// `latest_start`, by one conditional write after `read`; `part` is what to
+    /// tell other functions.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: whether it was reserved is not known. If it was, the
+    /// time passes unused.
+    pub async fn reserve(&self, model_id: &str, read: QuotaRow, wanted: Reservation) -> Result<Slot, Unavailable> {
+        let Reservation { taken, now, latest_start, .. } = wanted;
+        let mut used_until = read.used_until;
+        for _ in 0..ROUNDS {
+            let found = slot(used_until, now, latest_start);
+            if let Slot::Full(_) = found {
+                return Ok(found);
+            }
+            match self.write(model_id, used_until, wanted).await? {
+                Written::Until(until) => return Ok(slot(Some(until - taken), now, Timestamp::MAX)),
+                Written::Refused(other) => used_until = other,
+            }
+        }
+        Err(Unavailable { service: UPDATE, code: "QuotaContended".to_owned() })
     }
 
     /// A time that has not come is put off; one that is past begins anew.
@@ -79,11 +80,12 @@ impl Quotas {
         &self,
         model_id: &str,
         used_until: Option<Timestamp>,
-        taken: SignedDuration,
-        now: Timestamp,
-        latest_start: Timestamp,
+        Reservation { taken, now, latest_start, part }: Reservation,
     ) -> Result<Written, Unavailable> {
         let mut update = Update::default();
+        if let Some(part) = part {
+            update = update.set(PART, number(part));
+        }
         let (name, from) = (update.name(USED_UNTIL), update.value("now", micros(now)));
         let (update, condition) = if used_until.is_some_and(|until| until >= now) {
             let latest = update.value("latest", micros(latest_start + QUOTA_BURST));
@@ -124,6 +126,29 @@ impl Quotas {
             }
         }
     }
+}
+
+/// A model's row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuotaRow {
+    /// Until when the quota is used up.
+    pub used_until: Option<Timestamp>,
+    /// What part a call counts of what Bedrock takes when it begins, as other
+    /// functions have seen it.
+    pub part: Option<f64>,
+}
+
+/// What is to be reserved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reservation {
+    /// Of the quota's time.
+    pub taken: SignedDuration,
+    /// When it is asked for.
+    pub now: Timestamp,
+    /// When its calls must begin.
+    pub latest_start: Timestamp,
+    /// What part a call counts, to be told to other functions.
+    pub part: Option<f64>,
 }
 
 enum Written {

@@ -21,7 +21,7 @@ use tracing::warn;
 use super::result::store_unavailable;
 use crate::aws::Unavailable;
 use crate::aws::queue::JobsQueue;
-use crate::aws::quota::Quotas;
+use crate::aws::quota::{Quotas, Reservation};
 use crate::clock::{now, until};
 use crate::domain::backoff::full_jitter;
 use crate::domain::ending::AttemptError;
@@ -51,6 +51,9 @@ type Backlogs = HashMap<Option<String>, (Timestamp, u64)>;
 pub(super) struct Permit {
     share: Arc<Mutex<Share>>,
     quota: Quota,
+    /// What Bedrock takes when the call begins.
+    reserved: SignedDuration,
+    /// What it is expected to count in the end.
     taken: SignedDuration,
 }
 
@@ -59,6 +62,7 @@ pub(super) struct Permit {
 pub(super) struct Begun {
     share: Arc<Mutex<Share>>,
     quota: Quota,
+    reserved: SignedDuration,
     taken: SignedDuration,
 }
 
@@ -124,54 +128,78 @@ impl Admission {
         let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
         let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
         let wanted = self.quota.reserved(input_tokens, max_tokens);
-        let mut permit = permit.unwrap_or_else(|| self.permit(SignedDuration::ZERO));
-        let missing = wanted - permit.taken;
+        let mut permit = permit.unwrap_or_else(|| self.permit());
+        let missing = wanted - permit.reserved;
         if missing > SignedDuration::ZERO {
-            self.take(missing, asker).await?;
+            permit.taken += self.take(missing, asker).await?;
         } else {
-            self.share().put_back(-missing);
+            let kept = permit.taken.as_secs_f64() * wanted.as_secs_f64() / permit.reserved.as_secs_f64();
+            let unused = permit.taken - SignedDuration::from_micros((kept * 1e6) as i64);
+            permit.taken -= unused;
+            self.share().put_back(unused);
         }
-        permit.taken = wanted;
+        permit.reserved = wanted;
         Ok(permit)
     }
 
     /// Takes from what the function holds, or reserves, and waits until it may.
-    async fn take(&self, taken: SignedDuration, asker: Asker<'_>) -> Result<(), NotAdmitted> {
+    /// Gives what it took for a call that takes `reserved` when it begins.
+    async fn take(&self, reserved: SignedDuration, asker: Asker<'_>) -> Result<SignedDuration, NotAdmitted> {
         let latest_start = asker.latest_start.min(now() + QUOTA_WAIT);
-        if self.share().take(taken, now()) {
-            return Ok(());
+        if let Some(taken) = self.take_held(reserved) {
+            return Ok(taken);
         }
-        let turn = {
-            let _waiting = Waiting::new(&self.share, taken);
+        let part = self.share().part();
+        let _turn = {
+            let _waiting = Waiting::new(&self.share, part_of(reserved, part));
             self.turn.lock().await
         };
-        if self.share().take(taken, now()) {
-            return Ok(());
+        if let Some(taken) = self.take_held(reserved) {
+            return Ok(taken);
         }
         if self.share().is_full(now()) {
-            return Err(self.over_quota(taken, asker).await);
+            return Err(self.over_quota(reserved, asker).await);
         }
-        let reserved = self.share().to_reserve(taken);
-        match self.quotas.reserve(&self.model_id, reserved, now(), latest_start).await {
+        let row = self.quotas.read(&self.model_id).await.map_err(NotAdmitted::Unavailable)?;
+        let (taken, wanted) = {
+            let mut share = self.share();
+            if let Some(part) = row.part {
+                share.hear(part);
+            }
+            let taken = part_of(reserved, share.part());
+            if share.take(taken, now()) {
+                return Ok(taken);
+            }
+            let (to_reserve, part) = (share.to_reserve(taken), share.part_to_tell());
+            (taken, Reservation { taken: to_reserve, now: now(), latest_start, part })
+        };
+        match self.quotas.reserve(&self.model_id, row, wanted).await {
             Ok(Slot::From(start)) => {
                 tokio::time::sleep(until(start)).await;
-                let mut share = self.share();
-                share.add(reserved - taken, now());
-                drop(turn);
-                Ok(())
+                self.share().add(wanted.taken - taken, now());
+                Ok(taken)
             }
             Ok(Slot::Full(free_at)) => {
                 self.share().full(free_at);
-                Err(self.over_quota(taken, asker).await)
+                Err(self.over_quota(reserved, asker).await)
             }
             Err(error) => Err(NotAdmitted::Unavailable(error)),
         }
     }
 
-    async fn over_quota(&self, taken: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
+    /// Takes what is there, once it is known what part counts.
+    fn take_held(&self, reserved: SignedDuration) -> Option<SignedDuration> {
+        let mut share = self.share();
+        let taken = part_of(reserved, Some(share.part()?));
+        share.take(taken, now()).then_some(taken)
+    }
+
+    async fn over_quota(&self, reserved: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
         let backlog = self.backlog(asker.source).await;
         let otherwise = full_jitter(asker.receive_count, fastrand::f64());
-        NotAdmitted::OverQuota(self.share().return_after(taken, now(), backlog, otherwise, fastrand::f64()))
+        let mut share = self.share();
+        let taken = part_of(reserved, share.part());
+        NotAdmitted::OverQuota(share.return_after(taken, now(), backlog, otherwise, fastrand::f64()))
     }
 
     /// About how many messages wait, asked now and then.
@@ -195,8 +223,9 @@ impl Admission {
         }
     }
 
-    fn permit(&self, taken: SignedDuration) -> Permit {
-        Permit { share: self.share.clone(), quota: self.quota, taken }
+    fn permit(&self) -> Permit {
+        let nothing = SignedDuration::ZERO;
+        Permit { share: self.share.clone(), quota: self.quota, reserved: nothing, taken: nothing }
     }
 
     fn share(&self) -> MutexGuard<'_, Share> {
@@ -205,21 +234,21 @@ impl Admission {
 }
 
 impl Permit {
-    /// The call begins: unless it is settled, what was reserved counts as used. A
+    /// The call begins: unless it is settled, what was taken counts as used. A
     /// throttled call slows all down by that much.
     pub fn begin(mut self) -> Begun {
         let taken = std::mem::take(&mut self.taken);
-        Begun { share: self.share.clone(), quota: self.quota, taken }
+        Begun { share: self.share.clone(), quota: self.quota, reserved: self.reserved, taken }
     }
 }
 
 impl Begun {
     /// The call ended with an answer: what it did not use serves the next.
-    pub fn settle(self, usage: Usage) {
-        let settled = self.quota.settled(usage);
+    pub fn settle(self, usage: Usage, elapsed: Duration) {
+        let counted = self.quota.counted(self.reserved, usage, elapsed);
         let mut share = locked(&self.share);
-        share.put_back(self.taken - settled);
-        share.learn(usage.input_tokens, settled);
+        share.put_back(self.taken - counted);
+        share.learn(usage.input_tokens, self.reserved, counted);
     }
 }
 
@@ -246,6 +275,11 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         locked(self.share).wait(-self.taken);
     }
+}
+
+/// All of it until a part is known.
+fn part_of(reserved: SignedDuration, part: Option<f64>) -> SignedDuration {
+    SignedDuration::from_micros((reserved.as_secs_f64() * part.unwrap_or(1.0) * 1e6).ceil() as i64)
 }
 
 /// No holder leaves it half changed.

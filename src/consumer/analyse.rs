@@ -78,7 +78,7 @@ impl Consumer {
         let permit = admission.admit(permit, input_bytes, call.analysis.max_tokens, delivery.asker(self)).await?;
         let begun = permit.begin();
         let answer = self.model.converse(call, document).await?;
-        begun.settle(answer.usage);
+        begun.settle(answer.usage, answer.elapsed);
         Ok(answer)
     }
 }

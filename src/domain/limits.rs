@@ -139,6 +139,10 @@ pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
 /// worth may begin within a minute.
 pub const QUOTA_BURST: Duration = Duration::from_secs(2);
 
+/// How much of a quota calls in flight may hold back together that they will not
+/// use: half of the minute's worth that a quota holds.
+pub const QUOTA_HELD_BACK: Duration = Duration::from_secs(30);
+
 /// How long a document may wait in the function for the quota. One that would
 /// wait longer is given back to the queue.
 pub const QUOTA_WAIT: Duration = Duration::from_secs(4);

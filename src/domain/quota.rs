@@ -13,9 +13,11 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::limits::QUOTA_BURST;
+use super::limits::{QUOTA_BURST, QUOTA_HELD_BACK};
 use super::row::Usage;
 
 /// Bytes of text that are about a token.
@@ -40,6 +42,16 @@ impl Quota {
     /// The quota's time that Bedrock takes when a call begins.
     pub fn reserved(&self, input_tokens: u64, max_tokens: u64) -> SignedDuration {
         self.time_of(input_tokens.saturating_add(max_tokens))
+    }
+
+    /// What a call counts in the end: the quota's time that it used, and at least
+    /// so much that calls in flight hold back no more than [`QUOTA_HELD_BACK`] of
+    /// the quota together, which they reserved and will not use.
+    pub fn counted(&self, reserved: SignedDuration, usage: Usage, elapsed: Duration) -> SignedDuration {
+        let settled = self.settled(usage);
+        let unused = (reserved - settled).max(SignedDuration::ZERO);
+        let held_back = unused.as_secs_f64() * elapsed.as_secs_f64() / QUOTA_HELD_BACK.as_secs_f64();
+        settled.max(SignedDuration::from_micros((held_back * 1e6) as i64))
     }
 
     /// The quota's time that a call has taken when it has ended.
@@ -111,6 +123,16 @@ mod tests {
         assert_eq!(QUOTA.settled(usage), ms(230));
         assert_eq!(Quota { output_token_factor: 5, ..QUOTA }.settled(usage), ms(350));
         assert_eq!(Quota { output_token_factor: 5, ..QUOTA }.reserved(2_000, 1_000), ms(300), "not before the answer");
+    }
+
+    #[test]
+    fn a_call_counts_what_it_used_unless_what_it_holds_back_is_more() {
+        let usage = Usage { input_tokens: 2_000, output_tokens: 300 };
+        let counted = |reserved, seconds| QUOTA.counted(reserved, usage, Duration::from_secs(seconds));
+        assert_eq!(counted(ms(300), 8), ms(230));
+        // 6.4 s of the quota are reserved, 0.23 s used: for 8 s of 30 they are held back.
+        assert_eq!(counted(ms(6_430), 8), SignedDuration::from_micros(1_653_333));
+        assert_eq!(counted(ms(100), 8), ms(230), "more was used than reserved");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What one function holds of a quota.
 //!
 //! A function reserves for several calls at once, so that the table is written
-//! to once for all of them, and keeps the difference between what its calls
-//! reserved and what they used. What it keeps for too long it forgets: the
-//! quota's time has passed.
+//! to once for all of them. A call counts less than Bedrock takes when it begins,
+//! for answers are shorter than maxTokens: what part of it, the last calls have
+//! told, and the table tells it to functions that have made none. The difference
+//! to what a call then did use is kept for the next; what is kept for too long is
+//! forgotten, for the quota's time has passed.
 
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use super::limits::{INPUT_TOKENS_ASSUMED, QUOTA_CHUNK, QUOTA_CHUNK_CALLS, QUOTA_
 
 /// How much of what is new counts in a mean.
 const NEWS: f64 = 0.1;
+
+/// From how many calls on a function tells the others what part it has seen.
+const CALLS_TO_TELL: u32 = 10;
 
 /// The part of the backlog's time over which documents come back: a little
 /// early, so that the quota is never short of them.
@@ -32,6 +37,8 @@ pub struct Share {
     full_until: Timestamp,
     mean_input_tokens: f64,
     mean_taken: Option<SignedDuration>,
+    part: Option<f64>,
+    calls: u32,
     together: Option<Together>,
 }
 
@@ -52,6 +59,8 @@ impl Default for Share {
             full_until: Timestamp::MIN,
             mean_input_tokens: INPUT_TOKENS_ASSUMED as f64,
             mean_taken: None,
+            part: None,
+            calls: 0,
             together: None,
         }
     }
@@ -133,12 +142,35 @@ impl Share {
         Duration::try_from(together.return_at.duration_since(now)).unwrap_or_default().min(QUOTA_RETURN_CAP)
     }
 
-    /// Learns from a call that has ended.
-    pub fn learn(&mut self, input_tokens: u64, taken: SignedDuration) {
+    /// Learns from a call that has ended: what Bedrock took when it began, and what
+    /// it counted in the end.
+    pub fn learn(&mut self, input_tokens: u64, reserved: SignedDuration, counted: SignedDuration) {
         self.mean_input_tokens += NEWS * (input_tokens as f64 - self.mean_input_tokens);
-        let mean = self.mean_taken.unwrap_or(taken).as_secs_f64();
-        let mean = mean + NEWS * (taken.as_secs_f64() - mean);
+        let mean = self.mean_taken.unwrap_or(counted).as_secs_f64();
+        let mean = mean + NEWS * (counted.as_secs_f64() - mean);
         self.mean_taken = Some(SignedDuration::from_micros((mean * 1e6) as i64));
+        let part = counted.as_secs_f64() / reserved.as_secs_f64().max(1e-6);
+        let before = self.part.unwrap_or(part);
+        self.part = Some(before + NEWS * (part - before));
+        self.calls = self.calls.saturating_add(1);
+    }
+
+    /// Learns from other functions' calls, until there are enough of its own.
+    pub fn hear(&mut self, part: f64) {
+        if self.calls < CALLS_TO_TELL {
+            self.part = Some(part);
+        }
+    }
+
+    /// What part a call counts of what Bedrock takes when it begins; `None` until
+    /// a call or another function has told.
+    pub fn part(&self) -> Option<f64> {
+        self.part
+    }
+
+    /// What to tell other functions.
+    pub fn part_to_tell(&self) -> Option<f64> {
+        self.part.filter(|_| self.calls >= CALLS_TO_TELL)
     }
 
     /// Input tokens of a document whose size is not known: those of the last ones.
@@ -206,6 +238,20 @@ mod tests {
         assert!(share.take(ms(100), at(0)));
         share.put_back(ms(-40));
         assert_eq!(share.to_reserve(ms(100)), ms(540));
+    }
+
+    #[test]
+    fn what_part_a_call_counts_is_heard_first_and_then_known() {
+        let mut share = Share::default();
+        assert_eq!(share.part(), None);
+        share.hear(0.5);
+        assert_eq!((share.part(), share.part_to_tell()), (Some(0.5), None));
+        for _ in 0..100 {
+            share.learn(700, ms(100), ms(25));
+        }
+        share.hear(0.9);
+        assert!(share.part().is_some_and(|part| (0.25..0.26).contains(&part)), "{:?}", share.part());
+        assert_eq!(share.part_to_tell(), share.part());
     }
 
     #[test]

@@ -25,6 +25,9 @@ SLOW_SERVERS = "The servers were built without optimisation: their own time weig
 # Lambda's longest, so that no deadline ends a slow peer.
 FUNCTION_SECONDS = 900
 
+# What template.yaml gives its function beside names and settings.
+DOCKETS_OWN = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
 
 class Stop(Exception):
     """Something the user can do something about, or a measure that cannot be believed."""
@@ -256,7 +259,7 @@ class Lab:
         """Starts one. `within` is a command that runs it in bounds, `more` is more environment."""
         command = [str(self.consumer)] if variant == DOCKET else [str(PYTHON), "-m", "awslambdaric", HANDLERS[variant]]
         directory = self.directory if variant == DOCKET else PEERS
-        environment = self.environment(tls, memory_mb) | (more or {})
+        environment = self.environment(tls, memory_mb) | (DOCKETS_OWN if variant == "docket" else {}) | (more or {})
         return Environment(self, variant, (within or []) + command, environment, directory)
 
     def __enter__(self) -> "Lab":

@@ -91,6 +91,7 @@ fn the_template_gives_each_function_the_variables_that_it_reads() {
     let notifier = variables("NotifierFunction");
     let mut given: BTreeSet<String> = [&consumer, &producer, &notifier].into_iter().flatten().cloned().collect();
     assert!(given.remove("RUST_LOG"), "the log's level is a parameter");
+    assert!(given.remove("MALLOC_MMAP_THRESHOLD_"), "the C library reads it");
     assert_eq!(given, read_somewhere);
     for (function, own, name) in [
         ("consumer", &consumer, "EVENT_BUS_NAME"),

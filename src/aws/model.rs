@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_bedrockruntime::error::{BoxError, BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
@@ -18,6 +20,7 @@ use aws_sdk_bedrockruntime::types::{
     ImageSource, InferenceConfiguration, Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice,
     ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
+use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -171,6 +174,7 @@ impl Model {
 /// A client that makes one attempt a call and gives up after the time-out.
 pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
     let own = aws_sdk_bedrockruntime::config::Builder::from(config)
+        .interceptor(ExactBody)
         .retry_config(RetryConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
@@ -181,6 +185,30 @@ pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
         )
         .build();
     Client::from_conf(own)
+}
+
+/// Keeps a request's body in as much memory as it has bytes: it is written into a
+/// text that doubles as it grows, and is kept until the answer has come.
+#[derive(Debug)]
+struct ExactBody;
+
+impl Intercept for ExactBody {
+    fn name(&self) -> &'static str {
+        "ExactBody"
+    }
+
+    fn modify_before_retry_loop(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.request_mut().body_mut();
+        if let Some(exact) = body.bytes().map(<[u8]>::to_vec) {
+            *body = SdkBody::from(exact);
+        }
+        Ok(())
+    }
 }
 
 fn request(analysis: &Analysis, document: Document) -> Result<(Message, ToolConfiguration), BuildError> {

@@ -11,13 +11,17 @@ use super::Consumer;
 use crate::clock::until;
 use crate::domain::ending::AttemptError;
 use crate::domain::job::S3Location;
-use crate::domain::limits::{DOCUMENT_MAX_BYTES, FETCH_RESERVE, MEMORY_PER_DOCUMENT, MEMORY_RESERVE_MB, PARTS_MAX};
+use crate::domain::limits::{
+    DOCUMENT_MAX_BYTES, FETCH_RESERVE, MEMORY_PER_DOCUMENT, MEMORY_RESERVE_MB, PARTS_MAX, READS_SIDE_BY_SIDE,
+};
 
 /// The room, in KiB.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     free: Arc<Semaphore>,
     whole: u32,
+    /// Each document that is being read has a connection, whose buffers stay.
+    reads: Arc<Semaphore>,
 }
 
 /// A document's room. It is free again when this is dropped.
@@ -27,7 +31,8 @@ impl Room {
     /// The room in a function of so many megabytes.
     pub fn new(memory_mb: u32) -> Self {
         let whole = (memory_mb.saturating_sub(MEMORY_RESERVE_MB) / MEMORY_PER_DOCUMENT).max(1) * 1_024;
-        Self { free: Arc::new(Semaphore::new(whole as usize)), whole }
+        let reads = Arc::new(Semaphore::new(READS_SIDE_BY_SIDE));
+        Self { free: Arc::new(Semaphore::new(whole as usize)), whole, reads }
     }
 
     /// A document larger than all the room is alone in it.
@@ -54,15 +59,17 @@ impl Consumer {
     /// otherwise as reading it ends.
     pub(super) async fn read(&self, at: &S3Location, deadline: Timestamp) -> Result<(Vec<u8>, Taken), AttemptError> {
         let largest = DOCUMENT_MAX_BYTES.max(PARTS_MAX * self.part_max_bytes);
+        let reading = self.room.reads.acquire().await;
         let object = self.documents.open(at, largest).await?;
         let size_bytes = object.size_bytes();
         if let Some(taken) = self.room.take_at_once(size_bytes) {
             return Ok((object.read(size_bytes).await?, taken));
         }
         // The bucket does not hold an unread answer for long: it is asked again.
-        drop(object);
+        drop((object, reading));
         let time = until(deadline).saturating_sub(self.time_for_a_job() + FETCH_RESERVE);
         let taken = self.room.take(size_bytes, time).await.ok_or(AttemptError::NoTime)?;
+        let _reading = self.room.reads.acquire().await;
         Ok((self.documents.open(at, largest).await?.read(size_bytes).await?, taken))
     }
 }

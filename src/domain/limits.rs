@@ -35,6 +35,9 @@ pub const MEMORY_PER_DOCUMENT: u32 = 4;
 /// Megabytes of a function's memory that are not for documents.
 pub const MEMORY_RESERVE_MB: u32 = 64;
 
+/// Most documents that one function reads from the bucket at a time.
+pub const READS_SIDE_BY_SIDE: usize = 16;
+
 /// What is kept free for reading a document that waited for memory, and the
 /// least time in which a bucket that did not answer is charged to the document.
 pub const FETCH_RESERVE: Duration = Duration::from_secs(2);

@@ -128,10 +128,11 @@ impl Admission {
         let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
         let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
         let wanted = self.quota.reserved(input_tokens, max_tokens);
+        let least = self.quota.settled(Usage { input_tokens, output_tokens: 0 });
         let mut permit = permit.unwrap_or_else(|| self.permit());
         let missing = wanted - permit.reserved;
         if missing > SignedDuration::ZERO {
-            permit.taken += self.take(missing, asker).await?;
+            permit.taken += self.take(missing, least, asker).await?;
         } else {
             let kept = permit.taken.as_secs_f64() * wanted.as_secs_f64() / permit.reserved.as_secs_f64();
             let unused = permit.taken - SignedDuration::from_micros((kept * 1e6) as i64);
@@ -143,8 +144,14 @@ impl Admission {
     }
 
     /// Takes from what the function holds, or reserves, and waits until it may.
-    /// Gives what it took for a call that takes `reserved` when it begins.
-    async fn take(&self, reserved: SignedDuration, asker: Asker<'_>) -> Result<SignedDuration, NotAdmitted> {
+    /// Gives what it took for a call that takes `reserved` when it begins, and
+    /// counts `least` at least.
+    async fn take(
+        &self,
+        reserved: SignedDuration,
+        least: SignedDuration,
+        asker: Asker<'_>,
+    ) -> Result<SignedDuration, NotAdmitted> {
         let latest_start = asker.latest_start.min(now() + QUOTA_WAIT);
         if let Some(taken) = self.take_held(reserved) {
             return Ok(taken);
@@ -158,7 +165,7 @@ impl Admission {
             return Ok(taken);
         }
         if self.share().is_full(now()) {
-            return Err(self.over_quota(reserved, asker).await);
+            return Err(self.over_quota(reserved, least, asker).await);
         }
         let row = self.quotas.read(&self.model_id).await.map_err(NotAdmitted::Unavailable)?;
         let (taken, wanted) = {
@@ -181,7 +188,7 @@ impl Admission {
             }
             Ok(Slot::Full(free_at)) => {
                 self.share().full(free_at);
-                Err(self.over_quota(reserved, asker).await)
+                Err(self.over_quota(reserved, least, asker).await)
             }
             Err(error) => Err(NotAdmitted::Unavailable(error)),
         }
@@ -194,11 +201,14 @@ impl Admission {
         share.take(taken, now()).then_some(taken)
     }
 
-    async fn over_quota(&self, reserved: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
+    /// While it is not known what part a call counts, the least is assumed:
+    /// documents that come too early are given back again, and what comes too late
+    /// leaves the quota unused.
+    async fn over_quota(&self, reserved: SignedDuration, least: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
         let backlog = self.backlog(asker.source).await;
         let otherwise = full_jitter(asker.receive_count, fastrand::f64());
         let mut share = self.share();
-        let taken = part_of(reserved, share.part());
+        let taken = share.part().map_or(least, |part| part_of(reserved, Some(part)));
         NotAdmitted::OverQuota(share.return_after(taken, now(), backlog, otherwise, fastrand::f64()))
     }
 

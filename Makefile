@@ -74,7 +74,8 @@ mutants: setup
 # Every measure by release binaries, or those that MEASURES names; without it also
 # docket plan held against a run. Then figures and tables of docs/PERFORMANCE.md.
 bench: setup
-	cargo build --release --bins --example bedrock_stand_in --example bench_services
+	cargo build --release --bins
+	cargo build --profile servers --example bedrock_stand_in --example bench_services
 	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS))
 	@$(BIN)/python bench/draw.py
 ifeq ($(MEASURES),)

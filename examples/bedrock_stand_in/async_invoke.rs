@@ -107,6 +107,7 @@ async fn put(invocations: &Invocations, invocation: &Invocation, name: &str, con
 /// The local AWS's bucket, as the account that it knows.
 fn s3(endpoint: &str) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
+        .http_client(docket::aws::http_client())
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
         .region(aws_sdk_s3::config::Region::new("us-east-1"))
         .credentials_provider(aws_sdk_s3::config::Credentials::new("test", "test", None, None, "stand-in"))

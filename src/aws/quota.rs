@@ -48,7 +48,7 @@ impl Quotas {
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
         let item = answer.item.unwrap_or_default();
         let part = item.get(PART).and_then(|part| part.as_n().ok()?.parse().ok());
-        let part = part.filter(|part: &f64| part.is_finite() && *part > 0.0);
+        let part = part.filter(|part: &f64| part.is_finite() && (0.0001..=100.0).contains(part));
         Ok(QuotaRow { used_until: time(item.get(USED_UNTIL)), part })
     }
 

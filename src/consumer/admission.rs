@@ -11,13 +11,15 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex as Turn;
 use tracing::warn;
 
+pub(super) use super::permit::Permit;
+use super::permit::{Waiting, locked};
 use super::result::store_unavailable;
 use crate::aws::Unavailable;
 use crate::aws::queue::JobsQueue;
@@ -25,6 +27,7 @@ use crate::aws::quota::{Quotas, Reservation};
 use crate::clock::{now, until};
 use crate::domain::backoff::full_jitter;
 use crate::domain::ending::AttemptError;
+use crate::domain::failure::{Failure, codes};
 use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_WAIT};
 use crate::domain::quota::{Quota, Slot, tokens_of};
 use crate::domain::quota_share::Share;
@@ -44,27 +47,12 @@ pub(super) struct Admission {
     backlogs: Arc<Turn<Backlogs>>,
 }
 
-type Backlogs = HashMap<Option<String>, (Timestamp, u64)>;
+/// Each queue's number of messages, when it was asked for last; `None` when there
+/// was no answer.
+type Backlogs = HashMap<Option<String>, (Timestamp, Option<u64>)>;
 
-/// What a call has reserved. Dropped before the call, it serves another.
-#[derive(Debug)]
-pub(super) struct Permit {
-    share: Arc<Mutex<Share>>,
-    quota: Quota,
-    /// What Bedrock takes when the call begins.
-    reserved: SignedDuration,
-    /// What it is expected to count in the end.
-    taken: SignedDuration,
-}
-
-/// What a call has reserved that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    share: Arc<Mutex<Share>>,
-    quota: Quota,
-    reserved: SignedDuration,
-    taken: SignedDuration,
-}
+/// How long nobody here asks a table that did not answer.
+const TABLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a call may not begin.
 #[derive(Debug)]
@@ -73,6 +61,10 @@ pub(super) enum NotAdmitted {
     OverQuota(Duration),
     /// The quotas' table did not answer.
     Unavailable(Unavailable),
+    /// There is no time left in which it could begin.
+    NoTime,
+    /// A minute's worth of the quota is less than it takes.
+    NeverFits,
 }
 
 impl From<NotAdmitted> for AttemptError {
@@ -80,6 +72,12 @@ impl From<NotAdmitted> for AttemptError {
         match not {
             NotAdmitted::OverQuota(after) => Self::OverQuota(after),
             NotAdmitted::Unavailable(error) => store_unavailable(error),
+            NotAdmitted::NoTime => Self::NoTime,
+            NotAdmitted::NeverFits => Self::Permanent(Failure::new(
+                codes::DOCUMENT_TOO_LARGE,
+                "one call would take more than the model's tokens of a minute (parameter ModelTokensPerMinute): \
+                 lower PartMaxBytes or MaxTokens",
+            )),
         }
     }
 }
@@ -127,6 +125,9 @@ impl Admission {
     ) -> Result<Permit, NotAdmitted> {
         let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
         let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
+        if self.quota.never_fits(input_tokens, max_tokens) {
+            return Err(NotAdmitted::NeverFits);
+        }
         let wanted = self.quota.reserved(input_tokens, max_tokens);
         let least = self.quota.settled(Usage { input_tokens, output_tokens: 0 });
         let mut permit = permit.unwrap_or_else(|| self.permit());
@@ -152,22 +153,36 @@ impl Admission {
         least: SignedDuration,
         asker: Asker<'_>,
     ) -> Result<SignedDuration, NotAdmitted> {
-        let latest_start = asker.latest_start.min(now() + QUOTA_WAIT);
+        if now() > asker.latest_start {
+            return Err(NotAdmitted::NoTime);
+        }
         if let Some(taken) = self.take_held(reserved) {
             return Ok(taken);
         }
         let part = self.share().part();
-        let _turn = {
+        let turn = {
             let _waiting = Waiting::new(&self.share, part_of(reserved, part));
-            self.turn.lock().await
+            tokio::time::timeout(QUOTA_WAIT.min(until(asker.latest_start)), self.turn.lock()).await
+        };
+        let Ok(turn) = turn else {
+            return Err(self.over_quota(reserved, least, asker).await);
         };
         if let Some(taken) = self.take_held(reserved) {
             return Ok(taken);
         }
         if self.share().is_full(now()) {
+            drop(turn);
             return Err(self.over_quota(reserved, least, asker).await);
         }
-        let row = self.quotas.read(&self.model_id).await.map_err(NotAdmitted::Unavailable)?;
+        let row = match self.quotas.read(&self.model_id).await {
+            Ok(row) => row,
+            Err(error) => return Err(self.unavailable(error)),
+        };
+        let at = now();
+        let latest_start = asker.latest_start.min(at + QUOTA_WAIT);
+        if at > latest_start {
+            return Err(NotAdmitted::NoTime);
+        }
         let (taken, wanted) = {
             let mut share = self.share();
             if let Some(part) = row.part {
@@ -178,7 +193,7 @@ impl Admission {
                 return Ok(taken);
             }
             let (to_reserve, part) = (share.to_reserve(taken), share.part_to_tell());
-            (taken, Reservation { taken: to_reserve, now: now(), latest_start, part })
+            (taken, Reservation { taken: to_reserve, now: at, latest_start, part })
         };
         match self.quotas.reserve(&self.model_id, row, wanted).await {
             Ok(Slot::From(start)) => {
@@ -188,10 +203,17 @@ impl Admission {
             }
             Ok(Slot::Full(free_at)) => {
                 self.share().full(free_at);
+                drop(turn);
                 Err(self.over_quota(reserved, least, asker).await)
             }
-            Err(error) => Err(NotAdmitted::Unavailable(error)),
+            Err(error) => Err(self.unavailable(error)),
         }
+    }
+
+    /// Those that wait for the same table do not each find out for themselves.
+    fn unavailable(&self, error: Unavailable) -> NotAdmitted {
+        self.share().full(now() + TABLE_PAUSE);
+        NotAdmitted::Unavailable(error)
     }
 
     /// Takes what is there, once it is known what part counts.
@@ -219,23 +241,19 @@ impl Admission {
         if let Some((read_at, messages)) = backlogs.get(&source_known)
             && now() < *read_at + BACKLOG_KNOWN
         {
-            return Some(*messages);
+            return *messages;
         }
-        match self.queue.backlog(source).await {
-            Ok(messages) => {
-                backlogs.insert(source_known, (now(), messages));
-                Some(messages)
-            }
-            Err(error) => {
-                warn!(service = error.service, code = error.code, "how many messages wait is not known");
-                None
-            }
+        let messages = self.queue.backlog(source).await;
+        if let Err(error) = &messages {
+            warn!(service = error.service, code = error.code, "how many messages wait is not known");
         }
+        let messages = messages.ok();
+        backlogs.insert(source_known, (now(), messages));
+        messages
     }
 
     fn permit(&self) -> Permit {
-        let nothing = SignedDuration::ZERO;
-        Permit { share: self.share.clone(), quota: self.quota, reserved: nothing, taken: nothing }
+        Permit::of_nothing(&self.share, self.quota)
     }
 
     fn share(&self) -> MutexGuard<'_, Share> {
@@ -243,56 +261,7 @@ impl Admission {
     }
 }
 
-impl Permit {
-    /// The call begins: unless it is settled, what was taken counts as used. A
-    /// throttled call slows all down by that much.
-    pub fn begin(mut self) -> Begun {
-        let taken = std::mem::take(&mut self.taken);
-        Begun { share: self.share.clone(), quota: self.quota, reserved: self.reserved, taken }
-    }
-}
-
-impl Begun {
-    /// The call ended with an answer: what it did not use serves the next.
-    pub fn settle(self, usage: Usage, elapsed: Duration) {
-        let counted = self.quota.counted(self.reserved, usage, elapsed);
-        let mut share = locked(&self.share);
-        share.put_back(self.taken - counted);
-        share.learn(usage.input_tokens, self.reserved, counted);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        locked(&self.share).put_back(self.taken);
-    }
-}
-
-/// A call that waits for its turn.
-struct Waiting<'a> {
-    share: &'a Mutex<Share>,
-    taken: SignedDuration,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(share: &'a Mutex<Share>, taken: SignedDuration) -> Self {
-        locked(share).wait(taken);
-        Self { share, taken }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        locked(self.share).wait(-self.taken);
-    }
-}
-
 /// All of it until a part is known.
 fn part_of(reserved: SignedDuration, part: Option<f64>) -> SignedDuration {
     SignedDuration::from_micros((reserved.as_secs_f64() * part.unwrap_or(1.0) * 1e6).ceil() as i64)
-}
-
-/// No holder leaves it half changed.
-fn locked(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
-    share.lock().unwrap_or_else(PoisonError::into_inner)
 }

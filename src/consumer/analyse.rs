@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::Consumer;
 use super::admission::Permit;
-use super::job::Delivery;
+use super::job::{Delivery, has_time};
 use crate::aws::model::{Answer, Call};
 use crate::aws::part_results::PartResult;
 use crate::clock::until;
@@ -71,14 +71,20 @@ impl Consumer {
         delivery: &Delivery,
     ) -> Result<Answer, AttemptError> {
         let Some(admission) = self.admission.as_ref().filter(|admission| admission.is_of(call.model_id)) else {
+            drop(permit);
             return self.model.converse(call, document).await;
         };
         let text = matches!(document.content(), Content::Text { .. });
         let input_bytes = text.then(|| document.size_bytes() + call.analysis.prompt_bytes());
         let permit = admission.admit(permit, input_bytes, call.analysis.max_tokens, delivery.asker(self)).await?;
+        if !has_time(self, delivery) {
+            return Err(AttemptError::NoTime);
+        }
         let begun = permit.begin();
         let answer = self.model.converse(call, document).await?;
-        begun.settle(answer.usage, answer.elapsed);
+        if answer.usage.input_tokens > 0 {
+            begun.settle(answer.usage, answer.elapsed);
+        }
         Ok(answer)
     }
 }

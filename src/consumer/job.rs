@@ -25,7 +25,7 @@ use crate::domain::ending::{self, AttemptError, Ending, Situation};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
 use crate::domain::job::{DocumentSource, Job, Work};
-use crate::domain::limits::{ASYNC_CHECK_FIRST, FETCH_RESERVE, LEASE_MARGIN, NO_TIME_DELAY, PART_STORE_TIMEOUT};
+use crate::domain::limits::{ASYNC_CHECK_FIRST, FETCH_RESERVE, LEASE_MARGIN, NO_TIME_DELAY};
 use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
 use crate::domain::row::{Completed, Row, State};
 
@@ -42,7 +42,7 @@ pub(super) struct Delivery {
 impl Delivery {
     /// For whom a call is admitted: it must begin while there is time for a job.
     pub fn asker(&self, consumer: &Consumer) -> Asker<'_> {
-        let latest_start = self.deadline - (consumer.time_for_a_job() + PART_STORE_TIMEOUT);
+        let latest_start = self.deadline - consumer.time_for_a_job();
         Asker { source: self.source.as_deref(), receive_count: self.receive_count, latest_start }
     }
 
@@ -88,7 +88,9 @@ async fn admit(consumer: &Consumer, job: &Job, delivery: &Delivery) -> Result<Op
         return Ok(None);
     }
     let input_bytes = match source {
-        DocumentSource::Inline(text) => Some(text.len() + Analysis::standard().prompt_bytes()),
+        DocumentSource::Inline(text) => {
+            Some(text.len().min(consumer.part_max_bytes) + Analysis::standard().prompt_bytes())
+        }
         DocumentSource::S3(_) => None,
     };
     let max_tokens = asked.and_then(|asked| asked.max_tokens);
@@ -96,6 +98,9 @@ async fn admit(consumer: &Consumer, job: &Job, delivery: &Delivery) -> Result<Op
         Ok(permit) => Ok(Some(permit)),
         Err(NotAdmitted::OverQuota(after)) => Err(Again::after(after, AgainReason::OverQuota)),
         Err(NotAdmitted::Unavailable(error)) => Err(unavailable(job, delivery, &error)),
+        Err(NotAdmitted::NoTime) => Err(Again::after(NO_TIME_DELAY.mul_f64(fastrand::f64()), AgainReason::NoTime)),
+        // It fails with its reason once it is claimed.
+        Err(NotAdmitted::NeverFits) => Ok(None),
     }
 }
 

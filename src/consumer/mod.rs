@@ -8,6 +8,7 @@ mod analyse;
 mod batch;
 mod job;
 mod long_running;
+mod permit;
 mod record;
 mod response;
 mod result;

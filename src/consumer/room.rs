@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::Consumer;
 use crate::clock::until;
@@ -59,7 +59,7 @@ impl Consumer {
     /// otherwise as reading it ends.
     pub(super) async fn read(&self, at: &S3Location, deadline: Timestamp) -> Result<(Vec<u8>, Taken), AttemptError> {
         let largest = DOCUMENT_MAX_BYTES.max(PARTS_MAX * self.part_max_bytes);
-        let reading = self.room.reads.acquire().await;
+        let reading = self.turn_to_read(deadline).await?;
         let object = self.documents.open(at, largest).await?;
         let size_bytes = object.size_bytes();
         if let Some(taken) = self.room.take_at_once(size_bytes) {
@@ -69,8 +69,16 @@ impl Consumer {
         drop((object, reading));
         let time = until(deadline).saturating_sub(self.time_for_a_job() + FETCH_RESERVE);
         let taken = self.room.take(size_bytes, time).await.ok_or(AttemptError::NoTime)?;
-        let _reading = self.room.reads.acquire().await;
+        let _reading = self.turn_to_read(deadline).await?;
         Ok((self.documents.open(at, largest).await?.read(size_bytes).await?, taken))
+    }
+}
+
+impl Consumer {
+    async fn turn_to_read(&self, deadline: Timestamp) -> Result<SemaphorePermit<'_>, AttemptError> {
+        let time = until(deadline).saturating_sub(self.time_for_a_job() + FETCH_RESERVE);
+        let turn = tokio::time::timeout(time, self.room.reads.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(AttemptError::NoTime)
     }
 }
 

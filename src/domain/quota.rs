@@ -23,9 +23,12 @@ use super::row::Usage;
 /// Bytes of text that are about a token.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// Most of the quota's time that a call is taken to need. A quota holds no more
-/// than a minute's worth, so that Bedrock refuses a call that needs an hour's.
-const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+/// Most of the quota's time that a call is taken to need: a quota holds no more.
+const LONGEST: SignedDuration = SignedDuration::from_mins(1);
+
+/// A call that is estimated at more than so many minutes' worth of the quota can
+/// never be made. What tokens a text has is known from its bytes only about.
+const NEVER: u64 = 2;
 
 /// A model's quota. At least one of the two is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,12 @@ impl Quota {
         self.time_of(input_tokens.saturating_add(max_tokens))
     }
 
+    /// Whether Bedrock would refuse such a call however long it waited.
+    pub fn never_fits(&self, input_tokens: u64, max_tokens: u64) -> bool {
+        let most = self.tokens_per_minute.saturating_mul(NEVER);
+        most > 0 && input_tokens.saturating_add(max_tokens) > most
+    }
+
     /// What a call counts in the end: the quota's time that it used, and at least
     /// so much that calls in flight hold back no more than [`QUOTA_HELD_BACK`] of
     /// the quota together, which they reserved and will not use.
@@ -51,7 +60,7 @@ impl Quota {
         let settled = self.settled(usage);
         let unused = (reserved - settled).max(SignedDuration::ZERO);
         let held_back = unused.as_secs_f64() * elapsed.as_secs_f64() / QUOTA_HELD_BACK.as_secs_f64();
-        settled.max(SignedDuration::from_micros((held_back * 1e6) as i64))
+        settled.max(SignedDuration::from_micros((held_back * 1e6) as i64).min(reserved))
     }
 
     /// The quota's time that a call has taken when it has ended.
@@ -132,6 +141,7 @@ mod tests {
         assert_eq!(counted(ms(300), 8), ms(230));
         // 6.4 s of the quota are reserved, 0.23 s used: for 8 s of 30 they are held back.
         assert_eq!(counted(ms(6_430), 8), SignedDuration::from_micros(1_653_333));
+        assert_eq!(counted(ms(6_430), 150), ms(6_430), "no more than was reserved");
         assert_eq!(counted(ms(100), 8), ms(230), "more was used than reserved");
     }
 
@@ -142,6 +152,12 @@ mod tests {
         let requests = Quota { tokens_per_minute: 0, ..both };
         assert_eq!(requests.reserved(1_000_000, 1_000), ms(100));
         assert_eq!(requests.settled(Usage::default()), ms(100));
+    }
+
+    #[test]
+    fn what_a_minute_never_holds_is_known_before_it_waits() {
+        assert!(!QUOTA.never_fits(1_200_000, 0) && QUOTA.never_fits(1_200_000, 1));
+        assert!(!Quota { tokens_per_minute: 0, requests_per_minute: 1, ..QUOTA }.never_fits(u64::MAX, 1));
     }
 
     #[test]

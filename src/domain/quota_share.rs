@@ -70,7 +70,8 @@ impl Share {
     /// Takes it for a call, if it is there.
     pub fn take(&mut self, taken: SignedDuration, now: Timestamp) -> bool {
         if now >= self.kept_until {
-            self.held = SignedDuration::ZERO;
+            // What is owed stays.
+            self.held = self.held.min(SignedDuration::ZERO);
         }
         let enough = self.held >= taken;
         if enough {

@@ -25,7 +25,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json::to_document;
-use super::model::{classify, one_attempt};
+use super::model::classify;
+use super::one_attempt::one_attempt;
 use crate::domain::async_job::{AsyncInvoke, Invocation, InvocationArn};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};

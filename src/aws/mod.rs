@@ -9,6 +9,7 @@ pub mod events;
 pub mod jobs;
 mod json;
 pub mod model;
+mod one_attempt;
 pub mod part_results;
 pub mod queue;
 pub mod quota;

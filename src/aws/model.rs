@@ -8,11 +8,9 @@
 
 use std::time::{Duration, Instant};
 
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::SdkConfig;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_bedrockruntime::error::{BoxError, BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
@@ -20,22 +18,18 @@ use aws_sdk_bedrockruntime::types::{
     ImageSource, InferenceConfiguration, Message, SpecificToolChoice, StopReason, SystemContentBlock, Tool, ToolChoice,
     ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
-use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tracing::info;
 
 use super::code_of;
 use super::json::{from_document, to_document};
+use super::one_attempt::one_attempt;
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
 use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
 use crate::domain::row::Usage;
-
-/// Time-out for a connection. A cold function opens one for each record of its
-/// batch at once, and a handshake takes a share of the processor.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A model, and how it is called.
 #[derive(Debug, Clone)]
@@ -168,46 +162,6 @@ impl Model {
         );
         let result = read_answer(&output, call.analysis, max_tokens)?;
         Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
-    }
-}
-
-/// A client that makes one attempt a call and gives up after the time-out.
-pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
-    let own = aws_sdk_bedrockruntime::config::Builder::from(config)
-        .interceptor(ExactBody)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_timeout(timeout)
-                .operation_attempt_timeout(timeout)
-                .build(),
-        )
-        .build();
-    Client::from_conf(own)
-}
-
-/// Keeps a request's body in as much memory as it has bytes: it is written into a
-/// text that doubles as it grows, and is kept until the answer has come.
-#[derive(Debug)]
-struct ExactBody;
-
-impl Intercept for ExactBody {
-    fn name(&self) -> &'static str {
-        "ExactBody"
-    }
-
-    fn modify_before_retry_loop(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.request_mut().body_mut();
-        if let Some(exact) = body.bytes().map(<[u8]>::to_vec) {
-            *body = SdkBody::from(exact);
-        }
-        Ok(())
     }
 }
 

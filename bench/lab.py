@@ -168,11 +168,11 @@ class Lab:
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
         build = "cargo build --profile servers --example bench_services --example bedrock_stand_in"
-        services, model = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
+        services, self.stand_in = (program(services_dir, name, build) for name in ("bench_services", "bedrock_stand_in"))
         self.directory = Path(tempfile.mkdtemp(prefix="docket-bench-"))
         self.processes: list[subprocess.Popen] = []
         try:
-            self._start_servers(services, model)
+            self._start_servers(services, self.stand_in)
         except BaseException:
             self.__exit__()
             raise

@@ -1,7 +1,7 @@
 """The local AWS with the stack of template.yaml, for the measures that want all of it.
 
-Functions and stand-in lie where the bench has its consumer from: target/release,
-or what --bin-dir names.
+The functions lie where the bench has its consumer from: target/release, or what
+--bin-dir names; the stand-in is that of the other measures.
 """
 import json
 import re
@@ -29,9 +29,9 @@ BATCH_OF_ROWS = 100
 
 
 def binaries(lab: Lab) -> Path:
-    """Where the release binaries are: those of the other measures, and the stand-in's beside them."""
+    """Where the release binaries are: those of the other measures."""
     found = lab.consumer.parent
-    wanted = ["consumer", "producer", "notifier", "examples/bedrock_stand_in"]
+    wanted = ["consumer", "producer", "notifier"]
     missing = [name for name in wanted if not (found / name).exists()]
     if missing:
         raise Stop(f"{found} has no {', '.join(missing)}: say `make bench`, which builds them")
@@ -140,7 +140,7 @@ class Stack:
 @contextmanager
 def deployed(lab: Lab, parameters: str) -> Iterator[Stack]:
     """A local AWS of its own, until the measure is done with it."""
-    local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), ramp=True)
+    local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), stand_in=lab.stand_in, ramp=True)
     local.counts = local.directory / "counts.json"
     try:
         yield Stack(local, local_aws.up(local))

@@ -41,6 +41,7 @@ class Local:
     template: Path | None = None
     # Take functions and stand-in from here, as they are, in place of a quick build.
     binaries: Path | None = None
+    stand_in: Path | None = None
     # Whether queues are read with AWS's ramp, in place of all at once.
     ramp: bool = False
     # Where to write how many requests DynamoDB had.
@@ -290,7 +291,8 @@ def up(local: Local) -> dict[str, str]:
     if local.template is None and local.binaries is None:
         build()
     if local.model_endpoint is None:
-        stand_in = [str((local.binaries or target()) / "examples" / "bedrock_stand_in"), "--port", str(local.model_port)]
+        program = local.stand_in or target() / "examples" / "bedrock_stand_in"
+        stand_in = [str(program), "--port", str(local.model_port)]
         stand_in += ["--s3-endpoint", local.endpoint]
         start(local, "bedrock_stand_in", stand_in, local.model_port, f"{local.model}/_calls", dict(os.environ))
     # The functions have their model's address from ministack's environment.

@@ -1,5 +1,5 @@
-//! How Bedrock is called: one attempt, within a time-out, without more memory
-//! than the request has bytes.
+//! How Bedrock is called: one attempt, within a time-out, and the request's memory
+//! is free once it is sent.
 
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_bedrockruntime::error::BoxError;
+use aws_runtime::auth::PayloadSigningOverride;
 use aws_smithy_types::body::SdkBody;
+
+use crate::domain::document::sha256_hex;
 
 /// Time-out for a connection. A cold function opens one for each record of its
 /// batch at once, and a handshake takes a share of the processor.
@@ -17,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that makes one attempt a call and gives up after the time-out.
 pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
     let own = aws_sdk_bedrockruntime::config::Builder::from(config)
-        .interceptor(ExactBody)
+        .interceptor(SentOnce)
         .retry_config(RetryConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
@@ -30,26 +33,99 @@ pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
     Client::from_conf(own)
 }
 
-/// Keeps a request's body in as much memory as it has bytes: it is written into a
-/// text that doubles as it grows, and is kept until the answer has come.
+/// Lets go of a request's body as it is sent. The SDK keeps a copy of what it could
+/// send again until the answer has come, which takes seconds: of a batch of large
+/// documents that is most of the memory. A body that can be read only once is not
+/// kept, and must be hashed for the signature before.
 #[derive(Debug)]
-struct ExactBody;
+struct SentOnce;
 
-impl Intercept for ExactBody {
+impl Intercept for SentOnce {
     fn name(&self) -> &'static str {
-        "ExactBody"
+        "SentOnce"
     }
 
     fn modify_before_retry_loop(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let body = context.request_mut().body_mut();
-        if let Some(exact) = body.bytes().map(<[u8]>::to_vec) {
-            *body = SdkBody::from(exact);
+        if let Some(bytes) = body.bytes() {
+            config.interceptor_state().store_put(PayloadSigningOverride::Precomputed(sha256_hex(bytes)));
+            // It was written into a text that doubles as it grows.
+            let exact = bytes.to_vec();
+            *body = SdkBody::from_body_1_x(SdkBody::from(exact));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_bedrockruntime::config::{Credentials, SharedCredentialsProvider};
+    use aws_sdk_bedrockruntime::types::{ContentBlock, ConversationRole, Message};
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    use aws_sigv4::sign::v4;
+    use axum::body::Bytes;
+    use axum::http::{HeaderMap, StatusCode, Uri};
+
+    use super::*;
+    use crate::aws::http_client;
+
+    #[tokio::test]
+    async fn a_body_that_is_let_go_of_is_whole_and_signed() {
+        let (told, request) = channel();
+        let answer = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            told.send((uri, headers, body)).expect("the test waits");
+            StatusCode::BAD_REQUEST
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+        let credentials = Credentials::for_tests();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+            .endpoint_url(&url)
+            .build();
+        let text = "a document, ".repeat(10_000);
+        let content = ContentBlock::Text(text.clone());
+        let message = Message::builder().role(ConversationRole::User).content(content).build().expect("whole");
+        let call = one_attempt(&config, Duration::from_secs(30)).converse().model_id("a-model").messages(message);
+        call.send().await.expect_err("the server refuses it");
+        serving.abort();
+
+        let (uri, headers, body) = request.try_recv().expect("one request");
+        assert!(request.try_recv().is_err(), "there was one attempt");
+        assert!(std::str::from_utf8(&body).expect("JSON").contains(&text));
+        assert_eq!(headers["content-length"], body.len().to_string());
+
+        let header = |name: &str| headers[name].to_str().expect("text");
+        let (_, signed) = header("authorization").split_once("SignedHeaders=").expect("signed");
+        let (signed, signature) = signed.split_once(", Signature=").expect("signed");
+        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", header("x-amz-date")).expect("a time");
+        let time = time.to_zoned(jiff::tz::TimeZone::UTC).expect("in range");
+        let identity = credentials.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("bedrock")
+            .time(time.timestamp().into())
+            .settings(SigningSettings::default())
+            .build()
+            .expect("whole");
+        // The signer adds the date itself.
+        let names = signed.split(';').filter(|name| *name != "x-amz-date");
+        let url = format!("{url}{uri}");
+        let again = SignableRequest::new("POST", &url, names.map(|name| (name, header(name))), SignableBody::Bytes(&body));
+        let (_, expected) = sign(again.expect("whole"), &params.into()).expect("signed").into_parts();
+        assert_eq!(signature, expected);
     }
 }

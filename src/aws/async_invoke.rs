@@ -69,7 +69,7 @@ impl AsyncModel {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, timeouts: AsyncTimeouts) -> Self {
-        Self { client: one_attempt(config, timeouts.check), timeouts }
+        Self { client: Client::from_conf(one_attempt(config, timeouts.check).build()), timeouts }
     }
 
     /// How long the calls may take.

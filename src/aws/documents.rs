@@ -107,9 +107,12 @@ impl Documents {
     pub async fn load_json(&self, at: &S3Location) -> Result<Value, Unavailable> {
         let broken = || Unavailable { service: GET, code: "UnreadableJson".to_owned() };
         let request = self.client.get_object().bucket(&at.bucket).key(&at.key).set_version_id(at.version_id.clone());
-        let object = request.send().await.map_err(|error| Unavailable::new(GET, &error))?;
-        let bytes = tokio::time::timeout(TIMEOUT, object.body.collect()).await.map_err(|_| broken())?;
-        let bytes = bytes.map_err(|_| broken())?.into_bytes();
+        let read = async {
+            let object = request.send().await.map_err(|error| Unavailable::new(GET, &error))?;
+            object.body.collect().await.map_err(|_| broken())
+        };
+        // The SDK's time-outs end where the bytes begin.
+        let bytes = tokio::time::timeout(TIMEOUT, read).await.map_err(|_| broken())??.into_bytes();
         match serde_json::from_slice(&bytes) {
             Ok(json) if at.sha256.as_ref().is_none_or(|sha256| *sha256 == sha256_hex(&bytes)) => Ok(json),
             _ => Err(broken()),

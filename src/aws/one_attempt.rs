@@ -1,14 +1,13 @@
-//! How Bedrock is called: one attempt, within a time-out, and the request's memory
+//! How Bedrock is called: one attempt, within a time-out, and a document's memory
 //! is free once it is sent.
 
 use std::time::Duration;
 
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_bedrockruntime::error::BoxError;
 use aws_runtime::auth::PayloadSigningOverride;
+use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_bedrockruntime::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_bedrockruntime::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 
 use crate::domain::document::sha256_hex;
@@ -17,28 +16,25 @@ use crate::domain::document::sha256_hex;
 /// batch at once, and a handshake takes a share of the processor.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that makes one attempt a call and gives up after the time-out.
-pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Client {
-    let own = aws_sdk_bedrockruntime::config::Builder::from(config)
-        .interceptor(SentOnce)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_timeout(timeout)
-                .operation_attempt_timeout(timeout)
-                .build(),
-        )
-        .build();
-    Client::from_conf(own)
+/// The settings of a client that makes one attempt a call and gives up after the
+/// time-out.
+pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Builder {
+    Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_timeout(timeout)
+            .operation_attempt_timeout(timeout)
+            .build(),
+    )
 }
 
 /// Lets go of a request's body as it is sent. The SDK keeps a copy of what it could
 /// send again until the answer has come, which takes seconds: of a batch of large
 /// documents that is most of the memory. A body that can be read only once is not
-/// kept, and must be hashed for the signature before.
+/// kept, and must be hashed for the signature before: whatever else changes a body
+/// must do so earlier.
 #[derive(Debug)]
-struct SentOnce;
+pub(super) struct SentOnce;
 
 impl Intercept for SentOnce {
     fn name(&self) -> &'static str {
@@ -67,6 +63,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_bedrockruntime::Client;
     use aws_sdk_bedrockruntime::config::{Credentials, SharedCredentialsProvider};
     use aws_sdk_bedrockruntime::types::{ContentBlock, ConversationRole, Message};
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -98,7 +95,8 @@ mod tests {
         let text = "a document, ".repeat(10_000);
         let content = ContentBlock::Text(text.clone());
         let message = Message::builder().role(ConversationRole::User).content(content).build().expect("whole");
-        let call = one_attempt(&config, Duration::from_secs(30)).converse().model_id("a-model").messages(message);
+        let own = one_attempt(&config, Duration::from_secs(30)).interceptor(SentOnce).build();
+        let call = Client::from_conf(own).converse().model_id("a-model").messages(message);
         call.send().await.expect_err("the server refuses it");
         serving.abort();
 
@@ -124,7 +122,8 @@ mod tests {
         // The signer adds the date itself.
         let names = signed.split(';').filter(|name| *name != "x-amz-date");
         let url = format!("{url}{uri}");
-        let again = SignableRequest::new("POST", &url, names.map(|name| (name, header(name))), SignableBody::Bytes(&body));
+        let again =
+            SignableRequest::new("POST", &url, names.map(|name| (name, header(name))), SignableBody::Bytes(&body));
         let (_, expected) = sign(again.expect("whole"), &params.into()).expect("signed").into_parts();
         assert_eq!(signature, expected);
     }

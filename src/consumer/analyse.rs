@@ -70,19 +70,25 @@ impl Consumer {
         permit: Option<Permit>,
         delivery: &Delivery,
     ) -> Result<Answer, AttemptError> {
-        let Some(admission) = self.admission.as_ref().filter(|admission| admission.is_of(call.model_id)) else {
-            drop(permit);
-            return self.model.converse(call, document).await;
+        let permit = match self.admission.as_ref().filter(|admission| admission.is_of(call.model_id)) {
+            Some(admission) => {
+                let text = matches!(document.content(), Content::Text { .. });
+                let input_bytes = text.then(|| document.size_bytes() + call.analysis.prompt_bytes());
+                let asker = delivery.asker(self);
+                Some(admission.admit(permit, input_bytes, call.analysis.max_tokens, asker).await?)
+            }
+            None => {
+                drop(permit);
+                None
+            }
         };
-        let text = matches!(document.content(), Content::Text { .. });
-        let input_bytes = text.then(|| document.size_bytes() + call.analysis.prompt_bytes());
-        let permit = admission.admit(permit, input_bytes, call.analysis.max_tokens, delivery.asker(self)).await?;
+        // What came before took some of it.
         if !has_time(self, delivery) {
             return Err(AttemptError::NoTime);
         }
-        let begun = permit.begin();
+        let begun = permit.map(Permit::begin);
         let answer = self.model.converse(call, document).await?;
-        if answer.usage.input_tokens > 0 {
+        if let Some(begun) = begun.filter(|_| answer.usage.input_tokens > 0) {
             begun.settle(answer.usage, answer.elapsed);
         }
         Ok(answer)

@@ -76,7 +76,7 @@ mutants: setup
 bench: setup
 	cargo build --release --bins
 	cargo build --profile servers --example bedrock_stand_in --example bench_services
-	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS))
+	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS)) --clean-build
 	@$(BIN)/python bench/draw.py
 ifeq ($(MEASURES),)
 	@$(BIN)/python tools/test.py --port $(TEST_PORT) --tests plan_measured

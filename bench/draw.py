@@ -26,7 +26,7 @@ MEASURES = {
     "duplicates": (["extra model calls", "overwritten results", "lost jobs"], "The same seeded schedule of second deliveries, crashes and late answers for each."),
     "memory": (None, "What a batch holds at its peak."),
     "headline": (["wall time"], "The whole stack on the local AWS, from the queue to the last row; the line is 1.15 times the bound that the model's time sets."),
-    "size": (["zip"], "What is uploaded, and read before the first start."),
+    "size": (["zip", "unpacked", "clean build"], "What is uploaded, and read before the first start."),
     "quota": (["quota used", "calls throttled", "extra writes a job", "total time"], "A model with a quota of tokens, and all documents handed in at once."),
 }
 
@@ -59,7 +59,8 @@ def ratios(result: dict, variant: str, at: str, quantity: str) -> list[str]:
             continue
         named = [other for other in there if of_place(name, other)]
         if quantity in named or (not named and quantity in there[:1]):
-            found.append(f"{shown(ratio['value'])}×")
+            spread = f" ({shown(ratio['min'])}–{shown(ratio['max'])})" if ratio["min"] != ratio["max"] else ""
+            found.append(f"{shown(ratio['value'])}×{spread}")
     return found
 
 
@@ -83,6 +84,11 @@ def rows(result: dict) -> list[list[str]]:
     return lines
 
 
+def repeats(result: dict) -> str:
+    count = max(len(one["values"]) for one in result["series"])
+    return f"{count} repeats" if count > 1 else "one run"
+
+
 def table(found: list[dict]) -> str:
     lines = ["| what | Docket | peers | ratio | bar | reached | command |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for result in found:
@@ -90,7 +96,7 @@ def table(found: list[dict]) -> str:
         reached = "<br>".join(f"{'yes' if bar['reached'] else '**no**'} ({shown(bar['value'])})" for bar in result["bars"])
         for place, row in enumerate(rows(result)):
             first = place == 0
-            what = f"[{result['title']}](#{result['measure']}): {row[0]}" if first else row[0]
+            what = f"[{result['title']}](#{result['measure']}), {repeats(result)}: {row[0]}" if first else row[0]
             end = [bars, reached, f"`{result['command']}`"] if first else ["", "", ""]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in [what, *row[1:], *end]) + " |")
     return "\n".join(lines)
@@ -130,9 +136,9 @@ def part(result: dict) -> str:
 
 def section(found: list[dict]) -> str:
     how = (
-        "Medians, and the range of the repeats in brackets. Every value, repeat by repeat, lies in "
-        "[bench/results](../bench/results). `make bench` takes all of them again and writes this section; "
-        "the figures of another machine are others, the ratios less so."
+        "Medians, and the range of the repeats in brackets; a ratio is of values taken in the same repeat. Every "
+        "value, repeat by repeat, lies in [bench/results](../bench/results). `make bench` takes all of them again "
+        "and writes this section."
     )
     return "\n\n".join([how, table(found), machines(found), *map(part, found)]) + "\n"
 

@@ -12,17 +12,17 @@ ROW, GAP, HEAD, AXIS = 20, 9, 34, 30
 LOG_FROM = 20
 # So many letters of a place's name fit beside the variants' names.
 BESIDE = 14
-VARIANTS = ("docket", "docket, no admission", "powertools-threads", "powertools", "plain")
+VARIANTS = ("docket", "docket, no admission", "powertools-threads", "powertools", "plain", "powertools-threads, room for 40")
 STYLE = """
 svg{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 .halo{stroke-width:3px;stroke-linejoin:round;fill:#ffffff;stroke:#ffffff}
 .ground{fill:#ffffff}.text{fill:#24292f}.soft{fill:#57606a}.grid{stroke:#d0d7de}
 .whisker{stroke:#24292f}.goal{stroke:#cf222e;stroke-dasharray:4 3}.goaltext{fill:#cf222e}
-.v0{fill:#0969da}.v1{fill:#80b8f0}.v2{fill:#bf8700}.v3{fill:#d4a72c}.v4{fill:#8c959f}
+.v0{fill:#0969da}.v1{fill:#80b8f0}.v2{fill:#bf8700}.v3{fill:#d4a72c}.v4{fill:#8c959f}.v5{fill:#e8c468}
 @media (prefers-color-scheme:dark){
 .halo{fill:#0d1117;stroke:#0d1117}.ground{fill:#0d1117}.text{fill:#e6edf3}.soft{fill:#9198a1}.grid{stroke:#30363d}
 .whisker{stroke:#e6edf3}.goal{stroke:#ff7b72}.goaltext{fill:#ff7b72}
-.v0{fill:#58a6ff}.v1{fill:#1f5a99}.v2{fill:#d29922}.v3{fill:#9e6a03}.v4{fill:#6e7681}}
+.v0{fill:#58a6ff}.v1{fill:#1f5a99}.v2{fill:#d29922}.v3{fill:#9e6a03}.v4{fill:#6e7681}.v5{fill:#6b4700}}
 """
 
 

@@ -2,28 +2,18 @@
 import io
 import json
 import zipfile
-from dataclasses import dataclass
 
 from lab import HANDLERS, MODEL_ID, PEERS
 from measures.size import OF_BOTO3, OF_POWERTOOLS, packages
 from results import THREADS
-from stack import Stack
+from stack import Place, Stack
 
 NAME = "bench-peer"
 ROLE = "arn:aws:iam::000000000000:role/bench"
-# A failed message comes again when its visibility time-out is over: the shortest
-# that Lambda allows, which is the function's own time-out, is the best for the peer.
-SECONDS = 30
 # As Docket's template has it, so that a throttled message is not given up.
 RECEIVED = 1_000
-
-
-@dataclass
-class PeerFunction:
-    queue: str
-    dead_letters: str
-    table: str
-    log_group: str = f"/aws/lambda/{NAME}"
+# boto3's own answer to throttling, which it is here for.
+ATTEMPTS = {"MODEL_ATTEMPTS": "8", "MODEL_RETRY_MODE": "adaptive"}
 
 
 def code() -> bytes:
@@ -35,8 +25,13 @@ def code() -> bytes:
     return buffer.getvalue()
 
 
-def deployed(stack: Stack, concurrency: int, batch: int) -> PeerFunction:
-    """Makes the queue, the table, the function and the mapping, which begins at once."""
+def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: bool = True) -> Place:
+    """Makes the queue, the table, the function and its mapping.
+
+    `seconds` is the function's time-out, and the messages' visibility time-out: the
+    shortest that Lambda allows, after which a failed one comes again, is the best for
+    the peer.
+    """
     sqs, functions = stack.local.client("sqs"), stack.local.client("lambda")
 
     def queue(name: str, attributes: dict) -> tuple[str, str]:
@@ -45,7 +40,7 @@ def deployed(stack: Stack, concurrency: int, batch: int) -> PeerFunction:
 
     dead, dead_arn = queue(f"{NAME}-dead", {})
     redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": RECEIVED})
-    url, arn = queue(NAME, {"VisibilityTimeout": str(SECONDS), "RedrivePolicy": redrive})
+    url, arn = queue(NAME, {"VisibilityTimeout": str(seconds), "RedrivePolicy": redrive})
     stack.local.client("dynamodb").create_table(
         TableName=NAME,
         KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}],
@@ -58,9 +53,9 @@ def deployed(stack: Stack, concurrency: int, batch: int) -> PeerFunction:
         Role=ROLE,
         Handler=HANDLERS[THREADS],
         Code={"ZipFile": code()},
-        Timeout=SECONDS,
+        Timeout=seconds,
         MemorySize=512,
-        Environment={"Variables": {"JOBS_TABLE": NAME, "MODEL_ID": MODEL_ID}},
+        Environment={"Variables": {"JOBS_TABLE": NAME, "MODEL_ID": MODEL_ID} | ATTEMPTS},
     )
     functions.create_event_source_mapping(
         FunctionName=NAME,
@@ -69,5 +64,6 @@ def deployed(stack: Stack, concurrency: int, batch: int) -> PeerFunction:
         MaximumBatchingWindowInSeconds=1,
         FunctionResponseTypes=["ReportBatchItemFailures"],
         ScalingConfig={"MaximumConcurrency": concurrency},
+        Enabled=polled,
     )
-    return PeerFunction(url, dead, NAME)
+    return Place(NAME, url, dead, NAME, f"/aws/lambda/{NAME}")

@@ -3,6 +3,7 @@
 A file names the machine, the versions, every repeat in order, median and range,
 and the ratios to the peers. It holds no path and no name of a host.
 """
+import hashlib
 import json
 import os
 import platform
@@ -106,7 +107,7 @@ class Result:
         if text not in self.notes:
             self.notes.append(text)
 
-    def written(self) -> dict:
+    def written(self, consumer: Path) -> dict:
         return {
             "measure": self.measure,
             "title": self.title,
@@ -114,7 +115,7 @@ class Result:
             "command": self.command or f"make bench MEASURES={self.measure}",
             "recorded_at": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "machine": machine(),
-            "versions": versions(),
+            "versions": versions(consumer),
             "series": [
                 asdict(one) | {"median": rounded(median(one.values)), "min": min(one.values), "max": max(one.values)}
                 for one in self.series
@@ -124,10 +125,11 @@ class Result:
             "notes": self.notes,
         }
 
-    def write(self, directory: Path = RESULTS) -> Path:
+    def write(self, consumer: Path, directory: Path = RESULTS) -> Path:
+        """`consumer` is the binary that was measured, which the file names by its hash."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.measure}.json"
-        text = json.dumps(self.written(), indent=2, ensure_ascii=False)
+        text = json.dumps(self.written(consumer), indent=2, ensure_ascii=False)
         # A list of numbers on one line: a run that changed nothing else is read as such.
         text = re.sub(r"\[\s+([-0-9.e+,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
         path.write_text(text + "\n")
@@ -163,9 +165,10 @@ def python_version() -> str:
     return subprocess.run([python, "--version"], capture_output=True, text=True).stdout.split()[-1]
 
 
-def versions() -> dict:
-    """Docket's version, and those that bench/requirements.txt pins."""
-    found = {"docket": re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]}
+def versions(consumer: Path) -> dict:
+    """Docket's version and binary, and the versions that bench/requirements.txt pins."""
+    version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+    found = {"docket": f"{version} (sha256 {hashlib.sha256(consumer.read_bytes()).hexdigest()[:12]})"}
     pins = dict(re.findall(r"^([\w-]+)==(\S+)", (BENCH / "requirements.txt").read_text(), re.MULTILINE))
     found["powertools"] = pins["aws-lambda-powertools"]
     return found | {name: pins[name] for name in ("boto3", "botocore", "awslambdaric")}

@@ -53,7 +53,7 @@ def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
     result = module.run(lab, repeats or getattr(module, "REPEATS", REPEATS))
     for note in lab.notes:
         result.note(note)
-    path = result.write(into)
+    path = result.write(lab.consumer, into)
     for ratio in result.ratios:
         say(f"  {ratio.name}: {ratio.value:g} ({ratio.min:g} to {ratio.max:g})")
     for bar in result.bars:

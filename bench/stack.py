@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import local_aws  # noqa: E402
 from lab import Lab, Stop  # noqa: E402
 from local_aws import Local  # noqa: E402
+from work import is_done  # noqa: E402
 
 SENDERS = 4
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
@@ -39,6 +40,17 @@ def binaries(lab: Lab) -> Path:
 
 
 @dataclass
+class Place:
+    """Where a variant has its work from, and where it leaves it."""
+
+    function: str
+    queue: str
+    dead_letters: str
+    table: str
+    log_group: str
+
+
+@dataclass
 class Stack:
     """A deployed stack."""
 
@@ -50,13 +62,14 @@ class Stack:
         return self.found["JobsQueueUrl"]
 
     @property
-    def local_stack(self) -> str:
-        """The stack's name."""
-        return local_aws.STACK
-
-    @property
     def table(self) -> str:
         return self.found["JobsTableName"]
+
+    def place(self) -> Place:
+        """Docket's own."""
+        found = self.found
+        log_group = f"/docket/{local_aws.STACK}/consumer"
+        return Place(found["ConsumerFunctionName"], self.queue, found["DeadLetterQueueUrl"], self.table, log_group)
 
     def model(self, method: str, path: str, body: dict | None = None):
         """Asks the model's stand-in."""
@@ -92,10 +105,10 @@ class Stack:
         attributes = sqs.get_queue_attributes(QueueUrl=queue or self.queue, AttributeNames=names)["Attributes"]
         return int(attributes[names[0]]), int(attributes[names[1]])
 
-    def poll(self, enabled: bool, function: str | None = None) -> None:
+    def poll(self, enabled: bool, place: Place | None = None) -> None:
         """Has the queue's event source mapping take messages, or not."""
         client = self.local.client("lambda")
-        name = function or self.found["ConsumerFunctionName"]
+        name = (place or self.place()).function
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
@@ -115,6 +128,10 @@ class Stack:
         rows = self.rows(jobs)
         return [job for job in jobs if rows.get(job, {}).get("status", {}).get("S") != "complete"]
 
+    def complete(self, place: Place) -> int:
+        """Rows of the table that hold a result."""
+        pages = self.local.client("dynamodb").get_paginator("scan").paginate(TableName=place.table)
+        return sum(is_done(row) for page in pages for row in page["Items"])
 
     def writes(self) -> int:
         """Writes to DynamoDB so far, of whichever table."""

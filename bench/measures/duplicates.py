@@ -11,6 +11,7 @@ from work import batch, is_done, jobs
 
 REPEATS = 1
 SEED = 6
+WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 BATCH = 50
 # How often each fate meets a batch; together a thousand jobs.
 AFTER, DURING, CRASH, LATE = "again after its end", "again while it runs", "a crash before the store", "an answer after the lease"
@@ -36,7 +37,7 @@ class Run:
     def __init__(self, lab: Lab, variant: str, seed: int):
         self.lab, self.variant, self.random = lab, variant, random.Random(seed)
         self.done: list[str] = []
-        self.after_complete = self.while_running = self.overwritten = 0
+        self.after_complete = self.while_running = self.overwritten = self.late = self.late_refused = 0
 
     def started(self, within: ExitStack) -> Environment:
         """A process that asks for an event, beside whichever is at work."""
@@ -52,6 +53,9 @@ class Run:
         for record in event["Records"]:
             record["attributes"]["ApproximateReceiveCount"] = str(receipt)
         return self.lab.services.ask("POST", f"/_events?timeout_ms={INVOCATION_MS}", event)["id"]
+
+    def writes(self) -> list[dict]:
+        return [one for one in self.lab.services.ask("GET", "/_requests") if one["operation"] in WRITES]
 
     def total(self) -> int:
         return self.lab.calls()["total"]
@@ -130,10 +134,13 @@ class Run:
         if fate == LATE:
             # The rows' times are whole seconds: a second writing shall be seen by them.
             time.sleep(1.5)
-            rows = self.complete()
+            rows, before = self.complete(), len(self.writes())
             first.process.send_signal(signal.SIGCONT)
             self.settled(event)
             self.changed(rows)
+            late = self.writes()[before:]
+            self.late += len(late)
+            self.late_refused += sum(request.get("refused") is not None for request in late)
             # Only the second shall be asked from here on.
             first.process.kill()
             first.process.wait()
@@ -161,6 +168,8 @@ def once(lab: Lab, variant: str, seed: int) -> dict[str, float]:
         "extra model calls": run.after_complete,
         "calls for a running job": run.while_running,
         "overwritten results": run.overwritten,
+        "late writes": run.late,
+        "late writes refused": run.late_refused,
         "lost jobs": len(run.done) - len(run.complete()),
         "calls in all": run.total(),
     }
@@ -186,5 +195,6 @@ def run(lab: Lab, repeats: int) -> Result:
     fates = ", ".join(f"{count * BATCH} {fate}" for fate, count in FATES.items())
     result.note(f"Seed {SEED}, one more each repeat. Jobs by fate: {fates}; every job is delivered once more when it is complete, and up to {AGAIN_MOST} complete ones come again with each new batch of {BATCH}.")
     result.note("A crash is a SIGKILL after the model has answered and before the process has read it. That job's second call cannot be helped: Converse knows no idempotency token. A late answer is that of a process that was stopped while the model answered, and woken when another had finished its jobs; Lambda ends a function at its time-out, so that there this is rare.")
+    result.note("Late writes are those that a process makes after it woke. Docket gives up what it works on when the deadline has passed, and so comes to few of them or none; that its condition refuses such a write is what tests/interleavings and tests/faults hold it to.")
     result.note("An overwritten result is a complete row that is another afterwards, its times included.")
     return result

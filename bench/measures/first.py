@@ -2,11 +2,11 @@
 from contextlib import ExitStack
 
 from lab import Lab, Stop, enqueue, say
-from results import DOCKET, PLAIN, POWERTOOLS, Result
+from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
 from share import PERIOD_US, QUOTA_US, SMALLEST_MB, Share
 from work import DONE, batch, check_done, jobs
 
-VARIANTS = (DOCKET, PLAIN, POWERTOOLS)
+VARIANTS = (DOCKET, PLAIN, POWERTOOLS, THREADS)
 FASTER = 15
 FULL = "full cpu"
 SHARE = f"{100 * QUOTA_US / PERIOD_US:.0f} % cpu"
@@ -45,16 +45,18 @@ def run(lab: Lab, repeats: int) -> Result:
                         say(f"first {repeat + 1}/{repeats} {variant}, {at}: {value:.0f} ms")
     for at in places:
         own = result.values(DOCKET, at, "time")
-        for peer in VARIANTS[1:]:
-            ratio = result.ratio(f"{peer} ÷ docket, {at}", result.values(peer, at, "time"), own)
-        goal = result.median(peer, at, "time") / FASTER
+        ratios = {peer: result.ratio(f"{peer} ÷ docket, {at}", result.values(peer, at, "time"), own) for peer in VARIANTS[1:]}
+        # Of Powertools' two ways the one that is faster counts.
+        quick = min((POWERTOOLS, THREADS), key=lambda peer: result.median(peer, at, "time"))
+        ratio, goal = ratios[quick], result.median(quick, at, "time") / FASTER
         result.bar(f"≥ {FASTER}× faster than Powertools, {at}", ratio.value, ratio.value >= FASTER, goal, "time", at)
     result.note(
-        "The event waits already; the model answers at once; table and model are spoken to over TLS 1.3, each"
-        " by a certificate authority among all of botocore's."
+        "The event waits already; the model answers at once; table and model are spoken to over TLS 1.3 and "
+        "HTTP/1.1, with a certificate of its own that stands among all of botocore's authorities: no chain is built."
     )
     result.note(
         f"{SHARE} is {QUOTA_US} µs of every {PERIOD_US} µs for the whole process from its start on, as Lambda "
-        f"gives {SMALLEST_MB} MB of memory; Lambda may give more during INIT."
+        f"gives {SMALLEST_MB} MB of memory. Lambda gives more during INIT, when Python reads its packages: there "
+        f"the difference is smaller. {FULL.capitalize()} is the machine's, of which each uses one core."
     )
     return result

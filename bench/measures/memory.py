@@ -46,5 +46,6 @@ def run(lab: Lab, repeats: int) -> Result:
         "VmHWM of a fresh process after its first batch, in 10^6 bytes; plain HTTP. A Lambda event ends at 6 "
         "MB, so that 100 documents lie in the bucket."
     )
+    result.note("Docket has MALLOC_MMAP_THRESHOLD_=65536 in its environment, as its template sets it; the peers have glibc's defaults.")
     result.note("One record after the other (plain, powertools) holds one document at a time.")
     return result

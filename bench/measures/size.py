@@ -94,6 +94,6 @@ def run(lab: Lab, _repeats: int) -> Result:
     for series in result.series:
         say(f"size {series.variant}, {series.at}, {series.quantity}: {series.values[0]:g} {series.unit}")
     result.note("Zips are made with deflate at its usual level, as zip and SAM make them; MB are 10^6 bytes.")
-    result.note("The zip of the functions holds the binary alone, without symbols. Lambda's Python brings boto3 along; who pins a version of it packs it too, so both are given.")
+    result.note("The zip of the functions holds the binary alone, without symbols, as `cargo build --release` makes it for this machine; `make build` makes it with the same profile by cargo-lambda. Lambda's Python brings boto3 along; who pins a version of it packs it too, so both are given.")
     result.note("Packages are the crates that all three functions together are made of; a crate is smaller than a Python package usually is.")
     return result

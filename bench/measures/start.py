@@ -30,9 +30,11 @@ def run(lab: Lab, repeats: int) -> Result:
     for peer in (PLAIN, POWERTOOLS, THREADS):
         result.ratio(f"start: {peer} ÷ docket", result.values(peer, "", "time"), own)
         result.ratio(f"memory: {peer} ÷ docket", result.values(peer, "", "memory"), result.values(DOCKET, "", "memory"))
-    faster = next(ratio.value for ratio in result.ratios if ratio.name == f"start: {POWERTOOLS} ÷ docket")
+    # Of Powertools' two ways the one that starts faster counts.
+    quick = min((POWERTOOLS, THREADS), key=lambda peer: result.median(peer, "", "time"))
+    faster = next(ratio.value for ratio in result.ratios if ratio.name == f"start: {quick} ÷ docket")
     held = result.median(DOCKET, "", "memory")
-    goal = result.median(POWERTOOLS, "", "time") / FASTER
+    goal = result.median(quick, "", "time") / FASTER
     result.bar(f"≥ {FASTER}× faster than Powertools", faster, faster >= FASTER, goal, "time")
     result.bar(f"≤ {MEGABYTES} MB resident when ready", held, held <= MEGABYTES, MEGABYTES, "memory")
     result.note(

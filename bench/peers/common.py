@@ -15,10 +15,13 @@ TABLE = os.environ["JOBS_TABLE"]
 MODEL_ID = os.environ["MODEL_ID"]
 # As many as a batch has, so that no thread waits for a connection.
 CONNECTIONS = 100
-# The queue retries; a call that is repeated by the client would be paid for twice.
-MODEL_CONFIG = Config(
-    max_pool_connections=CONNECTIONS, read_timeout=130, connect_timeout=10, retries={"total_max_attempts": 1}
-)
+# One attempt, unless a measure is about throttling: a call that is repeated after a
+# time-out may be paid for twice, and the queue retries.
+RETRIES = {
+    "total_max_attempts": int(os.environ.get("MODEL_ATTEMPTS", "1")),
+    "mode": os.environ.get("MODEL_RETRY_MODE", "legacy"),
+}
+MODEL_CONFIG = Config(max_pool_connections=CONNECTIONS, read_timeout=130, connect_timeout=10, retries=RETRIES)
 STORE_CONFIG = Config(max_pool_connections=CONNECTIONS)
 
 REQUEST = json.loads(Path(__file__).with_name("request.json").read_text())

@@ -80,7 +80,7 @@ class Result:
             if (series.variant, series.at, series.quantity) == (variant, at, quantity):
                 series.values.append(rounded(value))
                 return
-        self.series.append(Series(variant, at, quantity, unit or self.unit, [rounded(value)]))
+        self.series.append(Series(variant, at, quantity, self.unit if unit is None else unit, [rounded(value)]))
 
     def values(self, variant: str, at: str = "", quantity: str = "") -> list[float]:
         for series in self.series:

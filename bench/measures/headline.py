@@ -54,7 +54,7 @@ def once(stack: Stack, place: Place, unfinished) -> dict[str, float]:
     return {
         "wall time": seconds,
         "lost jobs": unfinished(names),
-        "extra calls": calls["total"] - len(set(calls["by_job"])),
+        "extra calls": calls["total"] - len(calls["by_job"]),
         "peak in flight": calls["peak_in_flight"],
         "dead letters": sum(stack.waiting(place.dead_letters)),
     }

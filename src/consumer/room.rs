@@ -72,9 +72,7 @@ impl Consumer {
         let _reading = self.turn_to_read(deadline).await?;
         Ok((self.documents.open(at, largest).await?.read(size_bytes).await?, taken))
     }
-}
 
-impl Consumer {
     async fn turn_to_read(&self, deadline: Timestamp) -> Result<SemaphorePermit<'_>, AttemptError> {
         let time = until(deadline).saturating_sub(self.time_for_a_job() + FETCH_RESERVE);
         let turn = tokio::time::timeout(time, self.room.reads.acquire()).await;

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from results import BENCH, DOCKET, PLAIN, POWERTOOLS, ROOT, THREADS
+from results import BENCH, DOCKET, PLAIN, POWERTOOLS, ROOT, THREADS, Result, earlier
 
 HOST = "127.0.0.1"
 PYTHON = ROOT / ".venv" / "bench" / "bin" / "python"
@@ -165,6 +165,8 @@ class Lab:
     def __init__(self, bin_dir: Path, services_dir: Path):
         # Of the local AWS, for the measures that want one; and whether to build anew.
         self.port, self.clean_build = 4666, False
+        # Where results lie to which this run adds its repeats.
+        self.add_to: Path | None = None
         bin_dir, services_dir = bin_dir.resolve(), services_dir.resolve()
         self.consumer = program(bin_dir, "consumer", "cargo build --release --bin consumer")
         build = "cargo build --profile servers --example bench_services --example bedrock_stand_in"
@@ -197,6 +199,15 @@ class Lab:
         if not line:
             raise Stop(f"{command[0]} did not start: {(self.directory / 'services.log').read_text()[-2000:]}")
         return line
+
+    def result(self, measure: str, title: str, unit: str) -> Result:
+        """A result in the making: from nothing, or with the repeats that were taken before."""
+        if self.add_to is None:
+            return Result(measure, title, unit)
+        try:
+            return Result(measure, title, unit, series=earlier(measure, self.add_to, self.consumer))
+        except ValueError as error:
+            raise Stop(f"{error}; take it anew, without --add") from error
 
     def behave(self, latency_ms: int = 0, faults: list | None = None) -> None:
         """Begins anew: the model has this latency, and everybody has forgotten everything."""

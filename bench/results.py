@@ -88,6 +88,10 @@ class Result:
                 return series.values
         raise KeyError(f"{self.measure} has no values of {variant} at {at!r} for {quantity!r}")
 
+    def taken(self) -> int:
+        """How often it was taken so far."""
+        return max((len(series.values) for series in self.series), default=0)
+
     def median(self, variant: str, at: str = "", quantity: str = "") -> float:
         return median(self.values(variant, at, quantity))
 
@@ -134,6 +138,21 @@ class Result:
         text = re.sub(r"\[\s+([-0-9.e+,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
         path.write_text(text + "\n")
         return path
+
+
+def earlier(measure: str, directory: Path, consumer: Path) -> list[Series]:
+    """What a result that lies there has found so far, for more repeats of the same; none without one.
+
+    Raises ValueError if it is of another binary, of other versions or of another machine.
+    """
+    path = directory / f"{measure}.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    for name, now in (("machine", machine()), ("versions", versions(consumer))):
+        if found[name] != now:
+            raise ValueError(f"{path.name} is of other {name}: {found[name]} and not {now}")
+    return [Series(**{key: one[key] for key in ("variant", "at", "quantity", "unit", "values")}) for one in found["series"]]
 
 
 def rounded(value: float) -> float:

@@ -25,8 +25,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    often = "how often each is taken; 5 by default, more for a quick one and fewer for those that take minutes"
+    often = "how often each is taken; 5 by default, more for a quick one"
     parser.add_argument("--repeats", type=int, help=often)
+    more = "add the repeats to those that the result has, of the same binary: what takes hours may be taken in parts"
+    parser.add_argument("--add", action="store_true", help=more)
     aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
     parser.add_argument("--port", type=int, default=4666, help=aws)
     built = "size: take the time of a release build from nothing, too"
@@ -70,6 +72,7 @@ def main() -> int:
         peers_python.ready()
         with Lab(asked.bin_dir, asked.services_dir) as lab:
             lab.port, lab.clean_build = asked.port, asked.clean_build
+            lab.add_to = asked.results if asked.add else None
             if asked.negative_control:
                 negative_control.run(lab)
                 return 0

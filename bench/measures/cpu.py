@@ -34,7 +34,7 @@ def handle(lab: Lab, environment: Environment, in_flight: int, latency_ms: int) 
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("cpu", "Processor time for a job, warm", "ms")
+    result = lab.result("cpu", "Processor time for a job, warm", "ms")
     for repeat in range(repeats):
         for in_flight in PLACES:
             variants = (DOCKET, PLAIN, POWERTOOLS, THREADS) if in_flight == 1 else (DOCKET, THREADS)

@@ -9,7 +9,6 @@ from lab import Environment, Lab, Server, Stop, say
 from results import DOCKET, THREADS, Result
 from work import batch, is_done, jobs
 
-REPEATS = 1
 SEED = 6
 WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 BATCH = 50
@@ -176,9 +175,10 @@ def once(lab: Lab, variant: str, seed: int) -> dict[str, float]:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("duplicates", f"{sum(FATES.values()) * BATCH:,} jobs, delivered again, crashed and late", "")
+    result = lab.result("duplicates", f"{sum(FATES.values()) * BATCH:,} jobs, delivered again, crashed and late", "")
+    before = result.taken()
     for repeat in range(repeats):
-        seed = SEED + repeat
+        seed = SEED + before + repeat
         for variant in (DOCKET, THREADS):
             found = once(lab, variant, seed)
             for quantity, value in found.items():

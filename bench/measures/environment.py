@@ -26,7 +26,7 @@ def once(lab: Lab, variant: str, size: int) -> float:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("environment", f"Environment-seconds for a job of {MODEL_SECONDS:.0f} s", "environment-seconds a job")
+    result = lab.result("environment", f"Environment-seconds for a job of {MODEL_SECONDS:.0f} s", "environment-seconds a job")
     for repeat in range(repeats):
         for size in BATCHES:
             # Of those that take one record after the other a job costs the same, whatever the batch.
@@ -36,7 +36,7 @@ def run(lab: Lab, repeats: int) -> Result:
                 say(f"environment {repeat + 1}/{repeats} {variant}, batches of {size}: {value:.3f} s a job")
     for size in BATCHES:
         own = result.values(DOCKET, str(size), "time")
-        ratio = result.ratio(f"docket ÷ (model's time ÷ {size})", own, [MODEL_SECONDS / size] * repeats)
+        ratio = result.ratio(f"docket ÷ (model's time ÷ {size})", own, [MODEL_SECONDS / size] * len(own))
         goal = (1 + WITHIN) * MODEL_SECONDS / size
         text = f"within {WITHIN:.0%} of the model's time ÷ {size}"
         result.bar(text, ratio.value, ratio.value <= 1 + WITHIN, goal, "time", str(size))

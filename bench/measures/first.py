@@ -27,7 +27,7 @@ def once(lab: Lab, variant: str, share: Share | None) -> float:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("first", "First result: from exec to the first stored result, over TLS", "ms")
+    result = lab.result("first", "First result: from exec to the first stored result, over TLS", "ms")
     with ExitStack() as stack:
         places = {FULL: None}
         try:

@@ -29,7 +29,7 @@ def once(lab: Lab, variant: str, count: int, where: str) -> float:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("memory", f"Peak memory with documents of {SIZE // 1000} KB", "MB")
+    result = lab.result("memory", f"Peak memory with documents of {SIZE // 1000} KB", "MB")
     for repeat in range(repeats):
         for count, where in PLACES:
             for variant in (DOCKET, PLAIN, POWERTOOLS, THREADS):

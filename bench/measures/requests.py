@@ -84,7 +84,7 @@ def duplicate_in_flight(lab: Lab, counted: Counted) -> dict[str, float]:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("requests", "Requests for a job", "requests a job")
+    result = lab.result("requests", "Requests for a job", "requests a job")
     for repeat in range(repeats):
         for variant in VARIANTS:
             found = once(lab, variant)
@@ -95,12 +95,13 @@ def run(lab: Lab, repeats: int) -> Result:
     for at in PLACES:
         for peer in VARIANTS[1:]:
             result.ratio(f"{at}: {peer} ÷ docket", result.values(peer, at, "all"), result.values(DOCKET, at, "all"))
+    taken = result.taken()
     new = [result.values(DOCKET, NEW, quantity) for quantity in QUANTITIES]
     result.bar("a new job: 2 writes, 1 call of the model, nothing else", sum(map(max, new[:4])), new == [
-        [2] * repeats, [0] * repeats, [1] * repeats, [0] * repeats, [3] * repeats
+        [2] * taken, [0] * taken, [1] * taken, [0] * taken, [3] * taken
     ])
     once_asked = result.values(DOCKET, DONE, "all")
-    result.bar("a duplicate of a complete job: 1 request", max(once_asked), once_asked == [1] * repeats)
+    result.bar("a duplicate of a complete job: 1 request", max(once_asked), once_asked == [1] * taken)
     result.note("A conditional write that is refused counts as a write: it is billed as one.")
     result.note("Receiving and deleting messages is the poller's part, the same for all, and is not counted.")
     result.note(

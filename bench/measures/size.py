@@ -72,7 +72,7 @@ def binary(directory: Path, name: str, into: Path) -> Path:
 
 
 def run(lab: Lab, _repeats: int) -> Result:
-    result = Result("size", "What is uploaded", "MB")
+    result = lab.result("size", "What is uploaded", "MB")
     with tempfile.TemporaryDirectory() as scratch:
         for name in FUNCTIONS:
             path = binary(lab.consumer.parent, name, Path(scratch))

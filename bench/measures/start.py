@@ -17,7 +17,7 @@ def once(lab: Lab, variant: str) -> dict[str, float]:
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = Result("start", "Start: from exec to the first event asked for", "ms")
+    result = lab.result("start", "Start: from exec to the first event asked for", "ms")
     for repeat in range(-1, repeats):
         for variant in VARIANTS:
             found = once(lab, variant)

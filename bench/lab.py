@@ -202,10 +202,11 @@ class Lab:
 
     def result(self, measure: str, title: str, unit: str) -> Result:
         """A result in the making: from nothing, or with the repeats that were taken before."""
+        begun = Result(measure, title, unit)
         if self.add_to is None:
-            return Result(measure, title, unit)
+            return begun
         try:
-            return Result(measure, title, unit, series=earlier(measure, self.add_to, self.consumer))
+            return earlier(begun, self.add_to, self.consumer)
         except ValueError as error:
             raise Stop(f"{error}; take it anew, without --add") from error
 

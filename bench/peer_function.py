@@ -1,7 +1,12 @@
 """The Powertools peer as a function of the local AWS, with a queue and a table of its own."""
+import hashlib
+import importlib.util
 import io
 import json
+import py_compile
+import tempfile
 import zipfile
+from pathlib import Path
 
 from lab import HANDLERS, MODEL_ID, PEERS
 from measures.size import OF_BOTO3, OF_POWERTOOLS, packages
@@ -16,13 +21,34 @@ RECEIVED = 1_000
 ATTEMPTS = {"MODEL_ATTEMPTS": "8", "MODEL_RETRY_MODE": "adaptive"}
 
 
+# What Powertools puts before a job's hash in its key: the function of bench/peers/idempotent.py.
+KEYS = f"{NAME}.idempotent.analyse_once#"
+
+
 def code() -> bytes:
+    """The peer and its packages, with their bytecode: a new environment does not compile."""
     files = {path.name: path for path in PEERS.iterdir() if path.is_file()} | packages(OF_POWERTOOLS + OF_BOTO3)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, tempfile.TemporaryDirectory() as made:
         for name, path in sorted(files.items()):
             archive.write(path, name)
+            if path.suffix == ".py":
+                # Unpacking gives the source another time: the bytecode must not ask for it.
+                compiled = py_compile.compile(
+                    str(path), str(Path(made) / "one.pyc"), name, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+                )
+                archive.write(compiled, bytecode(name))
     return buffer.getvalue()
+
+
+def bytecode(name: str) -> str:
+    """Where Python looks for a source's bytecode. ministack runs the peer by its own Python, as the bench is."""
+    return importlib.util.cache_from_source(name)
+
+
+def key(job: str) -> str:
+    """The job's key in the peer's table, as Powertools makes it."""
+    return KEYS + hashlib.md5(json.dumps(job).encode()).hexdigest()
 
 
 def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: bool = True) -> Place:
@@ -66,4 +92,4 @@ def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: b
         ScalingConfig={"MaximumConcurrency": concurrency},
         Enabled=polled,
     )
-    return Place(NAME, url, dead, NAME, f"/aws/lambda/{NAME}")
+    return Place(NAME, url, dead, NAME, f"/aws/lambda/{NAME}", key)

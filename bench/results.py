@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
@@ -73,9 +73,11 @@ class Result:
     ratios: list[Ratio] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    recorded_at: str = ""
 
     def add(self, variant: str, at: str, quantity: str, value: float, unit: str | None = None) -> None:
         """One repeat's value."""
+        self.recorded_at = ""
         for series in self.series:
             if (series.variant, series.at, series.quantity) == (variant, at, quantity):
                 series.values.append(rounded(value))
@@ -117,7 +119,7 @@ class Result:
             "title": self.title,
             "unit": self.unit,
             "command": self.command or f"make bench MEASURES={self.measure}",
-            "recorded_at": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "recorded_at": self.recorded_at or datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "machine": machine(),
             "versions": versions(consumer),
             "series": [
@@ -140,19 +142,21 @@ class Result:
         return path
 
 
-def earlier(measure: str, directory: Path, consumer: Path) -> list[Series]:
-    """What a result that lies there has found so far, for more repeats of the same; none without one.
+def earlier(begun: Result, directory: Path, consumer: Path) -> Result:
+    """The same, with what a result that lies there has found so far, for more repeats.
 
-    Raises ValueError if it is of another binary, of other versions or of another machine.
+    Raises ValueError if that is of another binary, of other versions or of another machine.
     """
-    path = directory / f"{measure}.json"
+    path = directory / f"{begun.measure}.json"
     if not path.exists():
-        return []
+        return begun
     found = json.loads(path.read_text())
     for name, now in (("machine", machine()), ("versions", versions(consumer))):
         if found[name] != now:
             raise ValueError(f"{path.name} is of other {name}: {found[name]} and not {now}")
-    return [Series(**{key: one[key] for key in ("variant", "at", "quantity", "unit", "values")}) for one in found["series"]]
+    kept = ("variant", "at", "quantity", "unit", "values")
+    series = [Series(**{key: one[key] for key in kept}) for one in found["series"]]
+    return replace(begun, series=series, recorded_at=found["recorded_at"])
 
 
 def rounded(value: float) -> float:

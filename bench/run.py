@@ -27,7 +27,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--measures", default="", help=some)
     often = "how often each is taken; 5 by default, more for a quick one"
     parser.add_argument("--repeats", type=int, help=often)
-    more = "add the repeats to those that the result has, of the same binary: what takes hours may be taken in parts"
+    more = (
+        "add the repeats to those that the result has, of the same binary and the same bench: what takes hours may be "
+        "taken in parts. With --repeats 0 ratios, bars and notes alone are made anew"
+    )
     parser.add_argument("--add", action="store_true", help=more)
     aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
     parser.add_argument("--port", type=int, default=4666, help=aws)
@@ -52,7 +55,7 @@ def wanted(names: str) -> list[str]:
 def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
     begun = time.monotonic()
     module = importlib.import_module(f"measures.{name}")
-    result = module.run(lab, repeats or getattr(module, "REPEATS", REPEATS))
+    result = module.run(lab, getattr(module, "REPEATS", REPEATS) if repeats is None else repeats)
     for note in lab.notes:
         result.note(note)
     path = result.write(lab.consumer, into)
@@ -67,7 +70,7 @@ def main() -> int:
     asked = arguments()
     try:
         chosen = wanted(asked.measures)
-        if asked.repeats is not None and asked.repeats < 1:
+        if asked.repeats is not None and asked.repeats < (0 if asked.add else 1):
             raise Stop("--repeats wants 1 or more")
         peers_python.ready()
         with Lab(asked.bin_dir, asked.services_dir) as lab:

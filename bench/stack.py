@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -20,10 +20,13 @@ sys.path.insert(0, str(ROOT / "tools"))
 import local_aws  # noqa: E402
 from lab import Lab, Stop  # noqa: E402
 from local_aws import Local  # noqa: E402
-from work import is_done  # noqa: E402
+from work import DONE  # noqa: E402
 
 SENDERS = 4
+# Ports of a local AWS and what belongs to it.
+PORTS = 10
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+MOST_EVENTS = 10_000
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
 BATCH_OF_MESSAGES = 10
 BATCH_OF_ROWS = 100
@@ -48,6 +51,8 @@ class Place:
     dead_letters: str
     table: str
     log_group: str
+    # A job's key in the table.
+    key: Callable[[str], str] = str
 
 
 @dataclass
@@ -112,26 +117,17 @@ class Stack:
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
-    def rows(self, jobs: list[str], fields: str = "job_id, #s, completed_at") -> dict[str, dict]:
-        """What the table says of the jobs."""
-        client, found = self.local.client("dynamodb"), {}
-        for first in range(0, len(jobs), BATCH_OF_ROWS):
-            keys = [{"job_id": {"S": job}} for job in jobs[first : first + BATCH_OF_ROWS]]
-            asked = {"Keys": keys, "ProjectionExpression": fields, "ExpressionAttributeNames": {"#s": "status"}}
-            answer = client.batch_get_item(RequestItems={self.table: asked | {"ConsistentRead": True}})
-            for row in answer["Responses"][self.table]:
-                found[row["job_id"]["S"]] = row
-        return found
-
-    def unfinished(self, jobs: list[str]) -> list[str]:
+    def unfinished(self, jobs: list[str], place: Place) -> list[str]:
         """Those of the jobs that are not complete."""
-        rows = self.rows(jobs)
-        return [job for job in jobs if rows.get(job, {}).get("status", {}).get("S") != "complete"]
-
-    def complete(self, place: Place) -> int:
-        """Rows of the table that hold a result."""
-        pages = self.local.client("dynamodb").get_paginator("scan").paginate(TableName=place.table)
-        return sum(is_done(row) for page in pages for row in page["Items"])
+        client, keys, done = self.local.client("dynamodb"), {place.key(job): job for job in jobs}, set()
+        told = {"ProjectionExpression": "job_id, #s", "ExpressionAttributeNames": {"#s": "status"}, "ConsistentRead": True}
+        wanted = list(keys)
+        for first in range(0, len(wanted), BATCH_OF_ROWS):
+            some = [{"job_id": {"S": key}} for key in wanted[first : first + BATCH_OF_ROWS]]
+            answer = client.batch_get_item(RequestItems={place.table: told | {"Keys": some}})
+            rows = answer["Responses"][place.table]
+            done |= {row["job_id"]["S"] for row in rows if row.get("status", {}).get("S") in DONE}
+        return [job for key, job in keys.items() if key not in done]
 
     def writes(self) -> int:
         """Writes to DynamoDB so far, of whichever table."""
@@ -141,23 +137,21 @@ class Stack:
 
     def function_seconds(self, log_group: str) -> float:
         """What Lambda would bill: the durations that its reports tell."""
-        client, asked, total = self.local.client("logs"), {}, 0
-        while True:
-            try:
-                page = client.filter_log_events(logGroupName=log_group, **asked)
-            except client.exceptions.ResourceNotFoundException:
-                return 0.0  # A function that has not run has no log.
-            told = [BILLED.search(event["message"]) for event in page["events"]]
-            total += sum(int(match[1]) for match in told if match)
-            if not page.get("nextToken"):
-                return total / 1_000
-            asked = {"nextToken": page["nextToken"]}
+        client = self.local.client("logs")
+        try:
+            events = client.filter_log_events(logGroupName=log_group, filterPattern='"Billed Duration"')["events"]
+        except client.exceptions.ResourceNotFoundException:
+            return 0.0  # A function that has not run has no log.
+        # ministack gives so many, and no token for more.
+        if len(events) >= MOST_EVENTS:
+            raise Stop(f"the log holds {MOST_EVENTS:,} reports or more, and not all can be read")
+        return sum(int(match[1]) for event in events if (match := BILLED.search(event["message"]))) / 1_000
 
 
 @contextmanager
-def deployed(lab: Lab, parameters: str) -> Iterator[Stack]:
-    """A local AWS of its own, until the measure is done with it."""
-    local = Local(lab.port, parameters=parameters, announced=False, binaries=binaries(lab), stand_in=lab.stand_in, ramp=True)
+def deployed(lab: Lab, parameters: str, beside: int = 0) -> Iterator[Stack]:
+    """A local AWS of its own, until the measure is done with it; `beside` so many others."""
+    local = Local(lab.port + PORTS * beside, parameters=parameters, announced=False, binaries=binaries(lab), stand_in=lab.stand_in, ramp=True)
     local.counts = local.directory / "counts.json"
     try:
         yield Stack(local, local_aws.up(local))

@@ -36,7 +36,7 @@ async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
 
 async fn ask(model: &Model, analysis: &Analysis, text: &str) -> Result<docket::aws::model::Answer, AttemptError> {
     let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: model.model_id(), analysis };
-    model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await
+    model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await?.answer
 }
 
 #[tokio::test]
@@ -57,7 +57,12 @@ async fn ask_about(model: &Model, name: &str) -> Value {
     let analysis = Analysis::standard();
     let call = Call { job_id: &"a-file".parse().unwrap(), attempt: 1, model_id: model.model_id(), analysis };
     let bytes = std::fs::read(file(&format!("events/documents/{name}"))).unwrap();
-    model.converse(&call, Document::new(Some(name), bytes).unwrap()).await.expect(name).result
+    model
+        .converse(&call, Document::new(Some(name), bytes).unwrap())
+        .await
+        .and_then(|answered| answered.answer)
+        .expect(name)
+        .result
 }
 
 #[tokio::test]

@@ -61,19 +61,21 @@ impl Limited {
         let client = aws_sdk_dynamodb::Client::new(&self.world.sdk);
         let answer = client.get_item().table_name(&self.table).key("quota", key).consistent_read(true).send().await;
         let item = answer.expect("the table answers").item?;
-        let micros = item["used_until_us"].as_n().expect("a number").parse().expect("a whole number");
+        let micros = item.get("used_until_us")?.as_n().expect("a number").parse().expect("a whole number");
         Some(Timestamp::from_microsecond(micros).expect("a time"))
     }
 
     async fn set_used_until(&self, until: Option<Timestamp>) {
-        let key = ("quota".to_owned(), AttributeValue::S(MODEL.to_owned()));
+        let until = until.map(|until| ("used_until_us", until.as_microsecond().to_string()));
+        self.put_row(until.as_slice()).await;
+    }
+
+    /// The quota's row, of these numbers alone.
+    async fn put_row(&self, numbers: &[(&str, String)]) {
+        let fields = numbers.iter().map(|(name, number)| ((*name).to_owned(), AttributeValue::N(number.clone())));
+        let key = [("quota".to_owned(), AttributeValue::S(MODEL.to_owned()))];
         let client = aws_sdk_dynamodb::Client::new(&self.world.sdk);
-        let Some(until) = until else {
-            client.delete_item().table_name(&self.table).key(key.0, key.1).send().await.expect("deleted");
-            return;
-        };
-        let until = AttributeValue::N(until.as_microsecond().to_string());
-        let item = HashMap::from([key, ("used_until_us".to_owned(), until)]);
+        let item = key.into_iter().chain(fields).collect();
         client.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("written");
     }
 
@@ -179,12 +181,12 @@ async fn calls_begin_as_fast_as_the_quota_feeds_them() {
     // Ten calls a second: a burst of 20, and ten more each second.
     let consumer = limited.consumer(&[("MODEL_REQUESTS_PER_MINUTE", "600")]).await;
     limited.world.model.behave(json!({"latency_ms": 200}));
-    let event = limited.messages((0..40).map(|n| format!("fed-{n}")), json!({})).await;
+    let event = limited.messages((0..60).map(|n| format!("fed-{n}")), json!({})).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     let log = get(&format!("{}/_calls/log", limited.world.model.url));
     let mut began: Vec<u64> = log.as_array().unwrap().iter().map(|call| call["began_ms"].as_u64().unwrap()).collect();
     began.sort_unstable();
-    assert_eq!(began.len(), 40);
+    assert_eq!(began.len(), 60);
     for (first, from) in began.iter().enumerate() {
         for (last, to) in began.iter().enumerate().skip(first) {
             // Never more than the span feeds, a burst, and one chunk that begins
@@ -193,8 +195,8 @@ async fn calls_begin_as_fast_as_the_quota_feeds_them() {
             assert!((last - first) as u64 <= most, "{} calls within {} ms", last - first, to - from);
         }
     }
-    let taken = began[39] - began[0];
-    assert!(taken >= 1_000, "40 calls at ten a second after a burst took {taken} ms");
+    let taken = began[59] - began[0];
+    assert!(taken >= 1_500, "60 calls at ten a second after a burst and a chunk took {taken} ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,6 +213,45 @@ async fn what_a_call_did_not_use_serves_the_next_without_a_write() {
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     assert_eq!(limited.used_until().await, Some(reserved));
     assert_eq!(limited.world.model.calls()["total"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_call_takes_its_input_at_least_whatever_part_of_theirs_other_calls_count() {
+    let limited = Limited::new().await;
+    // Others have had a MaxTokens of thousands, and short answers.
+    limited.put_row(&[("part", "0.01".to_owned())]).await;
+    let consumer = limited.consumer(&[("MODEL_TOKENS_PER_MINUTE", "600000")]).await;
+    let begun = now();
+    let event = limited.messages(["large".to_owned()], json!({"document": "A rent. ".repeat(12_500)})).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
+    // 100,000 bytes are about 25,000 tokens, of which the quota feeds 10,000 a second.
+    let taken = limited.used_until().await.expect("reserved").duration_since(begun);
+    assert!(taken >= SignedDuration::from_millis(2_400), "{taken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn a_document_that_takes_more_than_a_minutes_tokens_is_charged_for_being_throttled() {
+    let limited = Limited::new().await;
+    let settings = [("MODEL_TOKENS_PER_MINUTE", "10000"), ("MAX_TRIES", "2")];
+    let consumer = limited.consumer(&settings).await;
+    limited.world.model.behave(json!({"tokens_per_minute": 10_000}));
+    for _ in 0..10 {
+        // A minute later.
+        limited.set_used_until(None).await;
+        let event = limited.messages(["large".to_owned()], json!({"document": "A rent. ".repeat(6_000)})).await;
+        consumer.invoke(event, TIME).await.expect("an answer");
+        if limited.world.status("large").await == "failed" {
+            break;
+        }
+    }
+    assert_eq!((limited.world.status("large").await, limited.world.model.calls_of("large")), ("failed", 2));
+    let letters = limited.world.letters().await;
+    assert_eq!(letters.len(), 1);
+    let row = limited.world.item("large").await;
+    let message = row["error"].as_m().expect("an error")["message"].as_s().expect("a text");
+    assert!(message.contains("throttling_exception") && message.contains("ModelTokensPerMinute"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,14 +7,15 @@ from contextlib import ExitStack
 
 from lab import Environment, Lab, Server, Stop, say
 from results import DOCKET, THREADS, Result
-from work import batch, is_done, jobs
+from work import DONE, batch, is_done, jobs
 
 SEED = 6
 WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 BATCH = 50
 # How often each fate meets a batch; together a thousand jobs.
-AFTER, DURING, CRASH, LATE = "again after its end", "again while it runs", "a crash before the store", "an answer after the lease"
-FATES = {AFTER: 6, DURING: 8, CRASH: 3, LATE: 3}
+AFTER, DURING, CRASH = "again after its end", "again while it runs", "a crash before the store"
+LATE, HELD = "an answer after the lease", "a write held up past the lease"
+FATES = {AFTER: 6, DURING: 6, CRASH: 3, LATE: 2, HELD: 3}
 # Jobs of earlier batches that come again among the new ones.
 AGAIN_MOST = 10
 LATENCY_MS, MODEL_SECONDS, INVOCATION_MS = 2_000, 4, 10_000
@@ -90,8 +91,8 @@ class Run:
             first = self.started(within)
             begun, calls, rows = time.monotonic(), self.total(), self.complete()
             event = self.hand(new + known, 1)
-            if fate in (CRASH, LATE):
-                self.asleep(first)
+            if fate in (CRASH, LATE, HELD):
+                self.asleep(first, fate)
                 self.after_complete += self.total() - calls - len(new)
                 last = self.taken_over(within, first, event, new, begun, fate)
             else:
@@ -114,8 +115,14 @@ class Run:
         second.wait(self.hand(new, 2))
         self.while_running += self.total() - before
 
-    def asleep(self, first: Environment) -> None:
-        """Stops the process while it waits for the model, until the model has answered."""
+    def asleep(self, first: Environment, fate: str) -> None:
+        """Stops the process while it waits for the model, until the model has answered; or
+        while its results are on their way to the table, and stay on it."""
+        if fate == HELD:
+            self.lab.services.ask("PUT", "/_hold", {"texts": list(DONE), "most": BATCH})
+            self.asked_in_time(f"/_hold?count={BATCH}", "never had its results on their way")
+            first.process.send_signal(signal.SIGSTOP)
+            return
         self.until_in_flight(lambda count: count >= BATCH, first)
         first.process.send_signal(signal.SIGSTOP)
         self.until_in_flight(lambda count: count == 0, first)
@@ -123,19 +130,23 @@ class Run:
     def taken_over(
         self, within: ExitStack, first: Environment, event: str, new: list[str], begun: float, fate: str
     ) -> Environment:
-        """The first crashes, or sleeps past its lease; a second does its work; then the first wakes."""
+        """The first crashes, or sleeps past its lease; a second does its work; then the first wakes,
+        or what it had sent arrives."""
         if fate == CRASH:
             first.process.kill()
             first.process.wait()
         time.sleep(max(0, begun + LEASE_SECONDS - time.monotonic()))
         second = self.started(within)
         second.wait(self.hand(new, 2))
-        if fate == LATE:
+        if fate in (LATE, HELD):
             # The rows' times are whole seconds: a second writing shall be seen by them.
             time.sleep(1.5)
             rows, before = self.complete(), len(self.writes())
-            first.process.send_signal(signal.SIGCONT)
-            self.settled(event)
+            if fate == HELD:
+                self.arrived(before)
+            else:
+                first.process.send_signal(signal.SIGCONT)
+                self.asked_in_time(f"/_answers/{event}", "woke late, and never answered")
             self.changed(rows)
             late = self.writes()[before:]
             self.late += len(late)
@@ -146,13 +157,22 @@ class Run:
             time.sleep(0.2)
         return second
 
-    def settled(self, event: str) -> None:
-        """Lets one that woke late do what it will, until it has answered."""
+    def arrived(self, before: int) -> None:
+        """Lets the writes go that were held up, and waits until they were carried out."""
+        self.lab.services.ask("PUT", "/_hold", {"texts": [], "most": 0})
+        deadline = time.monotonic() + INVOCATION_MS / 1_000
+        while len(self.writes()) < before + BATCH:
+            if time.monotonic() > deadline:
+                raise Stop(f"{self.variant}'s writes that were held up never arrived")
+            time.sleep(0.02)
+
+    def asked_in_time(self, path: str, otherwise: str) -> None:
+        """Asks the services for what has to happen first, within the lease's time."""
         server = Server(self.lab.services.port, timeout=LEASE_SECONDS)
         try:
-            server.ask("GET", f"/_answers/{event}")
+            server.ask("GET", path)
         except TimeoutError as error:
-            raise Stop(f"{self.variant} woke late, and never answered") from error
+            raise Stop(f"{self.variant} {otherwise}") from error
         finally:
             server.connection.close()
 
@@ -192,9 +212,15 @@ def run(lab: Lab, repeats: int) -> Result:
     ):
         worst = max(result.values(DOCKET, "", quantity))
         result.bar(text, worst, worst == 0)
+    # The model is asked once a job, and once more where the first answer was lost to its asker.
+    unavoidable = sum(FATES[fate] for fate in (CRASH, LATE, HELD)) * BATCH
+    once_each = sum(FATES.values()) * BATCH
+    worst = max(result.values(DOCKET, "", "calls in all"))
+    text = f"≤ {once_each + unavoidable:,} calls: {once_each:,} jobs, and {unavoidable} whose first answer nobody could store"
+    result.bar(text, worst, worst <= once_each + unavoidable)
     fates = ", ".join(f"{count * BATCH} {fate}" for fate, count in FATES.items())
     result.note(f"Seed {SEED}, one more each repeat. Jobs by fate: {fates}; every job is delivered once more when it is complete, and up to {AGAIN_MOST} complete ones come again with each new batch of {BATCH}.")
     result.note("A crash is a SIGKILL after the model has answered and before the process has read it. That job's second call cannot be helped: Converse knows no idempotency token. A late answer is that of a process that was stopped while the model answered, and woken when another had finished its jobs; Lambda ends a function at its time-out, so that there this is rare.")
-    result.note("Late writes are those that a process makes after it woke. Docket gives up what it works on when the deadline has passed, and so comes to few of them or none; that its condition refuses such a write is what tests/interleavings and tests/faults hold it to.")
+    result.note("A write is held up between the process and the table, which it reaches when another has finished the job: Docket's names its attempt, and is refused. Late writes are these, and what a process writes after it woke late; Docket gives up what it works on when its deadline has passed, and so comes to few of the latter, or none.")
     result.note("An overwritten result is a complete row that is another afterwards, its times included.")
     return result

@@ -48,7 +48,9 @@ def run(lab: Lab, repeats: int) -> Result:
         ratios = {peer: result.ratio(f"{peer} ÷ docket, {at}", result.values(peer, at, "time"), own) for peer in VARIANTS[1:]}
         # Of Powertools' two ways the one that is faster counts.
         quick = min((POWERTOOLS, THREADS), key=lambda peer: result.median(peer, at, "time"))
-        ratio, goal = ratios[quick], result.median(quick, at, "time") / FASTER
+        ratio = ratios[quick]
+        # Where Docket's median reaches the bar just when the ratio of the repeats does.
+        goal = result.median(DOCKET, at, "time") * ratio.value / FASTER
         result.bar(f"≥ {FASTER}× faster than Powertools, {at}", ratio.value, ratio.value >= FASTER, goal, "time", at)
     result.note(
         "The event waits already; the model answers at once; table and model are spoken to over TLS 1.3 and "

@@ -34,7 +34,8 @@ def run(lab: Lab, repeats: int) -> Result:
     quick = min((POWERTOOLS, THREADS), key=lambda peer: result.median(peer, "", "time"))
     faster = next(ratio.value for ratio in result.ratios if ratio.name == f"start: {quick} ÷ docket")
     held = result.median(DOCKET, "", "memory")
-    goal = result.median(quick, "", "time") / FASTER
+    # Where Docket's median reaches the bar just when the ratio of the repeats does.
+    goal = result.median(DOCKET, "", "time") * faster / FASTER
     result.bar(f"≥ {FASTER}× faster than Powertools", faster, faster >= FASTER, goal, "time")
     result.bar(f"≤ {MEGABYTES} MB resident when ready", held, held <= MEGABYTES, MEGABYTES, "memory")
     result.note(

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::world::{self, Event, Item, Shared};
+use crate::world::{self, Event, Hold, Item, Shared};
 
 #[derive(Deserialize)]
 pub struct Enqueue {
@@ -68,6 +68,29 @@ pub async fn put_items(State(world): State<Shared>, Json(items): Json<BTreeMap<S
 pub async fn put_object(State(world): State<Shared>, Path(key): Path<String>, body: Bytes) -> StatusCode {
     world.lock().objects.insert(key, body);
     StatusCode::NO_CONTENT
+}
+
+/// Holds up the writes that come from now on, and lets go of those that were.
+pub async fn hold(State(world): State<Shared>, Json(hold): Json<Hold>) -> StatusCode {
+    {
+        let mut state = world.lock();
+        state.hold = hold;
+        state.holds += 1;
+    }
+    world.tell();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+pub struct Held {
+    count: usize,
+}
+
+pub async fn held(State(world): State<Shared>, Query(asked): Query<Held>) -> StatusCode {
+    match world.until(|state| (state.hold.held >= asked.count).then_some(())).await {
+        Some(()) => StatusCode::NO_CONTENT,
+        None => StatusCode::GONE,
+    }
 }
 
 pub async fn reset(State(world): State<Shared>) -> StatusCode {

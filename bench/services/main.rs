@@ -13,6 +13,8 @@
 //! | `GET /_ready?nexts=N` | waits until the function has asked for so many events: `{"first_next_ns", "nexts"}` |
 //! | `GET /_requests` | every request to the stand-ins, in order |
 //! | `GET`, `PUT /_items` | the rows, by their key |
+//! | `PUT /_hold` | `{"texts", "most"}` holds up so many writes of one of these texts, and lets go of those that were |
+//! | `GET /_hold?count=N` | waits until so many are held up |
 //! | `PUT /_objects/{key}` | an object, in every bucket |
 //! | `POST /_reset` | forgets all of it |
 //!
@@ -130,6 +132,7 @@ fn router(world: Arc<World>) -> Router {
         .route("/_ready", get(control::ready))
         .route("/_requests", get(control::requests))
         .route("/_items", get(control::items).put(control::put_items))
+        .route("/_hold", get(control::held).put(control::hold))
         .route("/_objects/{*key}", put(control::put_object))
         .route("/_reset", post(control::reset))
         .route("/", post(services::json_service))

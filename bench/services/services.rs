@@ -22,6 +22,9 @@ pub async fn json_service(State(world): State<Shared>, headers: HeaderMap, body:
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (service, operation) = target.split_once('.').unwrap_or((target, ""));
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if held_up(&world, &request).await.is_none() {
+        return StatusCode::GONE.into_response();
+    }
     let mut state = world.lock();
     let (prefix, done) = match service {
         "DynamoDB_20120810" => ("dynamodb", dynamodb::carry_out(&mut state, operation, &request)),
@@ -38,6 +41,19 @@ pub async fn json_service(State(world): State<Shared>, headers: HeaderMap, body:
         Ok(answer) => (json, answer.to_string()).into_response(),
         Err(refused) => (StatusCode::BAD_REQUEST, json, refused.body().to_string()).into_response(),
     }
+}
+
+/// Waits, if the request is one to hold up, until it is let go; `None` after a reset.
+async fn held_up(world: &Shared, request: &Value) -> Option<()> {
+    let holds = {
+        let mut state = world.lock();
+        if !state.hold.takes(request) {
+            return Some(());
+        }
+        state.holds
+    };
+    world.tell();
+    world.until(|state| (state.holds != holds).then_some(())).await
 }
 
 fn sqs(operation: &str, request: &Value) -> Done {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Bytes;
 use nix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -34,6 +34,30 @@ pub struct State {
     pub items: BTreeMap<String, Item>,
     pub objects: HashMap<String, Bytes>,
     pub requests: Vec<Request>,
+    pub hold: Hold,
+    /// Counts the holds: what an earlier one held up goes on.
+    pub holds: u64,
+}
+
+/// Writes that are held up on their way: those that write one of these texts, so
+/// many, until they are let go.
+#[derive(Debug, Default, Deserialize)]
+pub struct Hold {
+    texts: Vec<String>,
+    most: usize,
+    #[serde(skip)]
+    pub held: usize,
+}
+
+impl Hold {
+    /// Whether this request is held up; it counts from now on.
+    pub fn takes(&mut self, request: &Value) -> bool {
+        let values = request["ExpressionAttributeValues"].as_object().into_iter().flat_map(Map::values);
+        let written = |value: &Value| value["S"].as_str().is_some_and(|text| self.texts.iter().any(|it| it == text));
+        let takes = self.held < self.most && values.into_iter().any(written);
+        self.held += usize::from(takes);
+        takes
+    }
 }
 
 /// What a function is to be invoked with.

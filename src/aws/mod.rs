@@ -98,6 +98,9 @@ fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
 }
 
 #[cfg(test)]
+mod refusing_server;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::limits::STORE_RESERVE;

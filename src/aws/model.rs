@@ -67,6 +67,17 @@ pub struct Call<'a> {
     pub analysis: &'a Analysis,
 }
 
+/// A call that was answered, and so is paid for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// Tokens in and out.
+    pub usage: Usage,
+    /// From the call's start to its end.
+    pub elapsed: Duration,
+    /// The answer, or what is wrong with it.
+    pub answer: Result<Answer, AttemptError>,
+}
+
 /// A model's answer, which fits the schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -118,9 +129,9 @@ impl Model {
     /// Asks the model about one document.
     ///
     /// # Errors
-    /// By class: throttled, transient (an answer that does not fit the schema
-    /// too), or permanent.
-    pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answer, AttemptError> {
+    /// By class: throttled, transient, or permanent. An answer that does not fit the
+    /// schema is one, too, and is told with what it used.
+    pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answered, AttemptError> {
         let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
         let temperature = call.analysis.temperature.map(|temperature| temperature as f32);
         let (message, tools) = request(call.analysis, document)
@@ -161,8 +172,16 @@ impl Model {
             output_tokens = usage.output_tokens,
             "model answered"
         );
-        let result = read_answer(&output, call.analysis, max_tokens)?;
-        Ok(Answer { result, model_id: call.model_id.to_owned(), usage, stop_reason, elapsed, parts: None })
+        let model_id = call.model_id.to_owned();
+        let answer = read_answer(&output, call.analysis, max_tokens).map(|result| Answer {
+            result,
+            model_id,
+            usage,
+            stop_reason,
+            elapsed,
+            parts: None,
+        });
+        Ok(Answered { usage, elapsed, answer })
     }
 }
 
@@ -312,6 +331,44 @@ fn snake_case(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::refusing_server::RefusingServer;
+
+    /// The bench's peers ask the model what is written down there.
+    #[tokio::test]
+    async fn the_peers_of_the_bench_ask_what_docket_asks() {
+        let server = RefusingServer::start().await;
+        let timeout = Duration::from_secs(30);
+        let settings = ModelSettings {
+            model_id: "a-model".to_owned(),
+            max_tokens: 1_024,
+            temperature: Some(0.0),
+            request_fields: None,
+            timeout,
+        };
+        let job_id = "a-job".parse().expect("an id");
+        let call = Call { job_id: &job_id, attempt: 1, model_id: "a-model", analysis: Analysis::standard() };
+        let document = Document::new(None, b"A lease.".to_vec()).expect("a text");
+        Model::new(&server.config, settings).converse(&call, document).await.expect_err("the server refuses it");
+
+        let mut asked: Value = serde_json::from_slice(&server.only_request().body).expect("JSON");
+        let named = asked.as_object_mut().and_then(|body| body.remove("requestMetadata"));
+        assert_eq!(named, Some(json!({"job_id": "a-job", "attempt": "1"})));
+        let bytes = asked.pointer_mut("/messages/0/content/0/document/source/bytes").expect("a document");
+        assert_eq!(bytes.take(), "QSBsZWFzZS4=");
+        *bytes = "".into();
+        let written: Value = serde_json::from_str(include_str!("../../bench/peers/request.json")).expect("JSON");
+        assert_eq!(numbers(asked), numbers(written));
+    }
+
+    /// JSON knows one kind of numbers.
+    fn numbers(value: Value) -> Value {
+        match value {
+            Value::Number(number) => json!(number.as_f64()),
+            Value::Array(values) => values.into_iter().map(numbers).collect(),
+            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, numbers(value))).collect(),
+            other => other,
+        }
+    }
 
     #[test]
     fn a_services_code_becomes_snake_case() {

@@ -60,48 +60,25 @@ impl Intercept for SentOnce {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-
-    use aws_config::{BehaviorVersion, Region};
     use aws_sdk_bedrockruntime::Client;
-    use aws_sdk_bedrockruntime::config::{Credentials, SharedCredentialsProvider};
+    use aws_sdk_bedrockruntime::config::Credentials;
     use aws_sdk_bedrockruntime::types::{ContentBlock, ConversationRole, Message};
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
     use aws_sigv4::sign::v4;
-    use axum::body::Bytes;
-    use axum::http::{HeaderMap, StatusCode, Uri};
 
     use super::*;
-    use crate::aws::http_client;
+    use crate::aws::refusing_server::{Received, RefusingServer};
 
     #[tokio::test]
     async fn a_body_that_is_let_go_of_is_whole_and_signed() {
-        let (told, request) = channel();
-        let answer = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
-            told.send((uri, headers, body)).expect("the test waits");
-            StatusCode::BAD_REQUEST
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
-        let credentials = Credentials::for_tests();
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(http_client())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
-            .endpoint_url(&url)
-            .build();
+        let server = RefusingServer::start().await;
         let text = "a document, ".repeat(10_000);
         let content = ContentBlock::Text(text.clone());
         let message = Message::builder().role(ConversationRole::User).content(content).build().expect("whole");
-        let own = one_attempt(&config, Duration::from_secs(30)).interceptor(SentOnce).build();
+        let own = one_attempt(&server.config, Duration::from_secs(30)).interceptor(SentOnce).build();
         let call = Client::from_conf(own).converse().model_id("a-model").messages(message);
         call.send().await.expect_err("the server refuses it");
-        serving.abort();
-
-        let (uri, headers, body) = request.try_recv().expect("one request");
-        assert!(request.try_recv().is_err(), "there was one attempt");
+        let Received { uri, headers, body } = server.only_request();
         assert!(std::str::from_utf8(&body).expect("JSON").contains(&text));
         assert_eq!(headers["content-length"], body.len().to_string());
 
@@ -110,7 +87,7 @@ mod tests {
         let (signed, signature) = signed.split_once(", Signature=").expect("signed");
         let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", header("x-amz-date")).expect("a time");
         let time = time.to_zoned(jiff::tz::TimeZone::UTC).expect("in range");
-        let identity = credentials.into();
+        let identity = Credentials::for_tests().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region("us-east-1")
@@ -121,7 +98,7 @@ mod tests {
             .expect("whole");
         // The signer adds the date itself.
         let names = signed.split(';').filter(|name| *name != "x-amz-date");
-        let url = format!("{url}{uri}");
+        let url = format!("{}{uri}", server.url);
         let again =
             SignableRequest::new("POST", &url, names.map(|name| (name, header(name))), SignableBody::Bytes(&body));
         let (_, expected) = sign(again.expect("whole"), &params.into()).expect("signed").into_parts();

@@ -2,8 +2,8 @@
 //!
 //! A document is admitted before its job is claimed, so that one that has to
 //! wait costs no write, and what is then known of its size decides before the
-//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the
-//! queue, uncharged.
+//! call. One that would wait for longer than [`QUOTA_WAIT`], for its turn or then
+//! for the quota, is given back to the queue, uncharged.
 //!
 //! ```text
 //! message ─ admit ─ claim → fetch → admit ─ call ─ settle
@@ -29,7 +29,7 @@ use crate::domain::backoff::full_jitter;
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_WAIT};
-use crate::domain::quota::{Quota, Slot, tokens_of};
+use crate::domain::quota::{Fit, Quota, Slot, tokens_of};
 use crate::domain::quota_share::Share;
 use crate::domain::row::Usage;
 
@@ -125,7 +125,8 @@ impl Admission {
     ) -> Result<Permit, NotAdmitted> {
         let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
         let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
-        if self.quota.never_fits(input_tokens, max_tokens) {
+        let fit = self.quota.fit(input_tokens, max_tokens);
+        if fit == Fit::Never {
             return Err(NotAdmitted::NeverFits);
         }
         let wanted = self.quota.reserved(input_tokens, max_tokens);
@@ -133,14 +134,16 @@ impl Admission {
         let mut permit = permit.unwrap_or_else(|| self.permit());
         let missing = wanted - permit.reserved;
         if missing > SignedDuration::ZERO {
+            let least = (least - permit.taken).max(SignedDuration::ZERO);
             permit.taken += self.take(missing, least, asker).await?;
         } else {
             let kept = permit.taken.as_secs_f64() * wanted.as_secs_f64() / permit.reserved.as_secs_f64();
-            let unused = permit.taken - SignedDuration::from_micros((kept * 1e6) as i64);
+            let kept = SignedDuration::from_micros((kept * 1e6) as i64).max(least);
+            let unused = (permit.taken - kept).max(SignedDuration::ZERO);
             permit.taken -= unused;
             self.share().put_back(unused);
         }
-        permit.reserved = wanted;
+        (permit.reserved, permit.fit) = (wanted, fit);
         Ok(permit)
     }
 
@@ -156,18 +159,18 @@ impl Admission {
         if now() > asker.latest_start {
             return Err(NotAdmitted::NoTime);
         }
-        if let Some(taken) = self.take_held(reserved) {
+        if let Some(taken) = self.take_held(reserved, least) {
             return Ok(taken);
         }
         let part = self.share().part();
         let turn = {
-            let _waiting = Waiting::new(&self.share, part_of(reserved, part));
+            let _waiting = Waiting::new(&self.share, part_of(reserved, part).max(least));
             tokio::time::timeout(QUOTA_WAIT.min(until(asker.latest_start)), self.turn.lock()).await
         };
         let Ok(turn) = turn else {
             return Err(self.over_quota(reserved, least, asker).await);
         };
-        if let Some(taken) = self.take_held(reserved) {
+        if let Some(taken) = self.take_held(reserved, least) {
             return Ok(taken);
         }
         if self.share().is_full(now()) {
@@ -188,7 +191,7 @@ impl Admission {
             if let Some(part) = row.part {
                 share.hear(part);
             }
-            let taken = part_of(reserved, share.part());
+            let taken = part_of(reserved, share.part()).max(least);
             if share.take(taken, now()) {
                 return Ok(taken);
             }
@@ -217,9 +220,9 @@ impl Admission {
     }
 
     /// Takes what is there, once it is known what part counts.
-    fn take_held(&self, reserved: SignedDuration) -> Option<SignedDuration> {
+    fn take_held(&self, reserved: SignedDuration, least: SignedDuration) -> Option<SignedDuration> {
         let mut share = self.share();
-        let taken = part_of(reserved, Some(share.part()?));
+        let taken = part_of(reserved, Some(share.part()?)).max(least);
         share.take(taken, now()).then_some(taken)
     }
 
@@ -230,7 +233,7 @@ impl Admission {
         let backlog = self.backlog(asker.source).await;
         let otherwise = full_jitter(asker.receive_count, fastrand::f64());
         let mut share = self.share();
-        let taken = share.part().map_or(least, |part| part_of(reserved, Some(part)));
+        let taken = share.part().map_or(least, |part| part_of(reserved, Some(part)).max(least));
         NotAdmitted::OverQuota(share.return_after(taken, now(), backlog, otherwise, fastrand::f64()))
     }
 

@@ -19,7 +19,7 @@ use tracing::warn;
 use super::Consumer;
 use super::admission::Permit;
 use super::job::{Delivery, has_time};
-use crate::aws::model::{Answer, Call};
+use crate::aws::model::{Answer, Answered, Call};
 use crate::aws::part_results::PartResult;
 use crate::clock::until;
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
@@ -87,11 +87,18 @@ impl Consumer {
             return Err(AttemptError::NoTime);
         }
         let begun = permit.map(Permit::begin);
-        let answer = self.model.converse(call, document).await?;
-        if let Some(begun) = begun.filter(|_| answer.usage.input_tokens > 0) {
-            begun.settle(answer.usage, answer.elapsed);
+        match self.model.converse(call, document).await {
+            Ok(Answered { usage, elapsed, answer }) => {
+                if let Some(begun) = begun.filter(|_| usage.input_tokens > 0) {
+                    begun.settle(usage, elapsed);
+                }
+                answer
+            }
+            Err(error) => Err(match begun {
+                Some(begun) => begun.charge_if_too_large(error),
+                None => error,
+            }),
         }
-        Ok(answer)
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::quota::Quota;
+use crate::domain::ending::AttemptError;
+use crate::domain::failure::Failure;
+use crate::domain::quota::{Fit, Quota};
 use crate::domain::quota_share::Share;
 use crate::domain::row::Usage;
 
@@ -18,6 +20,8 @@ pub(super) struct Permit {
     pub reserved: SignedDuration,
     /// What it is expected to count in the end.
     pub taken: SignedDuration,
+    /// Whether a minute's worth of the quota is enough for the call.
+    pub fit: Fit,
 }
 
 /// What a call has reserved that has begun.
@@ -27,19 +31,20 @@ pub(super) struct Begun {
     quota: Quota,
     reserved: SignedDuration,
     taken: SignedDuration,
+    fit: Fit,
 }
 
 impl Permit {
     pub fn of_nothing(share: &Arc<Mutex<Share>>, quota: Quota) -> Self {
         let nothing = SignedDuration::ZERO;
-        Self { share: share.clone(), quota, reserved: nothing, taken: nothing }
+        Self { share: share.clone(), quota, reserved: nothing, taken: nothing, fit: Fit::Well }
     }
 
     /// The call begins: unless it is settled, what Bedrock takes counts as used. A
     /// throttled call slows all down by that much.
     pub fn begin(mut self) -> Begun {
         let taken = std::mem::take(&mut self.taken);
-        Begun { share: self.share.clone(), quota: self.quota, reserved: self.reserved, taken }
+        Begun { share: self.share.clone(), quota: self.quota, reserved: self.reserved, taken, fit: self.fit }
     }
 }
 
@@ -53,6 +58,23 @@ impl Begun {
             share.learn(usage.input_tokens, self.reserved, counted);
         }
         self.taken = self.reserved;
+    }
+
+    /// Throttling has another cause than the document, unless a minute's worth of the
+    /// quota is less than the document is estimated to take: that one is charged, so
+    /// that it does not take the whole quota time and again.
+    pub fn charge_if_too_large(&self, error: AttemptError) -> AttemptError {
+        match error {
+            AttemptError::Throttled(failure) if self.fit == Fit::Hardly => AttemptError::Transient(Failure::new(
+                &failure.code,
+                format!(
+                    "{}; the call was estimated at more than the model's tokens of a minute (parameter \
+                     ModelTokensPerMinute): lower PartMaxBytes or MaxTokens",
+                    failure.message
+                ),
+            )),
+            other => other,
+        }
     }
 }
 

@@ -30,6 +30,17 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(1);
 /// never be made. What tokens a text has is known from its bytes only about.
 const NEVER: u64 = 2;
 
+/// Whether a minute's tokens are enough for a call, by an estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// They are.
+    Well,
+    /// Only if it takes less than estimated.
+    Hardly,
+    /// Bedrock would refuse it however long it waited.
+    Never,
+}
+
 /// A model's quota. At least one of the two is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -47,10 +58,15 @@ impl Quota {
         self.time_of(input_tokens.saturating_add(max_tokens))
     }
 
-    /// Whether Bedrock would refuse such a call however long it waited.
-    pub fn never_fits(&self, input_tokens: u64, max_tokens: u64) -> bool {
-        let most = self.tokens_per_minute.saturating_mul(NEVER);
-        most > 0 && input_tokens.saturating_add(max_tokens) > most
+    /// Whether a minute's tokens are enough for such a call.
+    pub fn fit(&self, input_tokens: u64, max_tokens: u64) -> Fit {
+        let tokens = input_tokens.saturating_add(max_tokens);
+        match self.tokens_per_minute {
+            0 => Fit::Well,
+            minute if tokens > minute.saturating_mul(NEVER) => Fit::Never,
+            minute if tokens > minute => Fit::Hardly,
+            _ => Fit::Well,
+        }
     }
 
     /// What a call counts in the end: the quota's time that it used, and at least
@@ -156,8 +172,10 @@ mod tests {
 
     #[test]
     fn what_a_minute_never_holds_is_known_before_it_waits() {
-        assert!(!QUOTA.never_fits(1_200_000, 0) && QUOTA.never_fits(1_200_000, 1));
-        assert!(!Quota { tokens_per_minute: 0, requests_per_minute: 1, ..QUOTA }.never_fits(u64::MAX, 1));
+        let fits = [(599_000, 1_000), (600_000, 1), (1_000_000, 200_000), (1_200_000, 1)];
+        let fits = fits.map(|(input_tokens, max_tokens)| QUOTA.fit(input_tokens, max_tokens));
+        assert_eq!(fits, [Fit::Well, Fit::Hardly, Fit::Hardly, Fit::Never]);
+        assert_eq!(Quota { tokens_per_minute: 0, requests_per_minute: 1, ..QUOTA }.fit(u64::MAX, 1), Fit::Well);
     }
 
     #[test]

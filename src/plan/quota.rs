@@ -7,6 +7,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
 
 use super::{Limits, Workload};
+use crate::domain::limits::QUOTA_HELD_BACK;
 
 /// The window of a quota, in seconds.
 const WINDOW: f64 = 60.0;
@@ -35,11 +36,16 @@ pub fn reserved_tokens(work: &Workload) -> f64 {
 /// Of the calls that begin within a minute, those of the last `seconds` still
 /// run and count what they reserved; the others count what they used. So a call
 /// counts `settled + min(seconds, 60) / 60 × (reserved − settled)`; where less
-/// is reserved than used, it counts what it used.
+/// is reserved than used, it counts what it used. Docket's own admission may
+/// count more of what a call reserves and does not use
+/// ([`counted`](crate::domain::quota::Quota::counted)): then that is what the plan
+/// has.
 pub fn counted_tokens(work: &Workload) -> f64 {
     let settled = settled_tokens(work);
-    let excess = (reserved_tokens(work) - settled).max(0.0);
-    settled + work.seconds.min(WINDOW) / WINDOW * excess
+    let reserved = reserved_tokens(work);
+    let excess = (reserved - settled).max(0.0);
+    let held_back = (work.seconds / QUOTA_HELD_BACK.as_secs_f64() * excess).min(reserved);
+    held_back.max(settled + work.seconds.min(WINDOW) / WINDOW * excess)
 }
 
 /// Calls a second that the quotas feed, and which of them is the narrowest.
@@ -53,8 +59,12 @@ pub fn calls_per_second(work: &Workload, limits: &Limits) -> (f64, Narrowest) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::{limits, work};
     use super::*;
+    use crate::domain::quota::Quota;
+    use crate::domain::row::Usage;
 
     #[test]
     fn a_running_call_counts_what_it_reserved_and_an_ended_one_what_it_used() {
@@ -64,6 +74,35 @@ mod tests {
         // A call of a minute or more counts its whole reservation.
         assert_eq!(counted_tokens(&Workload { seconds: 60.0, ..work() }), 3_024.0);
         assert_eq!(counted_tokens(&Workload { seconds: 300.0, ..work() }), 3_024.0);
+    }
+
+    #[test]
+    fn a_plan_promises_no_more_than_the_admission_grants() {
+        let works: [[u32; 4]; 5] = [
+            [500, 100, 8_192, 30],
+            [2_000, 300, 8_192, 8],
+            [2_000, 300, 1_024, 8],
+            [500, 100, 8_192, 90],
+            [10, 9, 5, 1],
+        ];
+        for [tokens_in, tokens_out, max_tokens, seconds] in works {
+            let planned = Workload {
+                tokens_in: f64::from(tokens_in),
+                tokens_out: f64::from(tokens_out),
+                max_tokens: f64::from(max_tokens),
+                seconds: f64::from(seconds),
+                ..work()
+            };
+            let quota = Quota { tokens_per_minute: 600_000, requests_per_minute: 0, output_token_factor: 1 };
+            let reserved = quota.reserved(tokens_in.into(), max_tokens.into());
+            let usage = Usage { input_tokens: tokens_in.into(), output_tokens: tokens_out.into() };
+            let counted = quota.counted(reserved, usage, Duration::from_secs(seconds.into()));
+            // A minute's worth is counted as 60 s.
+            let granted = counted.as_secs_f64() / 60.0 * 600_000.0;
+            assert!(counted_tokens(&planned) >= granted - 0.01, "{granted} {planned:?}");
+        }
+        let long = Workload { tokens_in: 500.0, tokens_out: 100.0, max_tokens: 8_192.0, seconds: 30.0, ..work() };
+        assert_eq!(counted_tokens(&long), 8_092.0, "what it holds back for 30 s and does not use");
     }
 
     #[test]

@@ -1,0 +1,61 @@
+//! A server for tests that shows what a client sent: it refuses every request.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_bedrockruntime::config::{Credentials, SharedCredentialsProvider};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use tokio::task::JoinHandle;
+
+use super::http_client;
+
+/// One request, as it came.
+pub struct Received {
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Ends when it is dropped.
+pub struct RefusingServer {
+    pub url: String,
+    /// Of clients that come here, with the SDK's credentials for tests.
+    pub config: SdkConfig,
+    received: Receiver<Received>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl RefusingServer {
+    pub async fn start() -> Self {
+        let (told, received) = channel();
+        let answer = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            told.send(Received { uri, headers, body }).expect("the test waits");
+            StatusCode::BAD_REQUEST
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .endpoint_url(&url)
+            .build();
+        Self { url, config, received, serving }
+    }
+
+    /// What came, of which there must be one.
+    pub fn only_request(&self) -> Received {
+        let request = self.received.try_recv().expect("a request came");
+        assert!(self.received.try_recv().is_err(), "a second request came");
+        request
+    }
+}
+
+impl Drop for RefusingServer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

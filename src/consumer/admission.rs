@@ -2,8 +2,7 @@
 //!
 //! A document is admitted before its job is claimed, so that one that has to
 //! wait costs no write, and what is then known of its size decides before the
-//! call. One that would wait for longer than [`QUOTA_WAIT`], for its turn or then
-//! for the quota, is given back to the queue, uncharged.
+//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the queue, uncharged.
 //!
 //! ```text
 //! message ─ admit ─ claim → fetch → admit ─ call ─ settle
@@ -28,7 +27,7 @@ use crate::clock::{now, until};
 use crate::domain::backoff::full_jitter;
 use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
-use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_WAIT};
+use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_TURN_WAIT, QUOTA_WAIT};
 use crate::domain::quota::{Fit, Quota, Slot, tokens_of};
 use crate::domain::quota_share::Share;
 use crate::domain::row::Usage;
@@ -131,14 +130,16 @@ impl Admission {
         }
         let wanted = self.quota.reserved(input_tokens, max_tokens);
         let least = self.quota.settled(Usage { input_tokens, output_tokens: 0 });
+        // Of a size that is not known the estimate tells only how long to wait.
+        let floor = input_bytes.map_or(SignedDuration::ZERO, |_| least);
         let mut permit = permit.unwrap_or_else(|| self.permit());
         let missing = wanted - permit.reserved;
         if missing > SignedDuration::ZERO {
-            let least = (least - permit.taken).max(SignedDuration::ZERO);
-            permit.taken += self.take(missing, least, asker).await?;
+            let floor = (floor - permit.taken).max(SignedDuration::ZERO);
+            permit.taken += self.take(Need { reserved: missing, least, floor }, asker).await?;
         } else {
             let kept = permit.taken.as_secs_f64() * wanted.as_secs_f64() / permit.reserved.as_secs_f64();
-            let kept = SignedDuration::from_micros((kept * 1e6) as i64).max(least);
+            let kept = SignedDuration::from_micros((kept * 1e6) as i64).max(floor);
             let unused = (permit.taken - kept).max(SignedDuration::ZERO);
             permit.taken -= unused;
             self.share().put_back(unused);
@@ -148,34 +149,28 @@ impl Admission {
     }
 
     /// Takes from what the function holds, or reserves, and waits until it may.
-    /// Gives what it took for a call that takes `reserved` when it begins, and
-    /// counts `least` at least.
-    async fn take(
-        &self,
-        reserved: SignedDuration,
-        least: SignedDuration,
-        asker: Asker<'_>,
-    ) -> Result<SignedDuration, NotAdmitted> {
+    /// Gives what it took.
+    async fn take(&self, need: Need, asker: Asker<'_>) -> Result<SignedDuration, NotAdmitted> {
         if now() > asker.latest_start {
             return Err(NotAdmitted::NoTime);
         }
-        if let Some(taken) = self.take_held(reserved, least) {
+        if let Some(taken) = self.take_held(need) {
             return Ok(taken);
         }
         let part = self.share().part();
         let turn = {
-            let _waiting = Waiting::new(&self.share, part_of(reserved, part).max(least));
-            tokio::time::timeout(QUOTA_WAIT.min(until(asker.latest_start)), self.turn.lock()).await
+            let _waiting = Waiting::new(&self.share, need.taken(part));
+            tokio::time::timeout(QUOTA_TURN_WAIT.min(until(asker.latest_start)), self.turn.lock()).await
         };
         let Ok(turn) = turn else {
-            return Err(self.over_quota(reserved, least, asker).await);
+            return Err(self.over_quota(need, asker).await);
         };
-        if let Some(taken) = self.take_held(reserved, least) {
+        if let Some(taken) = self.take_held(need) {
             return Ok(taken);
         }
         if self.share().is_full(now()) {
             drop(turn);
-            return Err(self.over_quota(reserved, least, asker).await);
+            return Err(self.over_quota(need, asker).await);
         }
         let row = match self.quotas.read(&self.model_id).await {
             Ok(row) => row,
@@ -191,7 +186,7 @@ impl Admission {
             if let Some(part) = row.part {
                 share.hear(part);
             }
-            let taken = part_of(reserved, share.part()).max(least);
+            let taken = need.taken(share.part());
             if share.take(taken, now()) {
                 return Ok(taken);
             }
@@ -207,7 +202,7 @@ impl Admission {
             Ok(Slot::Full(free_at)) => {
                 self.share().full(free_at);
                 drop(turn);
-                Err(self.over_quota(reserved, least, asker).await)
+                Err(self.over_quota(need, asker).await)
             }
             Err(error) => Err(self.unavailable(error)),
         }
@@ -220,20 +215,20 @@ impl Admission {
     }
 
     /// Takes what is there, once it is known what part counts.
-    fn take_held(&self, reserved: SignedDuration, least: SignedDuration) -> Option<SignedDuration> {
+    fn take_held(&self, need: Need) -> Option<SignedDuration> {
         let mut share = self.share();
-        let taken = part_of(reserved, Some(share.part()?)).max(least);
+        let taken = need.taken(Some(share.part()?));
         share.take(taken, now()).then_some(taken)
     }
 
     /// While it is not known what part a call counts, the least is assumed:
     /// documents that come too early are given back again, and what comes too late
     /// leaves the quota unused.
-    async fn over_quota(&self, reserved: SignedDuration, least: SignedDuration, asker: Asker<'_>) -> NotAdmitted {
+    async fn over_quota(&self, need: Need, asker: Asker<'_>) -> NotAdmitted {
         let backlog = self.backlog(asker.source).await;
         let otherwise = full_jitter(asker.receive_count, fastrand::f64());
         let mut share = self.share();
-        let taken = share.part().map_or(least, |part| part_of(reserved, Some(part)).max(least));
+        let taken = share.part().map_or(need.least, |part| need.taken(Some(part)));
         NotAdmitted::OverQuota(share.return_after(taken, now(), backlog, otherwise, fastrand::f64()))
     }
 
@@ -264,7 +259,22 @@ impl Admission {
     }
 }
 
-/// All of it until a part is known.
-fn part_of(reserved: SignedDuration, part: Option<f64>) -> SignedDuration {
-    SignedDuration::from_micros((reserved.as_secs_f64() * part.unwrap_or(1.0) * 1e6).ceil() as i64)
+/// What a call wants of the quota.
+#[derive(Debug, Clone, Copy)]
+struct Need {
+    /// What Bedrock takes when it begins.
+    reserved: SignedDuration,
+    /// What it counts at least, by the estimate of its input.
+    least: SignedDuration,
+    /// What it counts at least whatever part others count: nothing while its size is
+    /// not known.
+    floor: SignedDuration,
+}
+
+impl Need {
+    /// What to take for it: all of it until a part is known.
+    fn taken(&self, part: Option<f64>) -> SignedDuration {
+        let part = self.reserved.as_secs_f64() * part.unwrap_or(1.0);
+        SignedDuration::from_micros((part * 1e6).ceil() as i64).max(self.floor)
+    }
 }

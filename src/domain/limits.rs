@@ -150,6 +150,10 @@ pub const QUOTA_HELD_BACK: Duration = Duration::from_secs(30);
 /// wait longer is given back to the queue.
 pub const QUOTA_WAIT: Duration = Duration::from_secs(4);
 
+/// How long a document may wait behind one that reserves for it: longer than that
+/// one waits, so that it is still there when the calls may begin.
+pub const QUOTA_TURN_WAIT: Duration = Duration::from_secs(5);
+
 /// Most of a quota's time that one reservation takes, unless a single call takes
 /// more.
 pub const QUOTA_CHUNK: Duration = Duration::from_secs(2);

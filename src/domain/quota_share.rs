@@ -146,7 +146,9 @@ impl Share {
     /// Learns from a call that has ended: what Bedrock took when it began, and what
     /// it counted in the end.
     pub fn learn(&mut self, input_tokens: u64, reserved: SignedDuration, counted: SignedDuration) {
-        self.mean_input_tokens += NEWS * (input_tokens as f64 - self.mean_input_tokens);
+        // The first call's own tokens replace what was assumed.
+        let news = if self.calls == 0 { 1.0 } else { NEWS };
+        self.mean_input_tokens += news * (input_tokens as f64 - self.mean_input_tokens);
         let mean = self.mean_taken.unwrap_or(counted).as_secs_f64();
         let mean = mean + NEWS * (counted.as_secs_f64() - mean);
         self.mean_taken = Some(SignedDuration::from_micros((mean * 1e6) as i64));

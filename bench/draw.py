@@ -27,7 +27,7 @@ MEASURES = {
     "memory": (None, "What a batch holds at its peak."),
     "headline": (["wall time"], "The whole stack on the local AWS, from the queue to the last row; the line is 1.15 times the bound that the model's time sets."),
     "size": (["zip", "unpacked", "clean build"], "What is uploaded, and read before the first start."),
-    "quota": (["quota used", "calls throttled", "extra writes a job", "function time", "total time"], "A model with a quota of tokens, and all documents handed in at once."),
+    "quota": (["quota used", "fullest minute", "calls throttled", "extra writes a job", "function time", "total time"], "A model with a quota of tokens, and all documents handed in at once."),
 }
 
 

@@ -262,7 +262,7 @@ async fn a_duplicate_of_a_finished_job_takes_nothing_from_the_quota() {
     let event = limited.messages(["again".to_owned()], json!({})).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     let after_one = limited.used_until().await;
-    // One reservation serves five calls: twenty that took would make more.
+    // One reservation serves eight calls: twenty that took would make more.
     for _ in 0..20 {
         let event = limited.messages(["again".to_owned()], json!({})).await;
         assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));

@@ -160,7 +160,7 @@ pub const QUOTA_CHUNK: Duration = Duration::from_secs(2);
 
 /// For how many calls a function reserves at least, so that the next few
 /// documents find what they need.
-pub const QUOTA_CHUNK_CALLS: i32 = 5;
+pub const QUOTA_CHUNK_CALLS: i32 = 8;
 
 /// How long a function keeps what it reserved and did not use.
 pub const QUOTA_KEPT: Duration = Duration::from_secs(60);

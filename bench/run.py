@@ -7,6 +7,7 @@ whose work was not really done ends the run.
 import argparse
 import importlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -68,6 +69,8 @@ def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
 
 def main() -> int:
     asked = arguments()
+    # Whoever ends it so ends what it started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = wanted(asked.measures)
         if asked.repeats is not None and asked.repeats < (0 if asked.add else 1):

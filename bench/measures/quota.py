@@ -15,6 +15,8 @@ from work import document, jobs
 
 WITHOUT = "docket, no admission"
 FORTY = "powertools-threads, room for 40"
+# Whose time is told beside theirs.
+MACHINE = "machine"
 JOBS, LATENCY_MS = 2_000, 4_000
 CONCURRENCY, BATCH, SECONDS = 100, 10, 30
 OWN_WRITES = 2
@@ -92,13 +94,13 @@ def used(calls: list[dict], quota: dict[str, int]) -> float:
 def fullest_minute(log: list[dict], quota: dict[str, int]) -> float:
     """Percent of the quota that the calls counted that began in one minute, the fullest."""
     calls = sorted((call for call in log if call["counted_tokens"] is not None), key=lambda call: call["began_ms"])
-    most = sum_ = first = 0
+    most = taken = first = 0
     for call in calls:
-        sum_ += counts(call, quota)
+        taken += counts(call, quota)
         while call["began_ms"] - calls[first]["began_ms"] >= MINUTE_MS:
-            sum_ -= counts(calls[first], quota)
+            taken -= counts(calls[first], quota)
             first += 1
-        most = max(most, sum_)
+        most = max(most, taken)
     return 100 * most / next(iter(quota.values()))
 
 
@@ -158,9 +160,6 @@ def run(lab: Lab, repeats: int) -> Result:
     bars(result)
     notes(result, tokens)
     return result
-
-
-MACHINE = "machine"
 
 
 def together(runs: tuple[tuple[str, str], ...]) -> str:

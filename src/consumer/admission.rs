@@ -2,7 +2,8 @@
 //!
 //! A document is admitted before its job is claimed, so that one that has to
 //! wait costs no write, and what is then known of its size decides before the
-//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the queue, uncharged.
+//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the
+//! queue, uncharged.
 //!
 //! ```text
 //! message ─ admit ─ claim → fetch → admit ─ call ─ settle

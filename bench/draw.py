@@ -44,9 +44,11 @@ def quantities(result: dict) -> list[str]:
     return [name for name in chosen if name in there] or there[:1]
 
 
-def value(one: dict) -> str:
+def value(one: dict, runs: int) -> str:
+    """Its median and range; and in how many of the runs it was found, if not in all."""
     spread = f" ({shown(one['min'])}–{shown(one['max'])})" if one["min"] != one["max"] else ""
-    return f"{shown(one['median'])}{spread}"
+    some = f", {len(one['values'])} of {runs} runs" if len(one["values"]) < runs else ""
+    return f"{shown(one['median'])}{spread}{some}"
 
 
 def ratios(result: dict, variant: str, at: str, quantity: str) -> list[str]:
@@ -75,17 +77,21 @@ def rows(result: dict) -> list[list[str]]:
         series = [one for one in result["series"] if one["quantity"] == quantity]
         for at in dict.fromkeys(one["at"] for one in series):
             group = [one for one in series if one["at"] == at]
-            own = [f"{value(one)} {one['unit']}" for one in group if one["variant"] == DOCKET]
+            own = [f"{value(one, runs(result))} {one['unit']}" for one in group if one["variant"] == DOCKET]
             peers = [one for one in group if one["variant"] != DOCKET]
-            told = [f"{one['variant']} {value(one)}" for one in peers]
+            told = [f"{one['variant']} {value(one, runs(result))}" for one in peers]
             compared = [f"{one['variant']} {found}" for one in peers for found in ratios(result, one["variant"], at, quantity)[:1]]
             what = ", ".join(part for part in (quantity, at) if part)
             lines.append([what, "<br>".join(own), "<br>".join(told), "<br>".join(compared)])
     return lines
 
 
+def runs(result: dict) -> int:
+    return max(len(one["values"]) for one in result["series"])
+
+
 def repeats(result: dict) -> str:
-    count = max(len(one["values"]) for one in result["series"])
+    count = runs(result)
     return f"{count} repeats" if count > 1 else "one run"
 
 

@@ -1,14 +1,14 @@
 """The Powertools peer as a function of the local AWS, with a queue and a table of its own."""
 import hashlib
-import importlib.util
 import io
 import json
-import py_compile
+import shutil
+import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
 
-from lab import HANDLERS, MODEL_ID, PEERS
+from lab import HANDLERS, MODEL_ID, PEERS, PYTHON, Stop
 from measures.size import OF_BOTO3, OF_POWERTOOLS, packages
 from results import THREADS
 from stack import Place, Stack
@@ -29,21 +29,17 @@ def code() -> bytes:
     """The peer and its packages, with their bytecode: a new environment does not compile."""
     files = {path.name: path for path in PEERS.iterdir() if path.is_file()} | packages(OF_POWERTOOLS + OF_BOTO3)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, tempfile.TemporaryDirectory() as made:
-        for name, path in sorted(files.items()):
-            archive.write(path, name)
-            if path.suffix == ".py":
-                # Unpacking gives the source another time: the bytecode must not ask for it.
-                compiled = py_compile.compile(
-                    str(path), str(Path(made) / "one.pyc"), name, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-                )
-                archive.write(compiled, bytecode(name))
+    with tempfile.TemporaryDirectory() as made, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, path in files.items():
+            (Path(made) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, Path(made) / name)
+        # By the Python that runs it. Unpacking gives the source another time: the bytecode must not ask for it.
+        command = [PYTHON, "-m", "compileall", "-q", "-s", made, "--invalidation-mode", "unchecked-hash", made]
+        if subprocess.run(command).returncode != 0:
+            raise Stop("the peer could not be compiled: see above")
+        for path in sorted(Path(made).rglob("*")):
+            archive.write(path, path.relative_to(made))
     return buffer.getvalue()
-
-
-def bytecode(name: str) -> str:
-    """Where Python looks for a source's bytecode. ministack runs the peer by its own Python, as the bench is."""
-    return importlib.util.cache_from_source(name)
 
 
 def key(job: str) -> str:

@@ -26,14 +26,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    often = "how often each is taken; 5 by default, more for a quick one"
+    often = "how often each is taken; 5 by default, 15 for start; size is taken once, whatever it says"
     parser.add_argument("--repeats", type=int, help=often)
     more = (
         "add the repeats to those that the result has, of the same binary and the same bench: what takes hours may be "
-        "taken in parts. With --repeats 0 ratios, bars and notes alone are made anew"
+        "taken in parts. With --repeats 0 ratios, bars and notes alone are made anew (not of size)"
     )
     parser.add_argument("--add", action="store_true", help=more)
-    aws = "the local AWS's port, for headline and quota; the stand-in takes the next"
+    aws = "the local AWS's port, for headline and quota; the stand-in takes the next, and quota's two others begin 10 and 20 above"
     parser.add_argument("--port", type=int, default=4666, help=aws)
     built = "size: take the time of a release build from nothing, too"
     parser.add_argument("--clean-build", action="store_true", help=built)
@@ -53,7 +53,8 @@ def wanted(names: str) -> list[str]:
     return chosen
 
 
-def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
+def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> list[str]:
+    """Takes it, writes it down, and gives the bars that were not reached."""
     begun = time.monotonic()
     module = importlib.import_module(f"measures.{name}")
     result = module.run(lab, getattr(module, "REPEATS", REPEATS) if repeats is None else repeats)
@@ -65,6 +66,7 @@ def measure(lab: Lab, name: str, repeats: int | None, into: Path) -> None:
     for bar in result.bars:
         say(f"  {'reached' if bar.reached else 'NOT REACHED'}: {bar.text} ({bar.value:g})")
     say(f"{name} took {time.monotonic() - begun:.0f} s: {os.path.relpath(path)}")
+    return [f"{name}: {bar.text} ({bar.value:g})" for bar in result.bars if not bar.reached]
 
 
 def main() -> int:
@@ -82,8 +84,9 @@ def main() -> int:
             if asked.negative_control:
                 negative_control.run(lab)
                 return 0
-            for name in chosen:
-                measure(lab, name, asked.repeats, asked.results)
+            missed = [bar for name in chosen for bar in measure(lab, name, asked.repeats, asked.results)]
+            for bar in missed:
+                say(f"NOT REACHED: {bar}")
     except Stop as stop:
         return fail(stop)
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import local_aws  # noqa: E402
-from lab import Lab, Stop  # noqa: E402
+from lab import PYTHON, Lab, Stop  # noqa: E402
 from local_aws import Local  # noqa: E402
 from work import DONE  # noqa: E402
 
@@ -151,7 +151,15 @@ class Stack:
 @contextmanager
 def deployed(lab: Lab, parameters: str, beside: int = 0) -> Iterator[Stack]:
     """A local AWS of its own, until the measure is done with it; `beside` so many others."""
-    local = Local(lab.port + PORTS * beside, parameters=parameters, announced=False, binaries=binaries(lab), stand_in=lab.stand_in, ramp=True)
+    local = Local(
+        lab.port + PORTS * beside,
+        parameters=parameters,
+        announced=False,
+        binaries=binaries(lab),
+        stand_in=lab.stand_in,
+        ramp=True,
+        python=PYTHON,
+    )
     local.counts = local.directory / "counts.json"
     try:
         yield Stack(local, local_aws.up(local))

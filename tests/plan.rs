@@ -175,6 +175,36 @@ fn the_ends_of_every_range_have_a_plan() {
 }
 
 #[test]
+fn a_plan_that_a_quota_binds_is_within_a_tenth_of_the_recorded_run() {
+    // The bench's `quota`, kept to by admission: 2,000 jobs of 4 s, 600 requests a minute.
+    let recorded: Value = serde_json::from_str(&read("bench/results/quota.json")).expect("JSON");
+    let series = recorded["series"].as_array().expect("a list");
+    let total = series
+        .iter()
+        .find(|one| one["variant"] == "docket" && one["at"] == "requests" && one["quantity"] == "total time");
+    let measured = total.and_then(|one| one["median"].as_f64()).expect("a total time");
+    let work = ["--documents", "2000", "--seconds", "4", "--intake", "queue", "--json"];
+    let limits = ["--tokens-per-minute", "1000000000", "--requests-per-minute", "600"];
+    let room = ["--maximum-concurrency", "100", "--batch-size", "10"];
+    let output = example(&[&limits[..], &room, &work].concat());
+    let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(plan["binds"], "requests_per_minute");
+    let planned = plan["seconds"].as_f64().expect("a time");
+    assert!((measured / planned - 1.0).abs() < 0.1, "planned {planned:.1} s, measured {measured:.1} s");
+}
+
+#[test]
+fn the_parameters_name_the_model_that_was_planned_with() {
+    let claude = "anthropic.claude-haiku-4-5-20251001-v1:0";
+    for (model, foundation) in [(format!("global.{claude}"), claude), (claude.to_owned(), claude)] {
+        let shown = example(&["--model", &model]).stdout;
+        let wanted = format!(" ModelId={model} FoundationModelId={foundation} ");
+        assert_eq!(text(&shown).matches(&wanted).count(), 2, "{}", text(&shown));
+    }
+    assert!(!text(&example(&[]).stdout).contains("ModelId="), "the template's own is left out");
+}
+
+#[test]
 fn what_is_assumed_is_said() {
     let shown = example(&["--model", "us.anthropic.claude-haiku-5-5"]).stdout;
     assert!(text(&shown).contains("Assumed: that Bedrock's regional profile"), "{}", text(&shown));

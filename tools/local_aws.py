@@ -44,6 +44,8 @@ class Local:
     stand_in: Path | None = None
     # Whether queues are read with AWS's ramp, in place of all at once.
     ramp: bool = False
+    # What runs functions in Python, in place of the Python that runs the local AWS.
+    python: Path | None = None
     # Where to write how many requests DynamoDB had.
     counts: Path | None = None
     # Whether .local/outputs.env shall be its own.
@@ -307,6 +309,7 @@ def up(local: Local) -> dict[str, str]:
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "LOCAL_AWS_RAMP": "1" if local.ramp else "0",
+        "LOCAL_AWS_PYTHON": str(local.python or ""),
         "LOCAL_AWS_COUNTS": str(local.counts or ""),
         "AUTH": "true" if local.enforce_iam else "false",
         # Its own files stay among ours.

@@ -1,4 +1,4 @@
-"""Runs ministack, the local AWS, with six things mended.
+"""Runs ministack, the local AWS, with seven things mended.
 
 CloudFormation turns a template's `!Ref` to a Number parameter into a number
 where the property is one. ministack leaves text there, and its poller then
@@ -26,6 +26,9 @@ A hundred connections may wait to be taken; a batch that begins opens more than
 that at once, and those left over are opened again by TCP a second later. Here
 more may wait.
 
+Functions in Python run by the Python that ministack itself runs by. With
+LOCAL_AWS_PYTHON=FILE that one runs them.
+
 With LOCAL_AWS_COUNTS=FILE the requests to DynamoDB are counted, by operation and
 table, and the counts are in the file within a second.
 """
@@ -37,6 +40,7 @@ from collections import Counter
 
 from hypercorn.config import Config as Server
 from ministack.app import main
+from ministack.core import lambda_runtime
 from ministack.services import dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
@@ -132,6 +136,16 @@ def with_ramp(concurrency):
     return so_far
 
 
+def by_python(detect, python: str):
+    """Functions in Python by this one, the rest as before."""
+
+    def detect_with(runtime: str) -> tuple[str, str]:
+        binary, worker = detect(runtime)
+        return (python if runtime.startswith("python") else binary), worker
+
+    return detect_with
+
+
 def gathered(read):
     """A stream's changes once there is a whole batch of them, or the first has
     waited for the window."""
@@ -177,6 +191,8 @@ if __name__ == "__main__":
     lambda_svc._poll_dynamodb_streams = on_a_thread_of_its_own(lambda_svc._poll_dynamodb_streams)
     if path := os.environ.get("LOCAL_AWS_COUNTS"):
         counted(path)
+    if python := os.environ.get("LOCAL_AWS_PYTHON"):
+        lambda_runtime._detect_runtime_binary = by_python(lambda_runtime._detect_runtime_binary, python)
     Server.backlog = CONNECTIONS_WAITING
     if os.environ.get("LOCAL_AWS_RAMP") == "1":
         lambda_svc._sqs_esm_concurrency = with_ramp(lambda_svc._sqs_esm_concurrency)

@@ -127,13 +127,12 @@ def side_by_side(lab: Lab, runs: tuple[tuple[str, str], ...], amounts: dict[str,
 
 
 # Each run takes minutes. Those that keep to the quota leave the machine idle most of the
-# time, and share it; those that storm have it to themselves, and are taken less often.
+# time, and share it; those that storm have it to themselves.
 RUNS = (
     ((DOCKET, "tokens_per_minute"), (FORTY, "tokens_per_minute"), (DOCKET, "requests_per_minute")),
     ((WITHOUT, "tokens_per_minute"),),
     ((THREADS, "tokens_per_minute"),),
 )
-STORMS = 2
 KINDS = ("tokens_per_minute", "requests_per_minute")
 # The peers' functions at the same time.
 ROOM = {THREADS: CONCURRENCY, FORTY: 4}
@@ -146,9 +145,8 @@ def run(lab: Lab, repeats: int) -> Result:
     with deployed(lab, PARAMETERS) as stack:
         tokens = counted_tokens(stack)
     amounts = {"tokens_per_minute": CALLS_A_MINUTE * tokens, "requests_per_minute": CALLS_A_MINUTE}
-    before = result.taken()
     for repeat in range(repeats):
-        for runs in RUNS if before + repeat < STORMS else RUNS[:1]:
+        for runs in RUNS:
             ended, busy = side_by_side(lab, runs, amounts)
             result.add(MACHINE, together(runs), "busy", busy, "%")
             for (variant, kind), found in ended:
@@ -196,7 +194,7 @@ def bars(result: Result) -> None:
             continue
         for quantity in ("total time", "function time"):
             above, own = (result.values(variant, "tokens", quantity) for variant in (other, DOCKET))
-            result.ratio(f"{quantity}: {other} ÷ {DOCKET}, tokens", above, own[: len(above)])
+            result.ratio(f"{quantity}: {other} ÷ {DOCKET}, tokens", above, own)
 
 
 def notes(result: Result, tokens: int) -> None:
@@ -205,5 +203,5 @@ def notes(result: Result, tokens: int) -> None:
     result.note("Quota used: what the calls answered in the steady part counted in the end, of what the quota gave in that time; more than all of it would be no keeping to it, and has a bar, too. The fullest minute is what the calls counted that began within 60 s, wherever in the run; Docket's functions use what they had reserved earlier, and the mapping brings documents in bunches. Writes are DynamoDB's own count, whichever the table; the first two a job are the claim and the result.")
     result.note(f"The peer is Powertools with a thread a record, as a function of the same local AWS (which runs it by its own worker, and not by awslambdaric, and unpacks its zip for each new environment) in batches of {BATCH}, with boto3's adaptive retries, {peer_function.ATTEMPTS['MODEL_ATTEMPTS']} attempts a call. What fails comes again after the visibility time-out, here {SECONDS} s, the least that Lambda allows; AWS recommends six times the function's time-out. With room for 40 calls somebody has worked out what the quota feeds: a longer call, a shorter answer or a second stack and it is another number.")
     calm, *storms = (max(result.values(MACHINE, together(runs), "busy")) for runs in RUNS)
-    result.note(f"Those that keep to the quota run at the same time, each on a local AWS of its own, with the machine busy for {calm:.0f} % of the time at the most; those that do not run alone, in the first {STORMS} repeats, with {max(storms):.0f} % at the most.")
+    result.note(f"Those that keep to the quota run at the same time, each on a local AWS of its own, with the machine busy for {calm:.0f} % of the time at the most; those that do not run alone, with {max(storms):.0f} % at the most.")
     result.note(f"A run ends when its queue is empty, or after {LIMIT_SECONDS // 60} min; what was not complete by then has no total time and no ratio.")

@@ -94,7 +94,7 @@ def run(lab: Lab, repeats: int) -> Result:
             say(f"requests {repeat + 1}/{repeats} {variant}: " + ", ".join(f"{at} {found[at]['all']:g}" for at in PLACES))
     for at in PLACES:
         for peer in VARIANTS[1:]:
-            result.ratio(f"{at}: {peer} ÷ docket", result.values(peer, at, "all"), result.values(DOCKET, at, "all"))
+            result.ratio(f"all, {at}: {peer} ÷ docket", result.values(peer, at, "all"), result.values(DOCKET, at, "all"))
     taken = result.taken()
     new = [result.values(DOCKET, NEW, quantity) for quantity in QUANTITIES]
     result.bar("a new job: 2 writes, 1 call of the model, nothing else", sum(map(max, new[:4])), new == [

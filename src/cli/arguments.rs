@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::config::DEFAULT_MAX_TOKENS;
-use crate::plan::{BATCH_SIZE_MAX, Intake, Limits, MAXIMUM_CONCURRENCY_MAX, MAXIMUM_CONCURRENCY_MIN, Ramp, Workload};
+use crate::plan::{
+    BATCH_SIZE_MAX, DEFAULT_MODEL, Intake, Limits, MAXIMUM_CONCURRENCY_MAX, MAXIMUM_CONCURRENCY_MIN, Ramp, Workload,
+};
 
 /// Longest duration that a flag takes: a year.
 const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -61,7 +63,7 @@ pub(super) struct PlanArguments {
     deadline: f64,
 
     /// The model or inference profile
-    #[arg(long, value_name = "ID", default_value = "us.amazon.nova-2-lite-v1:0")]
+    #[arg(long, value_name = "ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// The stack's MaxTokens, which a call reserves when it begins
     #[arg(long, value_name = "TOKENS", default_value_t = DEFAULT_MAX_TOKENS as u64, value_parser = whole(1, 64_000))]

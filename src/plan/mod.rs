@@ -46,6 +46,14 @@ pub const TIMEOUTS: [(u32, u32); 7] = [(30, 20), (60, 45), (120, 100), (180, 150
 /// The template's own FunctionTimeoutSeconds, which is kept where it is enough.
 const DEFAULT_TIMEOUT: u32 = 180;
 
+/// The template's own ModelId, which the parameters leave out.
+pub const DEFAULT_MODEL: &str = "us.amazon.nova-2-lite-v1:0";
+
+/// What stands before a foundation model's id in that of an inference profile.
+///
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
+const PROFILES: [&str; 8] = ["apac", "au", "ca", "eu", "global", "jp", "us", "us-gov"];
+
 /// How much longer than usual a call may take before its time-out ends it.
 const TIMEOUT_FACTOR: f64 = 2.0;
 
@@ -219,7 +227,7 @@ pub fn plan(work: Workload, limits: Limits, model: &str, prices: &Prices) -> Res
         calls_in_flight: chosen.settings.in_flight(),
         tokens_counted_per_call: quota::counted_tokens(&work),
         calls_per_minute_by_quota: quota::calls_per_second(&work, &limits).0 * 60.0,
-        stack_parameters: parameters(&work, &limits, chosen.settings, timeout),
+        stack_parameters: parameters(&work, &limits, chosen.settings, timeout, model),
         ways: cost::ways(&work, &limits, chosen, model, prices),
         remedy: (!meets_deadline).then(|| remedy::remedy(&work, &limits)),
         bounds,
@@ -236,9 +244,12 @@ fn timeout(work: &Workload) -> Option<u32> {
     enough.clone().find(|(_, model)| f64::from(*model) >= wanted).map(|(function, _)| *function)
 }
 
-fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32) -> String {
+fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32, model: &str) -> String {
     let Settings { maximum_concurrency, batch_size } = settings;
     let mut parameters = format!("MaximumConcurrency={maximum_concurrency} BatchSize={batch_size}");
+    if model != DEFAULT_MODEL {
+        parameters += &format!(" ModelId={model} FoundationModelId={}", foundation(model));
+    }
     if batch_size > 10 {
         parameters += " MaximumBatchingWindowSeconds=1";
     }
@@ -254,6 +265,14 @@ fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32
         parameters += &format!(" FunctionTimeoutSeconds={timeout}");
     }
     parameters
+}
+
+/// The model behind an inference profile; any other id is the model's own.
+fn foundation(model: &str) -> &str {
+    match model.split_once('.') {
+        Some((profile, foundation)) if PROFILES.contains(&profile) => foundation,
+        _ => model,
+    }
 }
 
 #[cfg(test)]

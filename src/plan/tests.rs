@@ -30,7 +30,7 @@ pub(super) fn limits() -> Limits {
 }
 
 fn planned(work: &Workload, limits: &Limits) -> Plan {
-    plan(work.clone(), limits.clone(), "us.amazon.nova-2-lite-v1:0", &Prices::own()).expect("a plan")
+    plan(work.clone(), limits.clone(), DEFAULT_MODEL, &Prices::own()).expect("a plan")
 }
 
 fn at(tokens_per_minute: f64, deadline_seconds: f64) -> Limits {
@@ -142,7 +142,7 @@ fn a_call_that_may_outlast_the_default_time_out_gets_a_longer_one_or_no_plan() {
     // 150 s are the model's at the default of 180 s: twice 75 s.
     assert!(!parameters(75.0).contains("FunctionTimeoutSeconds"));
     assert!(parameters(76.0).ends_with("FunctionTimeoutSeconds=300"));
-    let too_long = plan(Workload { seconds: 431.0, ..work() }, limits(), "us.amazon.nova-2-lite-v1:0", &Prices::own());
+    let too_long = plan(Workload { seconds: 431.0, ..work() }, limits(), DEFAULT_MODEL, &Prices::own());
     assert_eq!(too_long, Err(Impossible::CallTooLong(431.0)));
 }
 

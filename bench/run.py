@@ -29,8 +29,8 @@ def arguments() -> argparse.Namespace:
     often = "how often each is taken; 5 by default, 15 for start; size is taken once, whatever it says"
     parser.add_argument("--repeats", type=int, help=often)
     more = (
-        "add the repeats to those that the result has, of the same binary and the same bench: what takes hours may be "
-        "taken in parts. With --repeats 0 ratios, bars and notes alone are made anew (not of size)"
+        "add the repeats to those that the result has, of the same binary (that the bench is the same, nobody checks): what "
+        "takes hours may be taken in parts. With --repeats 0 ratios, bars and notes alone are made anew (not of size)"
     )
     parser.add_argument("--add", action="store_true", help=more)
     aws = "the local AWS's port, for headline and quota; the stand-in takes the next, and quota's two others begin 10 and 20 above"

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tracing::{Level, Metadata, error};
-use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
 
 /// The namespace of Docket's metrics.
 const NAMESPACE: &str = "Docket";
+
+/// How many of what.
+pub type Counts = BTreeMap<&'static str, u64>;
 
 /// Starts the log. `RUST_LOG` sets what is told, `info` otherwise.
 ///
@@ -27,24 +30,26 @@ pub fn start() {
     let told = std::env::var("RUST_LOG").ok().and_then(|told| told.parse::<Targets>().ok());
     let wanted = told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    tracing_subscriber::registry().with(lines.with_filter(wanted.and(filter_fn(may_be_told)))).init();
+    tracing_subscriber::registry().with(wanted).with(filter_fn(may_be_told)).with(lines).init();
 }
 
+/// No line names a span, and so none is kept.
 fn may_be_told(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || metadata.target().starts_with("docket")
+    metadata.is_event() && (*metadata.level() <= Level::INFO || metadata.target().starts_with("docket"))
 }
 
 /// Writes one line in CloudWatch's embedded metric format: each count by its
-/// name, with the function as dimension.
+/// name, with the function as dimension, and beside them what is told in the log
+/// and no metric.
 ///
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-pub fn metrics(function: &str, now_ms: i64, counts: &BTreeMap<&'static str, u64>) {
+pub fn metrics(function: &str, now_ms: i64, counts: &Counts, beside: &[(&'static str, u64)]) {
     if !counts.is_empty() {
-        println!("{}", metrics_line(function, now_ms, counts));
+        println!("{}", metrics_line(function, now_ms, counts, beside));
     }
 }
 
-fn metrics_line(function: &str, now_ms: i64, counts: &BTreeMap<&'static str, u64>) -> Value {
+fn metrics_line(function: &str, now_ms: i64, counts: &Counts, beside: &[(&'static str, u64)]) -> Value {
     let definitions: Vec<Value> = counts.keys().map(|name| json!({"Name": name, "Unit": "Count"})).collect();
     let mut line = json!({
         "_aws": {
@@ -53,8 +58,9 @@ fn metrics_line(function: &str, now_ms: i64, counts: &BTreeMap<&'static str, u64
         },
         "FunctionName": function,
     });
-    for (name, count) in counts {
-        line[name] = json!(count);
+    let counts = counts.iter().map(|(name, count)| (*name, *count));
+    for (name, value) in counts.chain(beside.iter().copied()) {
+        line[name] = json!(value);
     }
     line
 }
@@ -65,7 +71,8 @@ mod tests {
 
     #[test]
     fn every_metric_that_is_named_has_its_value() {
-        let line = metrics_line("consumer", 1, &BTreeMap::from([("completed", 7), ("throttled", 1)]));
+        let line =
+            metrics_line("consumer", 1, &Counts::from([("completed", 7), ("throttled", 1)]), &[("elapsed_ms", 5)]);
         let names: Vec<&str> = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
             .as_array()
             .unwrap()

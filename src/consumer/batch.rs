@@ -1,6 +1,6 @@
 //! A batch: its records side by side, each answered for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::Consumer;
 use super::record::{self, Handled, Record};
@@ -87,7 +87,7 @@ impl Consumer {
 }
 
 fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {
-    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut counts = telemetry::Counts::new();
     for (_, handled) in handled {
         *counts.entry(handled.outcome.name()).or_default() += 1;
         if let Some(usage) = handled.usage {
@@ -95,6 +95,6 @@ fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration
             *counts.entry("output_tokens").or_default() += usage.output_tokens;
         }
     }
-    info!(records = handled.len(), elapsed_ms = elapsed.as_millis() as u64, "batch handled");
-    telemetry::metrics(function, now().as_millisecond(), &counts);
+    let beside = [("records", handled.len() as u64), ("elapsed_ms", elapsed.as_millis() as u64)];
+    telemetry::metrics(function, now().as_millisecond(), &counts, &beside);
 }

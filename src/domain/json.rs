@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::de::StrRead;
 
 use super::limits::RESULT_MAX_NUMBER;
 
@@ -43,15 +44,17 @@ impl JsonError {
 /// Reads JSON into `T`, and says which field was wrong. Unknown fields are
 /// ignored.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
-    read_telling_unknown(text, &mut |_| {})
+    tracked(text, |json| T::deserialize(json))
 }
 
 /// Reads JSON into `T`; an unknown field is an error.
 pub fn read_strictly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     let mut unknown = None;
-    let value = read_telling_unknown(text, &mut |field| {
-        // An `Option` on the way shows as `?`.
-        unknown.get_or_insert(field.replace(".?", ""));
+    let value = tracked(text, |json| {
+        serde_ignored::deserialize(json, |path| {
+            // An `Option` on the way shows as `?`.
+            unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
+        })
     })?;
     match unknown {
         Some(field) => Err(JsonError::Shape { field, problem: "is not a field that is known here".to_owned() }),
@@ -59,9 +62,12 @@ pub fn read_strictly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonErr
     }
 }
 
-fn read_telling_unknown<'a, T: Deserialize<'a>>(
+type Tracked<'a, 'b, 'j> = serde_path_to_error::Deserializer<'b, 'b, &'j mut serde_json::Deserializer<StrRead<'a>>>;
+
+/// What `deserialize` makes of a text, with the path of what it would not take.
+fn tracked<'a, T>(
     text: &'a str,
-    unknown: &mut dyn FnMut(String),
+    deserialize: impl FnOnce(Tracked<'a, '_, '_>) -> serde_json::Result<T>,
 ) -> Result<T, JsonError> {
     // serde takes an array for a struct's fields in their order; nobody means that.
     if text.trim_start().starts_with('[') {
@@ -69,9 +75,8 @@ fn read_telling_unknown<'a, T: Deserialize<'a>>(
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let value = serde_ignored::deserialize(tracked, |path| unknown(path.to_string()));
-    let value = value.map_err(|error: serde_json::Error| {
+    let value = deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let value = value.map_err(|error| {
         if error.is_data() {
             JsonError::Shape { field: track.path().to_string(), problem: problem(&error) }
         } else {

@@ -81,7 +81,7 @@ impl Notifier {
         info!(records = numbers.len(), told, batches_told, wanted_again = refused.len(), "changes handled");
         let counts = [("jobs_told", told), ("batches_told", batches_told), ("news_refused", refused.len())];
         let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as u64));
-        telemetry::metrics(function, now().as_millisecond(), &counts.collect());
+        telemetry::metrics(function, now().as_millisecond(), &counts.collect(), &[]);
         StreamResponse::again(refused.into_iter().map(|place| numbers[place].clone()))
     }
 

@@ -1,5 +1,6 @@
 //! The claim: one conditional write by which one worker takes a job.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
 use super::waiting::INVOCATION;
@@ -111,7 +112,7 @@ impl Jobs {
                 )
             }
         };
-        match self.write(&job.job_id, update, condition).await? {
+        match self.write(&job.job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
                 Ok(Decision::GoOn(Claim::of(&row, claimant.owner, lease_until)))

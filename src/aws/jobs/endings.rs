@@ -1,6 +1,7 @@
 //! The endings: writes that name their attempt, so that a worker that lost its
 //! lease changes nothing.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
 use super::{Jobs, Write};
@@ -130,7 +131,7 @@ impl Jobs {
         let fence = update.value("fence", number(attempt));
         let now = update.value("now", number(now.as_millisecond()));
         let condition = format!("{status} = {processing} AND {attempt_name} = {fence} AND {lease} <= {now}");
-        Ok(match self.write(job_id, update, condition).await? {
+        Ok(match self.write(job_id, update, condition, ReturnValue::None).await? {
             Write::Done(_) => Fenced::Written,
             // Another delivery of the same message came to the same end first.
             Write::Refused(Some(row)) if row.attempt == attempt && matches!(row.state, State::Failed { .. }) => {
@@ -156,7 +157,7 @@ impl Jobs {
         let processing = update.value("processing", attribute(&Status::Processing));
         let fence = update.value("fence", number(claim.attempt));
         let condition = format!("{status} = {processing} AND {attempt} = {fence}");
-        Ok(match self.write(job_id, update, condition).await? {
+        Ok(match self.write(job_id, update, condition, ReturnValue::None).await? {
             Write::Done(_) => Fenced::Written,
             Write::Refused(Some(row)) if is_own_write(&row, claim, target) => Fenced::Written,
             Write::Refused(_) => Fenced::Lost,

@@ -66,7 +66,14 @@ impl Jobs {
         answer.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
     }
 
-    async fn write(&self, job_id: &JobId, update: Update, condition: String) -> Result<Write, Unavailable> {
+    /// `wanted` is what a write that is done gives back: a row may be 400 KB.
+    async fn write(
+        &self,
+        job_id: &JobId,
+        update: Update,
+        condition: String,
+        wanted: ReturnValue,
+    ) -> Result<Write, Unavailable> {
         let answer = self
             .client
             .update_item()
@@ -76,7 +83,7 @@ impl Jobs {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
-            .return_values(ReturnValue::AllNew)
+            .return_values(wanted)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;

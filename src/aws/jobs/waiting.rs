@@ -1,6 +1,7 @@
 //! A row that waits for a long-running model's invocation: nobody works on the
 //! job until the check that it waits for comes. See `domain::check`.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
 use super::{Fenced, Jobs, Write, unreadable};
@@ -59,7 +60,7 @@ impl Jobs {
         let taken = update.value("taken", number(attempt));
         // What ends the wait counts the attempt up.
         let condition = format!("{status} = {processing} AND {attempt_name} = {taken}");
-        let row = match self.write(job_id, update, condition).await? {
+        let row = match self.write(job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => output.attributes.and_then(decode).ok_or_else(unreadable)?,
             // Our own write, whose answer was lost.
             Write::Refused(Some(row))

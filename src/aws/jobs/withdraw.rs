@@ -2,6 +2,7 @@
 //! tried again. Each is one conditional write, and a running worker notices by
 //! its fence.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
 use super::waiting::INVOCATION;
@@ -61,7 +62,7 @@ impl Jobs {
         update: crate::aws::update::Update,
         condition: String,
     ) -> Result<Changed, Unavailable> {
-        Ok(match self.write(job_id, update, condition).await? {
+        Ok(match self.write(job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
                 Changed::Done(Box::new(output.attributes.and_then(decode).ok_or_else(super::unreadable)?))
             }

@@ -23,7 +23,7 @@ use tracing::info;
 
 use super::code_of;
 use super::json::{from_document, to_document};
-use super::one_attempt::{SentOnce, one_attempt};
+use super::one_attempt::one_attempt_sent_once;
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
 use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
 use crate::domain::ending::AttemptError;
@@ -99,7 +99,7 @@ impl Model {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
-        let own = one_attempt(config, settings.timeout).interceptor(SentOnce).build();
+        let own = one_attempt_sent_once(config, settings.timeout).build();
         Self { client: Client::from_conf(own), settings }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_bedrockruntime::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_bedrockruntime::config::{Builder, ConfigBag, Intercept, RuntimeComponents, SharedInterceptor};
 use aws_sdk_bedrockruntime::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 
@@ -28,13 +28,21 @@ pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Builder {
     )
 }
 
+/// [`one_attempt`], of which a request's body is let go of as it is sent.
+pub(super) fn one_attempt_sent_once(config: &SdkConfig, timeout: Duration) -> Builder {
+    let mut own = one_attempt(config, timeout);
+    // Permanent: no hook of it asks whether it was disabled for the call.
+    own.push_interceptor(SharedInterceptor::permanent(SentOnce));
+    own
+}
+
 /// Lets go of a request's body as it is sent. The SDK keeps a copy of what it could
 /// send again until the answer has come, which takes seconds: of a batch of large
 /// documents that is most of the memory. A body that can be read only once is not
 /// kept, and must be hashed for the signature before: whatever else changes a body
 /// must do so earlier.
 #[derive(Debug)]
-pub(super) struct SentOnce;
+struct SentOnce;
 
 impl Intercept for SentOnce {
     fn name(&self) -> &'static str {
@@ -75,7 +83,7 @@ mod tests {
         let text = "a document, ".repeat(10_000);
         let content = ContentBlock::Text(text.clone());
         let message = Message::builder().role(ConversationRole::User).content(content).build().expect("whole");
-        let own = one_attempt(&server.config, Duration::from_secs(30)).interceptor(SentOnce).build();
+        let own = one_attempt_sent_once(&server.config, Duration::from_secs(30)).build();
         let call = Client::from_conf(own).converse().model_id("a-model").messages(message);
         call.send().await.expect_err("the server refuses it");
         let Received { uri, headers, body } = server.only_request();

@@ -26,7 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     some = f"some of {', '.join(MEASURES)}, separated by commas; all by default"
     parser.add_argument("--measures", default="", help=some)
-    often = "how often each is taken; 5 by default, 15 for start; size is taken once, whatever it says"
+    often = "how often each is taken; 5 by default, 15 for start, 11 for cpu; size is taken once, whatever it says"
     parser.add_argument("--repeats", type=int, help=often)
     more = (
         "add the repeats to those that the result has, of the same binary (that the bench is the same, nobody checks): what "

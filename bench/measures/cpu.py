@@ -5,6 +5,8 @@ from lab import Environment, Lab, Stop, say
 from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
 from work import batch, check_done, jobs
 
+# More than of others: alone, a job is a millisecond or two, and a repeat may be off by a quarter.
+REPEATS = 11
 LESS, FLAT = 4, 1.25
 # Jobs of a batch, its repetitions, and the model's latency in which all of them are begun.
 PLACES = {1: (25, 200), 10: (8, 400), 50: (4, 1_000), 100: (2, 2_000)}

@@ -111,6 +111,20 @@ pub struct NotifierConfig {
     pub event_bus_name: String,
 }
 
+/// Where the services are, as the environment of a function tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsConfig {
+    /// `AWS_REGION`, which Lambda sets.
+    pub region: String,
+    /// `AWS_ENDPOINT_URL`: in place of all services' own, for a local AWS.
+    pub endpoint_url: Option<String>,
+    /// `AWS_USE_FIPS_ENDPOINT`: endpoints whose cryptography is validated by
+    /// [FIPS 140](https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html).
+    pub use_fips: bool,
+    /// `AWS_USE_DUALSTACK_ENDPOINT`: endpoints of IPv4 and IPv6.
+    pub use_dual_stack: bool,
+}
+
 /// What a model's tokens cost, in US dollars a million.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
@@ -180,6 +194,18 @@ impl NotifierConfig {
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let jobs_table = required(lookup, "JOBS_TABLE")?;
         Ok(Self { jobs_table, event_bus_name: required(lookup, "EVENT_BUS_NAME")? })
+    }
+}
+
+impl AwsConfig {
+    /// Reads the environment.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            region: required(lookup, "AWS_REGION")?,
+            endpoint_url: optional(lookup, "AWS_ENDPOINT_URL"),
+            use_fips: flag(lookup, "AWS_USE_FIPS_ENDPOINT")?,
+            use_dual_stack: flag(lookup, "AWS_USE_DUALSTACK_ENDPOINT")?,
+        })
     }
 }
 
@@ -282,6 +308,21 @@ mod tests {
     fn read(more: &[(&str, &str)]) -> Result<ConsumerConfig, ConfigError> {
         let all: Vec<_> = more.iter().chain(&WHOLE).copied().collect();
         ConsumerConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
+    }
+
+    #[test]
+    fn where_the_services_are_is_told_by_the_environment() {
+        let read = |all: &[(&str, &str)]| {
+            AwsConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
+        };
+        let (region, fips) = (("AWS_REGION", "eu-west-1"), ("AWS_USE_FIPS_ENDPOINT", "true"));
+        let found = AwsConfig { region: "eu-west-1".into(), endpoint_url: None, use_fips: true, use_dual_stack: false };
+        assert_eq!(read(&[region, fips]), Ok(found));
+        assert_eq!(read(&[fips]).unwrap_err().to_string(), "environment variable AWS_REGION is not set");
+        assert_eq!(
+            read(&[region, ("AWS_USE_DUALSTACK_ENDPOINT", "yes")]).unwrap_err().name,
+            "AWS_USE_DUALSTACK_ENDPOINT"
+        );
     }
 
     #[test]

@@ -15,13 +15,20 @@ pub mod queue;
 pub mod quota;
 mod row_item;
 mod update;
+mod user_agent;
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_runtime::env_config::EnvConfigValue;
+use aws_sdk_dynamodb::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_types::os_shim_internal::Env;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::config::AwsConfig;
 
 /// Attempts at the table, the queues and the bucket. The model has one: see
 /// [`model`].
@@ -39,11 +46,24 @@ pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
-/// Reads region, credentials and endpoints as every AWS SDK does, with time-outs
-/// and retries for the table and the queues.
-pub async fn load_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+/// What all clients have in common: time-outs and retries for the table and the
+/// queues, and credentials from the environment, as
+/// [Lambda gives them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
+/// No other source of credentials or settings is asked: a function has none, and
+/// all that could ask them would be a fifth of its package.
+pub fn sdk_config(config: AwsConfig) -> SdkConfig {
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(config.region))
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .service_config(ServiceEnvironment)
+        .use_fips(config.use_fips)
+        .use_dual_stack(config.use_dual_stack)
+        .app_name(AppName::new("docket").expect("a name"))
         .http_client(http_client())
+        // It takes half of what an answer takes for an error of the clock, if the
+        // answer's date is of its end, and would sign the next request in the future.
+        .disable_clock_skew_correction(true)
         // It wakes the function ten times a second for each call that waits for its
         // answer; whatever is sent or read here has a time-out of its own.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -59,9 +79,21 @@ pub async fn load_config() -> SdkConfig {
                 .operation_attempt_timeout(STORE_ATTEMPT_TIMEOUT)
                 .operation_timeout(STORE_TIMEOUT)
                 .build(),
-        )
-        .load()
-        .await
+        );
+    sdk.set_endpoint_url(config.endpoint_url);
+    sdk.build()
+}
+
+/// One service's own settings, such as `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`: see the
+/// [AWS SDKs' guide](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+#[derive(Debug)]
+struct ServiceEnvironment;
+
+impl LoadServiceConfig for ServiceEnvironment {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let value = EnvConfigValue::new().env(key.env()).service_id(key.service_id());
+        Some(value.load(&Env::real(), None)?.0.into_owned())
+    }
 }
 
 /// A service did not do what it was asked, and may do it later.

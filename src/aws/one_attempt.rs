@@ -10,6 +10,7 @@ use aws_sdk_bedrockruntime::config::{Builder, ConfigBag, Intercept, RuntimeCompo
 use aws_sdk_bedrockruntime::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 
+use super::user_agent::short_user_agent;
 use crate::domain::document::sha256_hex;
 
 /// Time-out for a connection. A cold function opens one for each record of its
@@ -19,13 +20,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The settings of a client that makes one attempt a call and gives up after the
 /// time-out.
 pub(super) fn one_attempt(config: &SdkConfig, timeout: Duration) -> Builder {
-    Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(
+    let mut own = Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(
         TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_timeout(timeout)
             .operation_attempt_timeout(timeout)
             .build(),
-    )
+    );
+    own.push_interceptor(short_user_agent());
+    own
 }
 
 /// [`one_attempt`], of which a request's body is let go of as it is sent.
@@ -78,6 +81,17 @@ mod tests {
     use crate::aws::refusing_server::{Received, RefusingServer};
 
     #[tokio::test]
+    async fn a_call_is_signed_by_the_functions_clock_whatever_an_answer_says() {
+        let server = RefusingServer::start().await;
+        let client = Client::from_conf(one_attempt_sent_once(&server.config, Duration::from_secs(30)).build());
+        for _ in 0..2 {
+            client.converse().model_id("a-model").send().await.expect_err("the server refuses it");
+            let Received { headers, .. } = server.next_request();
+            assert!(headers["x-amz-date"].to_str().expect("text") < "2099", "signed at {headers:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_body_that_is_let_go_of_is_whole_and_signed() {
         let server = RefusingServer::start().await;
         let text = "a document, ".repeat(10_000);
@@ -89,6 +103,8 @@ mod tests {
         let Received { uri, headers, body } = server.only_request();
         assert!(std::str::from_utf8(&body).expect("JSON").contains(&text));
         assert_eq!(headers["content-length"], body.len().to_string());
+        let agents: Vec<_> = headers.get_all("user-agent").iter().collect();
+        assert_eq!(agents, [concat!("docket/", env!("CARGO_PKG_VERSION"))]);
 
         let header = |name: &str| headers[name].to_str().expect("text");
         let (_, signed) = header("authorization").split_once("SignedHeaders=").expect("signed");

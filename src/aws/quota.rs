@@ -4,12 +4,14 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Unavailable;
 use super::update::{Update, number, text};
+use super::user_agent::short_user_agent;
 use crate::domain::limits::QUOTA_BURST;
 use crate::domain::quota::{Slot, slot, used_until_after};
 
@@ -32,7 +34,9 @@ pub struct Quotas {
 impl Quotas {
     /// By the table's name. Its key is `quota`, the model's id.
     pub fn new(config: &SdkConfig, table: String) -> Self {
-        Self { client: Client::new(config), table }
+        let mut own = Builder::from(config);
+        own.push_interceptor(short_user_agent());
+        Self { client: Client::from_conf(own.build()), table }
     }
 
     /// Reads the row, for half a read unit, so that a quota that is used up costs
@@ -82,7 +86,7 @@ impl Quotas {
         used_until: Option<Timestamp>,
         Reservation { taken, now, latest_start, part }: Reservation,
     ) -> Result<Written, Unavailable> {
-        let mut update = Update::default();
+        let mut update = Update::new();
         if let Some(part) = part {
             update = update.set(PART, number(part));
         }

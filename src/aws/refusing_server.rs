@@ -2,13 +2,18 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_bedrockruntime::config::{Credentials, SharedCredentialsProvider};
 use axum::body::Bytes;
+use axum::http::header::DATE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::task::JoinHandle;
 
-use super::http_client;
+use super::sdk_config;
+use crate::config::AwsConfig;
+
+/// A date that is not now.
+const DATE_OF_ANSWERS: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 
 /// One request, as it came.
 pub struct Received {
@@ -31,26 +36,32 @@ impl RefusingServer {
         let (told, received) = channel();
         let answer = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
             told.send(Received { uri, headers, body }).expect("the test waits");
-            StatusCode::BAD_REQUEST
+            (StatusCode::BAD_REQUEST, [(DATE, DATE_OF_ANSWERS)])
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(http_client())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .endpoint_url(&url)
-            .build();
+        let config = sdk_config(AwsConfig {
+            region: "us-east-1".to_owned(),
+            endpoint_url: Some(url.clone()),
+            use_fips: false,
+            use_dual_stack: false,
+        });
+        let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
+        let config = config.into_builder().credentials_provider(credentials).build();
         Self { url, config, received, serving }
     }
 
     /// What came, of which there must be one.
     pub fn only_request(&self) -> Received {
-        let request = self.received.try_recv().expect("a request came");
+        let request = self.next_request();
         assert!(self.received.try_recv().is_err(), "a second request came");
         request
+    }
+
+    /// What came, in its order.
+    pub fn next_request(&self) -> Received {
+        self.received.try_recv().expect("a request came")
     }
 }
 

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 /// An update expression in the making. Attributes are named in plain words;
 /// `#word` and `:word` are made of them.
-#[derive(Default)]
 pub(super) struct Update {
     sets: Vec<String>,
     removes: Vec<String>,
@@ -16,17 +15,25 @@ pub(super) struct Update {
     pub values: HashMap<String, AttributeValue>,
 }
 
+/// Room for what most updates name, so that their maps do not grow.
+const USUAL: usize = 16;
+
 impl Update {
+    pub fn new() -> Self {
+        let (names, values) = (HashMap::with_capacity(USUAL), HashMap::with_capacity(USUAL));
+        Self { sets: Vec::with_capacity(USUAL), removes: Vec::new(), names, values }
+    }
+
     pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
         let (name, value) = (self.name(attribute), self.value(attribute, value));
-        self.sets.push(format!("{name} = {value}"));
+        self.sets.push([&name, " = ", &value].concat());
         self
     }
 
     pub fn set_if_absent(mut self, attribute: &str, value: Option<AttributeValue>) -> Self {
         let Some(value) = value else { return self };
         let (name, value) = (self.name(attribute), self.value(attribute, value));
-        self.sets.push(format!("{name} = if_not_exists({name}, {value})"));
+        self.sets.push([&name, " = if_not_exists(", &name, ", ", &value, ")"].concat());
         self
     }
 
@@ -57,24 +64,24 @@ impl Update {
 
     /// The placeholder of an attribute's name, for conditions.
     pub fn name(&mut self, attribute: &str) -> String {
-        let placeholder = format!("#{attribute}");
+        let placeholder = ["#", attribute].concat();
         self.names.insert(placeholder.clone(), attribute.to_owned());
         placeholder
     }
 
     /// The placeholder of a value, for conditions.
     pub fn value(&mut self, word: &str, value: AttributeValue) -> String {
-        let placeholder = format!(":{word}");
+        let placeholder = [":", word].concat();
         self.values.insert(placeholder.clone(), value);
         placeholder
     }
 
     pub fn expression(&self) -> String {
-        let mut expression = format!("SET {}", self.sets.join(", "));
-        if !self.removes.is_empty() {
-            expression += &format!(" REMOVE {}", self.removes.join(", "));
+        let sets = self.sets.join(", ");
+        match self.removes.as_slice() {
+            [] => ["SET ", &sets].concat(),
+            removes => ["SET ", &sets, " REMOVE ", &removes.join(", ")].concat(),
         }
-        expression
     }
 }
 
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_expression_names_every_name_and_value_by_placeholder() {
-        let update = Update::default()
+        let update = Update::new()
             .set("status", text("pending"))
             .set_if_absent("batch_id", None)
             .set_if_absent("priority", Some(text("high")))

@@ -1,7 +1,7 @@
 //! The consumer Lambda: reads the environment, builds the clients, runs.
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use docket::config::ConsumerConfig;
+use docket::config::{AwsConfig, ConsumerConfig};
 use docket::consumer::Consumer;
 use docket::{aws, clock, telemetry};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -9,8 +9,9 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::start();
-    let config = ConsumerConfig::read(&|name| std::env::var(name).ok())?;
-    let consumer = &Consumer::new(&aws::load_config().await, config);
+    let lookup = &|name: &str| std::env::var(name).ok();
+    let sdk = aws::sdk_config(AwsConfig::read(lookup)?);
+    let consumer = &Consumer::new(&sdk, ConsumerConfig::read(lookup)?);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = clock::deadline(event.context.deadline);
         let function = &event.context.env_config.function_name;

@@ -49,7 +49,7 @@ impl Jobs {
     /// Marks a batch cancelled, whether anything was said about it or not. The
     /// first time counts.
     pub async fn cancel_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Batch, Unavailable> {
-        let update = Update::default()
+        let update = Update::new()
             .set("batch_id", attribute(batch_id))
             .set("expires_at", number(self.batch_expires_at(now)))
             .set_if_absent("created_at", Some(attribute(&now)))

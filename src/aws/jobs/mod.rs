@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
@@ -33,6 +34,7 @@ pub use self::withdraw::Changed;
 use super::Unavailable;
 use super::row_item::{attribute, decode};
 use super::update::{Update, number, text};
+use super::user_agent::short_user_agent;
 use crate::domain::ids::JobId;
 use crate::domain::row::Row;
 
@@ -49,7 +51,9 @@ pub struct Jobs {
 impl Jobs {
     /// `retention` is how long a row is kept after its last change.
     pub fn new(config: &SdkConfig, table: String, retention: Duration) -> Self {
-        Self { client: Client::new(config), table, retention }
+        let mut own = Builder::from(config);
+        own.push_interceptor(short_user_agent());
+        Self { client: Client::from_conf(own.build()), table, retention }
     }
 
     /// Reads a row, as it was last written.
@@ -102,7 +106,7 @@ impl Jobs {
     }
 
     fn changed(&self, now: Timestamp) -> Update {
-        Update::default().set("updated_at", attribute(&now)).set("expires_at", number(self.expires_at(now)))
+        Update::new().set("updated_at", attribute(&now)).set("expires_at", number(self.expires_at(now)))
     }
 
     fn expires_at(&self, now: Timestamp) -> i64 {

@@ -1,6 +1,7 @@
 //! The environment, read once, in `main`. An error names the variable, and says
 //! what it should have been.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -116,14 +117,20 @@ pub struct NotifierConfig {
 pub struct AwsConfig {
     /// `AWS_REGION`, which Lambda sets.
     pub region: String,
-    /// `AWS_ENDPOINT_URL`: in place of all services' own, for a local AWS.
+    /// `AWS_ENDPOINT_URL`: of each service that has none of its own.
     pub endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_<SERVICE>`: one of [`AWS_SERVICES`], and its URL.
+    pub endpoint_urls: HashMap<&'static str, String>,
     /// `AWS_USE_FIPS_ENDPOINT`: endpoints whose cryptography is validated by
     /// [FIPS 140](https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html).
     pub use_fips: bool,
     /// `AWS_USE_DUALSTACK_ENDPOINT`: endpoints of IPv4 and IPv6.
     pub use_dual_stack: bool,
 }
+
+/// The services that a function may be told the endpoints of, as their variables
+/// [spell them](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+pub const AWS_SERVICES: [&str; 5] = ["BEDROCK_RUNTIME", "DYNAMODB", "EVENTBRIDGE", "S3", "SQS"];
 
 /// What a model's tokens cost, in US dollars a million.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -203,6 +210,10 @@ impl AwsConfig {
         Ok(Self {
             region: required(lookup, "AWS_REGION")?,
             endpoint_url: optional(lookup, "AWS_ENDPOINT_URL"),
+            endpoint_urls: AWS_SERVICES
+                .into_iter()
+                .filter_map(|service| Some((service, optional(lookup, &format!("AWS_ENDPOINT_URL_{service}"))?)))
+                .collect(),
             use_fips: flag(lookup, "AWS_USE_FIPS_ENDPOINT")?,
             use_dual_stack: flag(lookup, "AWS_USE_DUALSTACK_ENDPOINT")?,
         })
@@ -251,7 +262,7 @@ fn part_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {
 }
 
 fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<bool, ConfigError> {
-    match optional(lookup, name).as_deref() {
+    match optional(lookup, name).map(|value| value.to_ascii_lowercase()).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(other) => Err(ConfigError { name, problem: format!("is {other:?}; it must be true or false") }),
@@ -315,9 +326,16 @@ mod tests {
         let read = |all: &[(&str, &str)]| {
             AwsConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
         };
-        let (region, fips) = (("AWS_REGION", "eu-west-1"), ("AWS_USE_FIPS_ENDPOINT", "true"));
-        let found = AwsConfig { region: "eu-west-1".into(), endpoint_url: None, use_fips: true, use_dual_stack: false };
-        assert_eq!(read(&[region, fips]), Ok(found));
+        let (region, fips) = (("AWS_REGION", "eu-west-1"), ("AWS_USE_FIPS_ENDPOINT", "True"));
+        let (all, sqs) = (("AWS_ENDPOINT_URL", " "), ("AWS_ENDPOINT_URL_SQS", "http://queues"));
+        let found = AwsConfig {
+            region: "eu-west-1".into(),
+            endpoint_url: None,
+            endpoint_urls: [("SQS", "http://queues".to_owned())].into(),
+            use_fips: true,
+            use_dual_stack: false,
+        };
+        assert_eq!(read(&[region, fips, all, sqs]), Ok(found));
         assert_eq!(read(&[fips]).unwrap_err().to_string(), "environment variable AWS_REGION is not set");
         assert_eq!(
             read(&[region, ("AWS_USE_DUALSTACK_ENDPOINT", "yes")]).unwrap_err().name,

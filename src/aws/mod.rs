@@ -17,17 +17,17 @@ mod row_item;
 mod update;
 mod user_agent;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_runtime::env_config::EnvConfigValue;
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_types::os_shim_internal::Env;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+use self::user_agent::short_user_agent;
 use crate::config::AwsConfig;
 
 /// Attempts at the table, the queues and the bucket. The model has one: see
@@ -48,21 +48,20 @@ pub fn http_client() -> SharedHttpClient {
 
 /// What all clients have in common: time-outs and retries for the table and the
 /// queues, and credentials from the environment, as
-/// [Lambda gives them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
-/// No other source of credentials or settings is asked: a function has none, and
-/// all that could ask them would be a fifth of its package.
+/// [Lambda gives them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)
+/// to these functions. What else the SDK could ask, from a profile to an
+/// instance's metadata, would be 0.3 MB of each package.
 pub fn sdk_config(config: AwsConfig) -> SdkConfig {
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(config.region))
         .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-        .service_config(ServiceEnvironment)
+        .service_config(ServiceEndpoints(config.endpoint_urls))
         .use_fips(config.use_fips)
         .use_dual_stack(config.use_dual_stack)
-        .app_name(AppName::new("docket").expect("a name"))
         .http_client(http_client())
-        // It takes half of what an answer takes for an error of the clock, if the
-        // answer's date is of its end, and would sign the next request in the future.
+        // By the date of an answer, which may be of its end, it takes half of what the
+        // answer took for an error of the clock, and signs the next request so.
         .disable_clock_skew_correction(true)
         // It wakes the function ten times a second for each call that waits for its
         // answer; whatever is sent or read here has a time-out of its own.
@@ -84,16 +83,22 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
     sdk.build()
 }
 
-/// One service's own settings, such as `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`: see the
-/// [AWS SDKs' guide](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+/// `AWS_ENDPOINT_URL_<SERVICE>`, the only setting that a service has for itself.
 #[derive(Debug)]
-struct ServiceEnvironment;
+struct ServiceEndpoints(HashMap<&'static str, String>);
 
-impl LoadServiceConfig for ServiceEnvironment {
+impl LoadServiceConfig for ServiceEndpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let value = EnvConfigValue::new().env(key.env()).service_id(key.service_id());
-        Some(value.load(&Env::real(), None)?.0.into_owned())
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        self.0.get(service.as_str()).filter(|_| key.env() == "AWS_ENDPOINT_URL").cloned()
     }
+}
+
+/// A client of the table's service, with the short user agent.
+fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let mut own = aws_sdk_dynamodb::config::Builder::from(config);
+    own.push_interceptor(short_user_agent());
+    aws_sdk_dynamodb::Client::from_conf(own.build())
 }
 
 /// A service did not do what it was asked, and may do it later.
@@ -136,6 +141,16 @@ mod refusing_server;
 mod tests {
     use super::*;
     use crate::domain::limits::STORE_RESERVE;
+
+    #[tokio::test]
+    async fn a_service_is_asked_at_its_own_endpoint_before_that_of_all() {
+        let server = refusing_server::RefusingServer::start().await;
+        let own = ServiceEndpoints([("BEDROCK_RUNTIME", server.url.clone())].into());
+        let config = server.config.clone().into_builder().endpoint_url("http://127.0.0.1:1").service_config(own);
+        let model = aws_sdk_bedrockruntime::Client::new(&config.build());
+        model.converse().model_id("a-model").send().await.expect_err("the server refuses it");
+        assert_eq!(server.only_request().uri.path(), "/model/a-model/converse");
+    }
 
     #[test]
     fn storing_a_result_fits_into_what_is_kept_free_for_it() {

@@ -4,14 +4,12 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Unavailable;
 use super::update::{Update, number, text};
-use super::user_agent::short_user_agent;
+use super::{Unavailable, dynamodb};
 use crate::domain::limits::QUOTA_BURST;
 use crate::domain::quota::{Slot, slot, used_until_after};
 
@@ -34,9 +32,7 @@ pub struct Quotas {
 impl Quotas {
     /// By the table's name. Its key is `quota`, the model's id.
     pub fn new(config: &SdkConfig, table: String) -> Self {
-        let mut own = Builder::from(config);
-        own.push_interceptor(short_user_agent());
-        Self { client: Client::from_conf(own.build()), table }
+        Self { client: dynamodb(config), table }
     }
 
     /// Reads the row, for half a read unit, so that a quota that is used up costs

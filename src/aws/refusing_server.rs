@@ -1,5 +1,6 @@
 //! A server for tests that shows what a client sent: it refuses every request.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, channel};
 
 use aws_config::SdkConfig;
@@ -44,6 +45,7 @@ impl RefusingServer {
         let config = sdk_config(AwsConfig {
             region: "us-east-1".to_owned(),
             endpoint_url: Some(url.clone()),
+            endpoint_urls: HashMap::new(),
             use_fips: false,
             use_dual_stack: false,
         });

@@ -41,16 +41,16 @@ impl Update {
     pub fn step(mut self, attribute: &str, step: i64) -> Self {
         let name = self.name(attribute);
         let zero = self.value("zero", number(0));
-        let value = self.value(&format!("{attribute}_step"), number(step));
-        self.sets.push(format!("{name} = if_not_exists({name}, {zero}) + {value}"));
+        let value = self.value(&[attribute, "_step"].concat(), number(step));
+        self.sets.push([&name, " = if_not_exists(", &name, ", ", &zero, ") + ", &value].concat());
         self
     }
 
     /// Keeps what another attribute was before this write.
     pub fn set_from(mut self, attribute: &str, other: &str, otherwise: AttributeValue) -> Self {
         let (name, other) = (self.name(attribute), self.name(other));
-        let value = self.value(&format!("{attribute}_otherwise"), otherwise);
-        self.sets.push(format!("{name} = if_not_exists({other}, {value})"));
+        let value = self.value(&[attribute, "_otherwise"].concat(), otherwise);
+        self.sets.push([&name, " = if_not_exists(", &other, ", ", &value, ")"].concat());
         self
     }
 

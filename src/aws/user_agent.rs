@@ -8,12 +8,12 @@ use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents, Sh
 use aws_sdk_bedrockruntime::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::disable_interceptor;
 
-/// As it stands in CloudTrail's records.
+/// What CloudTrail records as `userAgent`.
 const USER_AGENT: &str = concat!("docket/", env!("CARGO_PKG_VERSION"));
 
-/// A request says `docket/<version>`, for the clients that every job needs. The
-/// SDK's own user agent lists what the SDK is made of, anew for each request, which
-/// is a thirtieth of the processor time of a job.
+/// A request says `docket/<version>`: for the table's and the model's clients, which
+/// a job asks most. The SDK's own user agent lists what the SDK is made of, and is
+/// put together anew for each request.
 pub(super) fn short_user_agent() -> SharedInterceptor {
     // Permanent: no hook of it asks whether it was disabled for the call.
     SharedInterceptor::permanent(ShortUserAgent)

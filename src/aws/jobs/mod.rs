@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
@@ -31,10 +30,9 @@ pub use self::create::{Created, NewJob};
 pub use self::endings::{CompleteError, Fenced};
 pub use self::index::{BATCH_INDEX, FINGERPRINT_INDEX, Page};
 pub use self::withdraw::Changed;
-use super::Unavailable;
 use super::row_item::{attribute, decode};
 use super::update::{Update, number, text};
-use super::user_agent::short_user_agent;
+use super::{Unavailable, dynamodb};
 use crate::domain::ids::JobId;
 use crate::domain::row::Row;
 
@@ -51,9 +49,7 @@ pub struct Jobs {
 impl Jobs {
     /// `retention` is how long a row is kept after its last change.
     pub fn new(config: &SdkConfig, table: String, retention: Duration) -> Self {
-        let mut own = Builder::from(config);
-        own.push_interceptor(short_user_agent());
-        Self { client: Client::from_conf(own.build()), table, retention }
+        Self { client: dynamodb(config), table, retention }
     }
 
     /// Reads a row, as it was last written.

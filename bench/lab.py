@@ -200,6 +200,10 @@ class Lab:
             raise Stop(f"{command[0]} did not start: {(self.directory / 'services.log').read_text()[-2000:]}")
         return line
 
+    def beside(self) -> "Lab":
+        """Another with servers of its own, for environments that run at the same time."""
+        return Lab(self.consumer.parent, self.stand_in.parent)
+
     def result(self, measure: str, title: str, unit: str) -> Result:
         """A result in the making: from nothing, or with the repeats that were taken before."""
         begun = Result(measure, title, unit)

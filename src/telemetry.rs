@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tracing::{Level, Metadata, error};
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt;
@@ -49,20 +49,45 @@ pub fn metrics(function: &str, now_ms: i64, counts: &Counts, beside: &[(&'static
     }
 }
 
-fn metrics_line(function: &str, now_ms: i64, counts: &Counts, beside: &[(&'static str, u64)]) -> Value {
-    let definitions: Vec<Value> = counts.keys().map(|name| json!({"Name": name, "Unit": "Count"})).collect();
-    let mut line = json!({
-        "_aws": {
-            "Timestamp": now_ms,
-            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": definitions}]
-        },
-        "FunctionName": function,
-    });
-    let counts = counts.iter().map(|(name, count)| (*name, *count));
-    for (name, value) in counts.chain(beside.iter().copied()) {
-        line[name] = json!(value);
-    }
-    line
+fn metrics_line(function: &str, now_ms: i64, counts: &Counts, beside: &[(&'static str, u64)]) -> String {
+    let metrics = counts.keys().map(|name| Definition { name, unit: "Count" }).collect();
+    let named = [Named { namespace: NAMESPACE, dimensions: [["FunctionName"]], metrics }];
+    let values = counts.iter().map(|(name, count)| (*name, *count)).chain(beside.iter().copied()).collect();
+    let line = Line { metadata: Embedded { timestamp: now_ms, metrics: named }, function, values };
+    serde_json::to_string(&line).expect("our own types serialize")
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "_aws")]
+    metadata: Embedded,
+    #[serde(rename = "FunctionName")]
+    function: &'a str,
+    #[serde(flatten)]
+    values: Counts,
+}
+
+#[derive(Serialize)]
+struct Embedded {
+    #[serde(rename = "Timestamp")]
+    timestamp: i64,
+    #[serde(rename = "CloudWatchMetrics")]
+    metrics: [Named; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    namespace: &'static str,
+    dimensions: [[&'static str; 1]; 1],
+    metrics: Vec<Definition>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition {
+    name: &'static str,
+    unit: &'static str,
 }
 
 #[cfg(test)]
@@ -73,6 +98,7 @@ mod tests {
     fn every_metric_that_is_named_has_its_value() {
         let line =
             metrics_line("consumer", 1, &Counts::from([("completed", 7), ("throttled", 1)]), &[("elapsed_ms", 5)]);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let names: Vec<&str> = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
             .as_array()
             .unwrap()
@@ -80,6 +106,8 @@ mod tests {
             .map(|metric| metric["Name"].as_str().unwrap())
             .collect();
         assert_eq!(names, ["completed", "throttled"]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], serde_json::json!([["FunctionName"]]));
         assert_eq!(line["completed"], 7);
+        assert_eq!(line["elapsed_ms"], 5);
     }
 }

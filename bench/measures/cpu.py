@@ -1,4 +1,5 @@
 """Processor time of the consumer for a job, warm, by the number of jobs in flight."""
+from contextlib import ExitStack
 from itertools import combinations
 
 from lab import Environment, Lab, Stop, say
@@ -12,17 +13,27 @@ LESS, FLAT = 4, 1.25
 PLACES = {1: (25, 200), 10: (8, 400), 50: (4, 1_000), 100: (2, 2_000)}
 
 
-def once(lab: Lab, variant: str, in_flight: int) -> float:
-    """Milliseconds of processor time for a job, user and system."""
+def together(lab: Lab, variants: tuple[str, ...], in_flight: int) -> dict[str, float]:
+    """Milliseconds of processor time for a job, user and system, of each variant.
+
+    They take their batches in turn, so that all of them meet the machine as it is."""
     rounds, latency_ms = PLACES[in_flight]
-    lab.forget()
-    with lab.start(variant) as environment:
-        environment.ready()
-        handle(lab, environment, in_flight, latency_ms)
-        before = environment.cpu()
+    spent = dict.fromkeys(variants, 0.0)
+    with ExitStack() as running:
+        environments = []
+        for variant in variants:
+            own = running.enter_context(lab.beside())
+            own.forget()
+            environment = running.enter_context(own.start(variant))
+            environment.ready()
+            handle(own, environment, in_flight, latency_ms)
+            environments.append((own, environment))
         for _ in range(rounds):
-            handle(lab, environment, in_flight, latency_ms)
-        return environment.cpu().since(before) / (rounds * in_flight) * 1e3
+            for own, environment in environments:
+                before = environment.cpu()
+                handle(own, environment, in_flight, latency_ms)
+                spent[environment.variant] += environment.cpu().since(before)
+    return {variant: seconds / (rounds * in_flight) * 1e3 for variant, seconds in spent.items()}
 
 
 def handle(lab: Lab, environment: Environment, in_flight: int, latency_ms: int) -> None:
@@ -42,8 +53,7 @@ def run(lab: Lab, repeats: int) -> Result:
     for repeat in range(repeats):
         for in_flight in PLACES:
             variants = (DOCKET, PLAIN, POWERTOOLS, THREADS) if in_flight == 1 else (DOCKET, THREADS)
-            for variant in variants:
-                value = once(lab, variant, in_flight)
+            for variant, value in together(lab, variants, in_flight).items():
                 result.add(variant, str(in_flight), "time", value)
                 say(f"cpu {repeat + 1}/{repeats} {variant}, {in_flight} in flight: {value:.2f} ms a job")
     for in_flight in PLACES:
@@ -61,7 +71,7 @@ def run(lab: Lab, repeats: int) -> Result:
     result.bar(f"with more in flight a job takes at most {FLAT}× as much as with fewer", worst, worst <= FLAT)
     result.note(
         "User and system time of the consumer's process by the scheduler's own count, after a first batch of "
-        "the same size; plain HTTP."
+        "the same size, the variants taking batches in turn; plain HTTP."
     )
     result.note("One record after the other (plain, powertools) has one in flight, whatever the batch.")
     return result

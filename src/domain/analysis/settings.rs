@@ -29,8 +29,8 @@ impl Analysis {
     /// (`sha256`, in hexadecimal), asked the same way; `told` is what the model
     /// is told beside that.
     pub fn fingerprint(&self, sha256: &str, told: &Value) -> String {
-        let asked = json!([sha256, told, self.system, self.task, self.schema]);
-        sha256_hex(asked.to_string().as_bytes())
+        let asked = (sha256, told, &self.system, &self.task, &self.schema);
+        sha256_hex(&serde_json::to_vec(&asked).expect("our own types serialize"))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The environment, read once, in `main`. An error names the variable, and says
 //! what it should have been.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::aws::model::ModelSettings;
+use crate::aws::{AWS_SERVICES, AwsConfig};
 use crate::domain::limits::DOCUMENT_MAX_BYTES;
 use crate::domain::quota::Quota;
 
@@ -111,26 +111,6 @@ pub struct NotifierConfig {
     /// `EVENT_BUS_NAME`.
     pub event_bus_name: String,
 }
-
-/// Where the services are, as the environment of a function tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsConfig {
-    /// `AWS_REGION`, which Lambda sets.
-    pub region: String,
-    /// `AWS_ENDPOINT_URL`: of each service that has none of its own.
-    pub endpoint_url: Option<String>,
-    /// `AWS_ENDPOINT_URL_<SERVICE>`: one of [`AWS_SERVICES`], and its URL.
-    pub endpoint_urls: HashMap<&'static str, String>,
-    /// `AWS_USE_FIPS_ENDPOINT`: endpoints whose cryptography is validated by
-    /// [FIPS 140](https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html).
-    pub use_fips: bool,
-    /// `AWS_USE_DUALSTACK_ENDPOINT`: endpoints of IPv4 and IPv6.
-    pub use_dual_stack: bool,
-}
-
-/// The services that a function may be told the endpoints of, as their variables
-/// [spell them](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
-pub const AWS_SERVICES: [&str; 5] = ["BEDROCK_RUNTIME", "DYNAMODB", "EVENTBRIDGE", "S3", "SQS"];
 
 /// What a model's tokens cost, in US dollars a million.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -60,7 +60,15 @@ fn the_domain_knows_no_service_no_runtime_no_environment_and_no_clock() {
 fn the_services_know_the_domain_and_nothing_above() {
     without(
         "src/aws",
-        &["lambda_", "aws_lambda_events", "crate::consumer", "crate::producer", "crate::notifier", "std::env"],
+        &[
+            "lambda_",
+            "aws_lambda_events",
+            "crate::consumer",
+            "crate::producer",
+            "crate::notifier",
+            "crate::config",
+            "std::env",
+        ],
     );
 }
 

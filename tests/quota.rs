@@ -296,9 +296,12 @@ async fn two_functions_share_one_quota() {
     let before = limited.world.model.calls()["total"].as_u64().unwrap();
     assert_eq!(before, 10 - waiting as u64);
     limited.set_used_until(limited.used_until().await.map(|until| until + Duration::from_secs(30))).await;
+    // Some that the first gave back may be there again, and come with these.
     let event = limited.messages((0..5).map(|n| format!("two-{n}")), json!({})).await;
+    let delivered = event["Records"].as_array().expect("a list").len();
+    assert!(delivered >= 5, "{event}");
     let answer = second.invoke(event, TIME).await.expect("an answer");
-    assert_eq!(answer["batchItemFailures"].as_array().map(Vec::len), Some(5), "{answer}");
+    assert_eq!(answer["batchItemFailures"].as_array().map(Vec::len), Some(delivered), "{answer}");
     assert_eq!(limited.world.model.calls()["total"], before);
 }
 

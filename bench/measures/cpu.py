@@ -6,7 +6,8 @@ from lab import Environment, Lab, Stop, say
 from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
 from work import batch, check_done, jobs
 
-# More than of others: alone, a job is a millisecond or two, and a repeat may be off by a quarter.
+# More than of most: the machine's pace changes from one repeat to the next by an eighth, and with many
+# in flight by more; the ratios by less.
 REPEATS = 11
 LESS, FLAT = 4, 1.25
 # Jobs of a batch, its repetitions, and the model's latency in which all of them are begun.
@@ -23,7 +24,6 @@ def together(lab: Lab, variants: tuple[str, ...], in_flight: int) -> dict[str, f
         environments = []
         for variant in variants:
             own = running.enter_context(lab.beside())
-            own.forget()
             environment = running.enter_context(own.start(variant))
             environment.ready()
             handle(own, environment, in_flight, latency_ms)

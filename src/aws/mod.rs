@@ -28,7 +28,6 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use self::user_agent::short_user_agent;
-use crate::config::AwsConfig;
 
 /// Attempts at the table, the queues and the bucket. The model has one: see
 /// [`model`].
@@ -46,8 +45,28 @@ pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
-/// What all clients have in common: time-outs and retries for the table and the
-/// queues, and credentials from the environment, as
+/// Where the services are, as the environment of a function tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsConfig {
+    /// `AWS_REGION`, which Lambda sets.
+    pub region: String,
+    /// `AWS_ENDPOINT_URL`: of each service that has none of its own.
+    pub endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_<SERVICE>`: one of [`AWS_SERVICES`], and its URL.
+    pub endpoint_urls: HashMap<&'static str, String>,
+    /// `AWS_USE_FIPS_ENDPOINT`: endpoints whose cryptography is validated by
+    /// [FIPS 140](https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html).
+    pub use_fips: bool,
+    /// `AWS_USE_DUALSTACK_ENDPOINT`: endpoints of IPv4 and IPv6.
+    pub use_dual_stack: bool,
+}
+
+/// The services that a function may be told the endpoints of, as their variables
+/// [spell them](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+pub const AWS_SERVICES: [&str; 5] = ["BEDROCK_RUNTIME", "DYNAMODB", "EVENTBRIDGE", "S3", "SQS"];
+
+/// What all clients have in common: region and endpoints, time-outs and retries for
+/// the table and the queues, and credentials from the environment, as
 /// [Lambda gives them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)
 /// to these functions. What else the SDK could ask, from a profile to an
 /// instance's metadata, would be 0.3 MB of each package.
@@ -60,11 +79,11 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
         .use_fips(config.use_fips)
         .use_dual_stack(config.use_dual_stack)
         .http_client(http_client())
-        // By the date of an answer, which may be of its end, it takes half of what the
-        // answer took for an error of the clock, and signs the next request so.
+        // By the date of an answer, which may be of its end, the SDK takes half of what
+        // the answer took for an error of the clock, and signs the next request so.
         .disable_clock_skew_correction(true)
-        // It wakes the function ten times a second for each call that waits for its
-        // answer; whatever is sent or read here has a time-out of its own.
+        // The SDK's would wake the function ten times a second for each call that waits
+        // for its answer; whatever is sent or read here has a time-out of its own.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(
             RetryConfig::standard()
@@ -83,7 +102,8 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
     sdk.build()
 }
 
-/// `AWS_ENDPOINT_URL_<SERVICE>`, the only setting that a service has for itself.
+/// `AWS_ENDPOINT_URL_<SERVICE>`: of what the SDK takes for one service, all that is
+/// passed on.
 #[derive(Debug)]
 struct ServiceEndpoints(HashMap<&'static str, String>);
 

@@ -10,8 +10,7 @@ use axum::http::header::DATE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::task::JoinHandle;
 
-use super::sdk_config;
-use crate::config::AwsConfig;
+use super::{AwsConfig, sdk_config};
 
 /// A date that is not now.
 const DATE_OF_ANSWERS: &str = "Fri, 01 Jan 2100 00:00:00 GMT";

@@ -1,16 +1,17 @@
 //! The consumer Lambda: reads the environment, builds the clients, runs.
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use docket::config::{AwsConfig, ConsumerConfig};
+use docket::aws::{AwsConfig, sdk_config};
+use docket::config::ConsumerConfig;
 use docket::consumer::Consumer;
-use docket::{aws, clock, telemetry};
+use docket::{clock, telemetry};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::start();
     let lookup = &|name: &str| std::env::var(name).ok();
-    let sdk = aws::sdk_config(AwsConfig::read(lookup)?);
+    let sdk = sdk_config(AwsConfig::read(lookup)?);
     let consumer = &Consumer::new(&sdk, ConsumerConfig::read(lookup)?);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = clock::deadline(event.context.deadline);

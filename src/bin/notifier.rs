@@ -1,15 +1,16 @@
 //! The notifier Lambda: reads the environment, builds the clients, runs.
 
-use docket::config::{AwsConfig, NotifierConfig};
+use docket::aws::{AwsConfig, sdk_config};
+use docket::config::NotifierConfig;
 use docket::notifier::{Notifier, StreamEvent};
-use docket::{aws, clock, telemetry};
+use docket::{clock, telemetry};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::start();
     let lookup = &|name: &str| std::env::var(name).ok();
-    let sdk = aws::sdk_config(AwsConfig::read(lookup)?);
+    let sdk = sdk_config(AwsConfig::read(lookup)?);
     let notifier = &Notifier::new(&sdk, NotifierConfig::read(lookup)?);
     run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let deadline = clock::deadline(event.context.deadline);

@@ -163,13 +163,19 @@ mod tests {
     use crate::domain::limits::STORE_RESERVE;
 
     #[tokio::test]
-    async fn a_service_is_asked_at_its_own_endpoint_before_that_of_all() {
+    async fn each_service_is_asked_at_its_own_endpoint_before_that_of_all() {
         let server = refusing_server::RefusingServer::start().await;
-        let own = ServiceEndpoints([("BEDROCK_RUNTIME", server.url.clone())].into());
-        let config = server.config.clone().into_builder().endpoint_url("http://127.0.0.1:1").service_config(own);
-        let model = aws_sdk_bedrockruntime::Client::new(&config.build());
+        let own = AWS_SERVICES.map(|service| (service, format!("{}/{service}", server.url)));
+        let config = server.config.clone().into_builder().endpoint_url("http://127.0.0.1:1");
+        let config = config.service_config(ServiceEndpoints(own.into())).build();
+        let model = aws_sdk_bedrockruntime::Client::new(&config);
         model.converse().model_id("a-model").send().await.expect_err("the server refuses it");
-        assert_eq!(server.only_request().uri.path(), "/model/a-model/converse");
+        dynamodb(&config).list_tables().send().await.expect_err("the server refuses it");
+        aws_sdk_eventbridge::Client::new(&config).list_rules().send().await.expect_err("the server refuses it");
+        aws_sdk_s3::Client::new(&config).list_buckets().send().await.expect_err("the server refuses it");
+        aws_sdk_sqs::Client::new(&config).list_queues().send().await.expect_err("the server refuses it");
+        let asked = AWS_SERVICES.map(|_| server.next_request().uri.path().split('/').nth(1).map(str::to_owned));
+        assert_eq!(asked, AWS_SERVICES.map(|service| Some(service.to_owned())));
     }
 
     #[test]

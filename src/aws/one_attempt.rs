@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(headers["content-length"], body.len().to_string());
         let agents: Vec<_> = headers.get_all("user-agent").iter().collect();
         assert_eq!(agents, [concat!("docket/", env!("CARGO_PKG_VERSION"))]);
+        assert!(!headers.contains_key("x-amz-user-agent"), "{headers:?}");
 
         let header = |name: &str| headers[name].to_str().expect("text");
         let (_, signed) = header("authorization").split_once("SignedHeaders=").expect("signed");

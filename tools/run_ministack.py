@@ -1,4 +1,4 @@
-"""Runs ministack, the local AWS, with seven things mended.
+"""Runs ministack, the local AWS, with eight things mended.
 
 CloudFormation turns a template's `!Ref` to a Number parameter into a number
 where the property is one. ministack leaves text there, and its poller then
@@ -26,12 +26,18 @@ A hundred connections may wait to be taken; a batch that begins opens more than
 that at once, and those left over are opened again by TCP a second later. Here
 more may wait.
 
+Tables, streams and logs stay in memory, and Python's full collection walks all of
+them: it stops every service at once, 0.3 s after ten thousand jobs and 1 s after
+fifty thousand. Here only what is young is collected; what a service does not hold
+any more is freed by its count of references as before.
+
 Functions in Python run by the Python that ministack itself runs by. With
 LOCAL_AWS_PYTHON=FILE that one runs them.
 
 With LOCAL_AWS_COUNTS=FILE the requests to DynamoDB are counted, by operation and
 table, and the counts are in the file within a second.
 """
+import gc
 import json
 import os
 import threading
@@ -49,6 +55,8 @@ STREAM_WINDOW_SECONDS = 1.0
 STREAM_PAUSE_SECONDS = 0.1
 CONNECTIONS_WAITING = 4_096
 RAMP_BEGINS, RAMP_A_SECOND = 5, 5
+# Collections of what is young before one of all that there is: never, in effect.
+YOUNG_COLLECTIONS = 1_000_000
 
 
 def with_numbers(value):
@@ -194,6 +202,7 @@ if __name__ == "__main__":
     if python := os.environ.get("LOCAL_AWS_PYTHON"):
         lambda_runtime._detect_runtime_binary = by_python(lambda_runtime._detect_runtime_binary, python)
     Server.backlog = CONNECTIONS_WAITING
+    gc.set_threshold(*gc.get_threshold()[:2], YOUNG_COLLECTIONS)
     if os.environ.get("LOCAL_AWS_RAMP") == "1":
         lambda_svc._sqs_esm_concurrency = with_ramp(lambda_svc._sqs_esm_concurrency)
     main()

@@ -28,7 +28,7 @@ more may wait.
 
 Tables, streams and logs stay in memory, and Python's full collection walks all of
 them: it stops every service at once, 0.3 s after ten thousand jobs and 1 s after
-fifty thousand. Here only what is young is collected; what a service does not hold
+forty thousand. Here only what is young is collected; what a service does not hold
 any more is freed by its count of references as before.
 
 Functions in Python run by the Python that ministack itself runs by. With

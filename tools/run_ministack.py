@@ -28,8 +28,9 @@ more may wait.
 
 Tables, streams and logs stay in memory, and Python's full collection walks all of
 them: it stops every service at once, 0.3 s after ten thousand jobs and 1 s after
-forty thousand. Here only what is young is collected; what a service does not hold
-any more is freed by its count of references as before.
+forty thousand. Here the garbage collector leaves the oldest generation alone; what
+nothing refers to is freed by reference counting as before, and a cycle that lived
+long enough to come there stays until the end.
 
 Functions in Python run by the Python that ministack itself runs by. With
 LOCAL_AWS_PYTHON=FILE that one runs them.
@@ -55,8 +56,8 @@ STREAM_WINDOW_SECONDS = 1.0
 STREAM_PAUSE_SECONDS = 0.1
 CONNECTIONS_WAITING = 4_096
 RAMP_BEGINS, RAMP_A_SECOND = 5, 5
-# Collections of what is young before one of all that there is: never, in effect.
-YOUNG_COLLECTIONS = 1_000_000
+# The garbage collector's threshold for its oldest generation: never, in effect.
+OLDEST_GENERATION = 1_000_000
 
 
 def with_numbers(value):
@@ -202,7 +203,7 @@ if __name__ == "__main__":
     if python := os.environ.get("LOCAL_AWS_PYTHON"):
         lambda_runtime._detect_runtime_binary = by_python(lambda_runtime._detect_runtime_binary, python)
     Server.backlog = CONNECTIONS_WAITING
-    gc.set_threshold(*gc.get_threshold()[:2], YOUNG_COLLECTIONS)
+    gc.set_threshold(*gc.get_threshold()[:2], OLDEST_GENERATION)
     if os.environ.get("LOCAL_AWS_RAMP") == "1":
         lambda_svc._sqs_esm_concurrency = with_ramp(lambda_svc._sqs_esm_concurrency)
     main()

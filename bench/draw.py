@@ -1,4 +1,4 @@
-"""Draws what bench/results says: a figure a measure into docs/performance, and the table of docs/PERFORMANCE.md.
+"""Draws what bench/results says: a figure a measure into docs/performance, and the table of docs/internals/benchmark-results.md.
 
 Only what stands between `<!-- measures -->` and `<!-- /measures -->` there is
 written anew. With --check nothing is written: what differs is told.
@@ -13,7 +13,7 @@ from figure import shown, svg
 
 BENCH = Path(__file__).resolve().parent
 RESULTS, DOCS = BENCH / "results", BENCH.parent / "docs"
-PAGE, FIGURES = DOCS / "PERFORMANCE.md", DOCS / "performance"
+PAGE, FIGURES = DOCS / "internals" / "benchmark-results.md", DOCS / "performance"
 SECTION = re.compile(r"(<!-- measures -->\n).*?(<!-- /measures -->)", re.S)
 DOCKET = "docket"
 # The order of the page, what is drawn of each, and what the reader shall see in it.
@@ -133,7 +133,7 @@ def part(result: dict) -> str:
             f'<a id="{name}"></a>',
             f"#### {result['title']}",
             said,
-            f"![{result['title']}](performance/{name}.svg)",
+            f"![{result['title']}](../performance/{name}.svg)",
             notes,
         )
         if piece
@@ -143,7 +143,7 @@ def part(result: dict) -> str:
 def section(found: list[dict]) -> str:
     how = (
         "Medians, and the range of the repeats in brackets; a ratio is of values taken in the same repeat. Every "
-        "value, repeat by repeat, lies in [bench/results](../bench/results). `make bench` takes all of them again "
+        "value, repeat by repeat, lies in [bench/results](../../bench/results). `make bench` takes all of them again "
         "and writes this section."
     )
     return "\n\n".join([how, table(found), machines(found), *map(part, found)]) + "\n"

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import local_aws  # noqa: E402
 from lab import PYTHON, Lab, Stop  # noqa: E402
 from local_aws import Local  # noqa: E402
+from processes import ToolError  # noqa: E402
 from work import DONE  # noqa: E402
 
 SENDERS = 4
@@ -154,7 +155,7 @@ def deployed(lab: Lab, parameters: str, beside: int = 0) -> Iterator[Stack]:
     local = Local(
         lab.port + PORTS * beside,
         parameters=parameters,
-        announced=False,
+        is_default=False,
         binaries=binaries(lab),
         stand_in=lab.stand_in,
         ramp=True,
@@ -163,8 +164,8 @@ def deployed(lab: Lab, parameters: str, beside: int = 0) -> Iterator[Stack]:
     local.counts = local.directory / "counts.json"
     try:
         yield Stack(local, local_aws.up(local))
-    except local_aws.Stop as stop:
-        raise Stop(str(stop)) from stop
+    except ToolError as error:
+        raise Stop(str(error)) from error
     finally:
         local_aws.down(local)
 

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use self::variables::*;
 use crate::aws::model::ModelSettings;
 use crate::aws::{AWS_SERVICES, AwsConfig};
 use crate::domain::limits::DOCUMENT_MAX_BYTES;
-use crate::domain::quota::Quota;
+use crate::domain::quota::gcra::Quota;
 
-/// Default of `MAX_TRIES`: how many attempts may be charged to a job.
-pub const DEFAULT_MAX_TRIES: u32 = 3;
+/// Default of `MAX_ATTEMPTS`: how many attempts may be charged to a job.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 /// Default of `MAX_TOKENS`: most tokens of an answer.
 pub const DEFAULT_MAX_TOKENS: i32 = 1_024;
 /// Default of `MODEL_TIMEOUT_SECONDS`.
 pub const DEFAULT_MODEL_TIMEOUT: Duration = Duration::from_secs(120);
-/// Default of `PART_MAX_BYTES`: about 100,000 tokens.
-pub const DEFAULT_PART_MAX_BYTES: usize = 400_000;
-/// Least `PART_MAX_BYTES`.
-pub const MIN_PART_MAX_BYTES: usize = 1_000;
+/// Default of `CHUNK_MAX_BYTES`: about 100,000 tokens.
+pub const DEFAULT_CHUNK_MAX_BYTES: usize = 400_000;
+/// Least `CHUNK_MAX_BYTES`.
+pub const MIN_CHUNK_MAX_BYTES: usize = 1_000;
 /// Default of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, which Lambda sets.
 pub const DEFAULT_MEMORY_MB: u32 = 512;
 /// Largest `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE`.
@@ -29,6 +30,41 @@ pub const DEFAULT_RETENTION_DAYS: u32 = 90;
 /// A finished row outlives the queue's and the dead-letter queue's retention,
 /// 14 days each: until then a message may come that asks for it.
 pub const MIN_RETENTION_DAYS: u32 = 29;
+
+/// The names of the environment variables.
+#[allow(missing_docs)]
+pub mod variables {
+    pub const ALLOWED_ASYNC_MODEL_IDS: &str = "ALLOWED_ASYNC_MODEL_IDS";
+    pub const ALLOWED_MODEL_IDS: &str = "ALLOWED_MODEL_IDS";
+    pub const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
+    pub const AWS_LAMBDA_FUNCTION_MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+    pub const AWS_REGION: &str = "AWS_REGION";
+    pub const AWS_USE_DUALSTACK_ENDPOINT: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+    pub const AWS_USE_FIPS_ENDPOINT: &str = "AWS_USE_FIPS_ENDPOINT";
+    pub const CHUNK_MAX_BYTES: &str = "CHUNK_MAX_BYTES";
+    pub const DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
+    pub const DEDUPLICATE: &str = "DEDUPLICATE";
+    pub const DOCUMENTS_BUCKET: &str = "DOCUMENTS_BUCKET";
+    pub const EVENT_BUS_NAME: &str = "EVENT_BUS_NAME";
+    pub const HIGH_PRIORITY_QUEUE_URL: &str = "HIGH_PRIORITY_QUEUE_URL";
+    pub const JOBS_QUEUE_URL: &str = "JOBS_QUEUE_URL";
+    pub const JOBS_TABLE: &str = "JOBS_TABLE";
+    pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
+    pub const MAX_CONCURRENT_RECORDS: &str = "MAX_CONCURRENT_RECORDS";
+    pub const MAX_TOKENS: &str = "MAX_TOKENS";
+    pub const MODEL_ID: &str = "MODEL_ID";
+    pub const MODEL_REQUESTS_PER_MINUTE: &str = "MODEL_REQUESTS_PER_MINUTE";
+    pub const MODEL_REQUEST_FIELDS: &str = "MODEL_REQUEST_FIELDS";
+    pub const MODEL_TIMEOUT_SECONDS: &str = "MODEL_TIMEOUT_SECONDS";
+    pub const MODEL_TOKENS_PER_MINUTE: &str = "MODEL_TOKENS_PER_MINUTE";
+    pub const OUTPUT_TOKEN_FACTOR: &str = "OUTPUT_TOKEN_FACTOR";
+    pub const PRICE_PER_MILLION_INPUT_TOKENS: &str = "PRICE_PER_MILLION_INPUT_TOKENS";
+    pub const PRICE_PER_MILLION_OUTPUT_TOKENS: &str = "PRICE_PER_MILLION_OUTPUT_TOKENS";
+    pub const QUOTAS_TABLE: &str = "QUOTAS_TABLE";
+    pub const RETENTION_DAYS: &str = "RETENTION_DAYS";
+    pub const TEMPERATURE: &str = "TEMPERATURE";
+    pub const RUST_LOG: &str = "RUST_LOG";
+}
 
 /// A variable of the environment is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +93,9 @@ pub struct ConsumerConfig {
     /// `DEDUPLICATE`: whether a document that was analysed the same way before
     /// takes that result, unless its batch says otherwise.
     pub deduplicate: bool,
-    /// `PART_MAX_BYTES`: longer texts are analysed in parts of at most so many
+    /// `CHUNK_MAX_BYTES`: longer texts are analysed in parts of at most so many
     /// bytes.
-    pub part_max_bytes: usize,
+    pub chunk_max_bytes: usize,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
     pub memory_mb: u32,
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
@@ -69,8 +105,8 @@ pub struct ConsumerConfig {
     /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota that calls of
     /// `MODEL_ID` are kept to; `None` when both are 0.
     pub quota: Option<(Quota, String)>,
-    /// `MAX_TRIES`.
-    pub max_tries: u32,
+    /// `MAX_ATTEMPTS`.
+    pub max_attempts: u32,
     /// `MAX_CONCURRENT_RECORDS`: of one batch; the whole batch when `None`.
     pub max_concurrent_records: Option<usize>,
     /// `RETENTION_DAYS`.
@@ -88,8 +124,8 @@ pub struct ProducerConfig {
     pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
-    /// `PART_MAX_BYTES`: as the consumer has it; the largest upload follows.
-    pub part_max_bytes: usize,
+    /// `CHUNK_MAX_BYTES`: as the consumer has it; the largest upload follows.
+    pub chunk_max_bytes: usize,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
     /// `ALLOWED_MODEL_IDS`, separated by commas: those that an analysis may ask
@@ -128,29 +164,29 @@ impl ConsumerConfig {
     /// Reads the environment.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            jobs_table: required(lookup, "JOBS_TABLE")?,
-            jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
-            high_priority_queue_url: optional(lookup, "HIGH_PRIORITY_QUEUE_URL"),
-            dead_letter_queue_url: required(lookup, "DEAD_LETTER_QUEUE_URL")?,
-            documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
-            deduplicate: flag(lookup, "DEDUPLICATE")?,
-            part_max_bytes: part_max_bytes(lookup)?,
-            memory_mb: number(lookup, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", DEFAULT_MEMORY_MB, 1..=1_000_000)?,
+            jobs_table: required(lookup, JOBS_TABLE)?,
+            jobs_queue_url: required(lookup, JOBS_QUEUE_URL)?,
+            high_priority_queue_url: optional(lookup, HIGH_PRIORITY_QUEUE_URL),
+            dead_letter_queue_url: required(lookup, DEAD_LETTER_QUEUE_URL)?,
+            documents_bucket: required(lookup, DOCUMENTS_BUCKET)?,
+            deduplicate: flag(lookup, DEDUPLICATE)?,
+            chunk_max_bytes: chunk_max_bytes(lookup)?,
+            memory_mb: number(lookup, AWS_LAMBDA_FUNCTION_MEMORY_SIZE, DEFAULT_MEMORY_MB, 1..=1_000_000)?,
             model: ModelSettings {
-                model_id: required(lookup, "MODEL_ID")?,
-                max_tokens: number(lookup, "MAX_TOKENS", DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
+                model_id: required(lookup, MODEL_ID)?,
+                max_tokens: number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
                 temperature: temperature(lookup)?,
                 request_fields: request_fields(lookup)?,
                 timeout: Duration::from_secs(number(
                     lookup,
-                    "MODEL_TIMEOUT_SECONDS",
+                    MODEL_TIMEOUT_SECONDS,
                     DEFAULT_MODEL_TIMEOUT.as_secs(),
                     1..=890,
                 )?),
             },
             quota: quota(lookup)?,
-            max_tries: number(lookup, "MAX_TRIES", DEFAULT_MAX_TRIES, 1..=100)?,
-            max_concurrent_records: match number(lookup, "MAX_CONCURRENT_RECORDS", 0, 0..=10_000)? {
+            max_attempts: number(lookup, MAX_ATTEMPTS, DEFAULT_MAX_ATTEMPTS, 1..=100)?,
+            max_concurrent_records: match number(lookup, MAX_CONCURRENT_RECORDS, 0, 0..=10_000)? {
                 0 => None,
                 bound => Some(bound),
             },
@@ -163,14 +199,14 @@ impl ProducerConfig {
     /// Reads the environment.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            jobs_table: required(lookup, "JOBS_TABLE")?,
-            jobs_queue_url: required(lookup, "JOBS_QUEUE_URL")?,
-            high_priority_queue_url: optional(lookup, "HIGH_PRIORITY_QUEUE_URL"),
-            documents_bucket: required(lookup, "DOCUMENTS_BUCKET")?,
-            part_max_bytes: part_max_bytes(lookup)?,
+            jobs_table: required(lookup, JOBS_TABLE)?,
+            jobs_queue_url: required(lookup, JOBS_QUEUE_URL)?,
+            high_priority_queue_url: optional(lookup, HIGH_PRIORITY_QUEUE_URL),
+            documents_bucket: required(lookup, DOCUMENTS_BUCKET)?,
+            chunk_max_bytes: chunk_max_bytes(lookup)?,
             retention: retention(lookup)?,
-            allowed_model_ids: list(lookup, "ALLOWED_MODEL_IDS"),
-            allowed_async_model_ids: list(lookup, "ALLOWED_ASYNC_MODEL_IDS"),
+            allowed_model_ids: list(lookup, ALLOWED_MODEL_IDS),
+            allowed_async_model_ids: list(lookup, ALLOWED_ASYNC_MODEL_IDS),
             prices: prices(lookup)?,
         })
     }
@@ -179,8 +215,8 @@ impl ProducerConfig {
 impl NotifierConfig {
     /// Reads the environment.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let jobs_table = required(lookup, "JOBS_TABLE")?;
-        Ok(Self { jobs_table, event_bus_name: required(lookup, "EVENT_BUS_NAME")? })
+        let jobs_table = required(lookup, JOBS_TABLE)?;
+        Ok(Self { jobs_table, event_bus_name: required(lookup, EVENT_BUS_NAME)? })
     }
 }
 
@@ -188,14 +224,14 @@ impl AwsConfig {
     /// Reads the environment.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            region: required(lookup, "AWS_REGION")?,
-            endpoint_url: optional(lookup, "AWS_ENDPOINT_URL"),
+            region: required(lookup, AWS_REGION)?,
+            endpoint_url: optional(lookup, AWS_ENDPOINT_URL),
             endpoint_urls: AWS_SERVICES
                 .into_iter()
                 .filter_map(|service| Some((service, optional(lookup, &format!("AWS_ENDPOINT_URL_{service}"))?)))
                 .collect(),
-            use_fips: flag(lookup, "AWS_USE_FIPS_ENDPOINT")?,
-            use_dual_stack: flag(lookup, "AWS_USE_DUALSTACK_ENDPOINT")?,
+            use_fips: flag(lookup, AWS_USE_FIPS_ENDPOINT)?,
+            use_dual_stack: flag(lookup, AWS_USE_DUALSTACK_ENDPOINT)?,
         })
     }
 }
@@ -227,18 +263,18 @@ where
 
 fn quota(lookup: Lookup<'_>) -> Result<Option<(Quota, String)>, ConfigError> {
     let quota = Quota {
-        tokens_per_minute: number(lookup, "MODEL_TOKENS_PER_MINUTE", 0, 0..=QUOTA_MAX)?,
-        requests_per_minute: number(lookup, "MODEL_REQUESTS_PER_MINUTE", 0, 0..=QUOTA_MAX)?,
-        output_token_factor: number(lookup, "OUTPUT_TOKEN_FACTOR", 1, 1..=100)?,
+        tokens_per_minute: number(lookup, MODEL_TOKENS_PER_MINUTE, 0, 0..=QUOTA_MAX)?,
+        requests_per_minute: number(lookup, MODEL_REQUESTS_PER_MINUTE, 0, 0..=QUOTA_MAX)?,
+        output_token_factor: number(lookup, OUTPUT_TOKEN_FACTOR, 1, 1..=100)?,
     };
     if quota.tokens_per_minute == 0 && quota.requests_per_minute == 0 {
         return Ok(None);
     }
-    Ok(Some((quota, required(lookup, "QUOTAS_TABLE")?)))
+    Ok(Some((quota, required(lookup, QUOTAS_TABLE)?)))
 }
 
-fn part_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {
-    number(lookup, "PART_MAX_BYTES", DEFAULT_PART_MAX_BYTES, MIN_PART_MAX_BYTES..=DOCUMENT_MAX_BYTES)
+fn chunk_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {
+    number(lookup, CHUNK_MAX_BYTES, DEFAULT_CHUNK_MAX_BYTES, MIN_CHUNK_MAX_BYTES..=DOCUMENT_MAX_BYTES)
 }
 
 fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<bool, ConfigError> {
@@ -259,19 +295,19 @@ fn prices(lookup: Lookup<'_>) -> Result<Option<Prices>, ConfigError> {
         Ok(price) if price.is_nan() => Ok(None),
         other => other.map(Some),
     };
-    let (input, output) = (price("PRICE_PER_MILLION_INPUT_TOKENS")?, price("PRICE_PER_MILLION_OUTPUT_TOKENS")?);
+    let (input, output) = (price(PRICE_PER_MILLION_INPUT_TOKENS)?, price(PRICE_PER_MILLION_OUTPUT_TOKENS)?);
     Ok(input.zip(output).map(|(input, output)| Prices { input, output }))
 }
 
 fn temperature(lookup: Lookup<'_>) -> Result<Option<f32>, ConfigError> {
-    if optional(lookup, "TEMPERATURE").is_none_or(|text| text == "none") {
+    if optional(lookup, TEMPERATURE).is_none_or(|text| text == "none") {
         return Ok(None);
     }
-    number(lookup, "TEMPERATURE", 0.0, 0.0..=1.0).map(Some)
+    number(lookup, TEMPERATURE, 0.0, 0.0..=1.0).map(Some)
 }
 
 fn request_fields(lookup: Lookup<'_>) -> Result<Option<Value>, ConfigError> {
-    let name = "MODEL_REQUEST_FIELDS";
+    let name = MODEL_REQUEST_FIELDS;
     let Some(text) = optional(lookup, name) else { return Ok(None) };
     match serde_json::from_str(&text) {
         Ok(fields @ Value::Object(_)) => Ok(Some(fields)),
@@ -280,7 +316,7 @@ fn request_fields(lookup: Lookup<'_>) -> Result<Option<Value>, ConfigError> {
 }
 
 fn retention(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
-    let days = number(lookup, "RETENTION_DAYS", DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS..=3_650)?;
+    let days = number(lookup, RETENTION_DAYS, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS..=3_650)?;
     Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
 }
 
@@ -330,10 +366,10 @@ mod tests {
         assert_eq!(read(&[("TEMPERATURE", "1.5")]).unwrap_err().name, "TEMPERATURE");
         assert_eq!(read(&[("MODEL_REQUEST_FIELDS", "[]")]).unwrap_err().name, "MODEL_REQUEST_FIELDS");
         assert_eq!(read(&[("RETENTION_DAYS", "28")]).unwrap_err().name, "RETENTION_DAYS");
-        assert_eq!(read(&[("PART_MAX_BYTES", "999")]).unwrap_err().name, "PART_MAX_BYTES");
+        assert_eq!(read(&[("CHUNK_MAX_BYTES", "999")]).unwrap_err().name, "CHUNK_MAX_BYTES");
         assert_eq!(read(&[("MODEL_TOKENS_PER_MINUTE", "many")]).unwrap_err().name, "MODEL_TOKENS_PER_MINUTE");
         assert_eq!(read(&[("MODEL_REQUESTS_PER_MINUTE", "9")]).unwrap_err().name, "QUOTAS_TABLE");
-        assert_eq!(read(&[("PART_MAX_BYTES", "4500001")]).unwrap_err().name, "PART_MAX_BYTES");
+        assert_eq!(read(&[("CHUNK_MAX_BYTES", "4500001")]).unwrap_err().name, "CHUNK_MAX_BYTES");
     }
 
     #[test]
@@ -341,10 +377,10 @@ mod tests {
         let config = read(&[("MAX_TOKENS", "")]).unwrap();
         assert_eq!(config.model.max_tokens, DEFAULT_MAX_TOKENS);
         assert_eq!(config.model.temperature, None);
-        assert_eq!(config.max_tries, 3);
+        assert_eq!(config.max_attempts, 3);
         assert!(!config.deduplicate);
         assert_eq!(config.quota, None);
-        assert_eq!((config.part_max_bytes, config.memory_mb), (400_000, 512));
+        assert_eq!((config.chunk_max_bytes, config.memory_mb), (400_000, 512));
         assert_eq!(config.max_concurrent_records, None);
         let config = read(&[("TEMPERATURE", "0"), ("MAX_CONCURRENT_RECORDS", "4")]).unwrap();
         assert_eq!(config.model.temperature, Some(0.0));

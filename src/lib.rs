@@ -1,46 +1,42 @@
 //! Docket analyses documents with Amazon Bedrock in the background.
 //!
-//! A producer stores a `pending` job and queues a message; one consumer takes
-//! batches from the queue, claims each job by a conditional write, calls the
-//! model once, and stores the result under the claim's fencing token:
+//! A producer stores a `pending` job and queues a message. The consumer takes
+//! batches from the queue, claims each job by a conditional write, calls the model
+//! once, and stores the result under the claim's fencing token:
 //!
 //! ```text
 //! SqsEvent ─ record ─ parse → Job ─ claim → Claim ─ fetch → Document ─ converse → Analysis ─ complete → Outcome → SqsBatchResponse
 //! ```
 //!
-//! **The rule:** a message is acknowledged only when its job's end is durable,
-//! or when the message lies in the dead-letter queue with its reason.
+//! **The rule:** the consumer acknowledges a message only when the job's end is
+//! durable, or when the message is in the dead-letter queue with its reason.
 //!
-//! Whatever finishes is told from the row's own change, by the table's stream:
+//! The notifier reads the table's stream and publishes an event for each finished
+//! job and batch:
 //!
 //! ```text
-//! StreamEvent ─ record ─ read → JobFinished ─ put on the bus ─ batches asked → BatchFinished ─ put → StreamResponse
+//! StreamEvent ─ record ─ parse → JobFinished ─ publish ─ count batches → BatchFinished ─ publish → StreamResponse
 //! ```
 //!
-//! The rooms, each of which knows only those below it:
+//! Each layer knows only the layers below it:
 //!
-//! | room | what stands there |
+//! | layer | contents |
 //! | --- | --- |
-//! | `bin/` | the Lambda functions: read the environment, build clients, run |
-//! | [`consumer`], [`producer`], [`notifier`] | an event in, a response out |
-//! | [`aws`] | one module a service; the only place that names the AWS SDK |
+//! | `bin/` | the Lambda functions: read the environment, create the clients, run |
+//! | [`consumer`], [`producer`], [`notifier`] | one function each: an event in, a response out |
+//! | [`aws`] | one module a service; the only layer that names the AWS SDK |
 //! | [`domain`] | the rules, pure: no AWS, no clock, no environment |
 //!
-//! [`clock`], [`config`] and [`telemetry`] stand beside them. `plan` and `cli`,
-//! behind the feature `cli`, are for people at a terminal and know none of the
-//! services.
+//! Every layer above the domain may use [`clock`], [`config`], [`log`] and [`metrics`].
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod aws;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod domain;
+pub mod log;
+pub mod metrics;
 pub mod notifier;
-#[cfg(feature = "cli")]
-pub mod plan;
 pub mod producer;
-pub mod telemetry;

@@ -1,16 +1,14 @@
 //! README, template and code say the same.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use docket::config::{
-    DEFAULT_MAX_TOKENS, DEFAULT_MAX_TRIES, DEFAULT_PART_MAX_BYTES, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS,
+    DEFAULT_CHUNK_MAX_BYTES, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_TOKENS, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS,
 };
+use docket::domain::events::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
+use docket::domain::job::stored::Status;
 use docket::domain::limits::{MESSAGE_MAX_BYTES, RESPONSE_MARGIN, STORE_RESERVE};
-use docket::domain::news::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
-use docket::domain::row::Status;
-use support::{file, read};
+use test_support::{file, read};
 
 /// The lines of a top-level section of the template.
 fn section(name: &str) -> Vec<String> {
@@ -107,8 +105,8 @@ fn the_template_gives_each_function_the_variables_that_it_reads() {
 #[test]
 fn defaults_stand_in_one_place() {
     assert_eq!(default("MaxTokens"), DEFAULT_MAX_TOKENS.to_string());
-    assert_eq!(default("PartMaxBytes"), DEFAULT_PART_MAX_BYTES.to_string());
-    assert_eq!(default("MaxTries"), DEFAULT_MAX_TRIES.to_string());
+    assert_eq!(default("ChunkMaxBytes"), DEFAULT_CHUNK_MAX_BYTES.to_string());
+    assert_eq!(default("MaxAttempts"), DEFAULT_MAX_ATTEMPTS.to_string());
     assert_eq!(default("RetentionDays"), DEFAULT_RETENTION_DAYS.to_string());
     assert_eq!(parameters()["RetentionDays"]["MinValue"], MIN_RETENTION_DAYS.to_string());
     assert!(default("ModelId").ends_with(&default("FoundationModelId")), "the role may call what is called");
@@ -179,7 +177,7 @@ fn the_rules_and_the_filter_let_through_what_the_notifier_tells() {
 #[test]
 fn what_holds_data_is_retained_and_no_role_may_do_everything() {
     let resources = section("Resources").join("\n");
-    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "UntoldNewsQueue"] {
+    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "NotifierFailureQueue"] {
         let own = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
         let own: Vec<&str> = own.lines().take(4).collect();
         assert!(

@@ -2,15 +2,13 @@
 //! by the queue, alone and in batches. The stack under test allows one such
 //! model (tools/test.py).
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use docket::clock::now;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use support::stack::Stack;
-use support::{eventually, stand_in, unique};
+use test_support::stack::Stack;
+use test_support::{eventually, stand_in, unique};
 
 const MODEL: &str = "amazon.nova-reel-v1:1";
 
@@ -62,10 +60,10 @@ async fn a_minute_of_a_models_work_is_one_invocation_and_costs_no_function_time(
     let done = wait_for(&stack, &id, "complete").await;
     assert_eq!(done["invocation_arn"], running);
     assert_eq!(
-        (&done["tries"], &done["usage"]["output_tokens"], &done["model_id"]),
+        (&done["charged_attempts"], &done["usage"]["output_tokens"], &done["model_id"]),
         (&json!(1), &json!(0), &json!(MODEL))
     );
-    assert!((55_000..120_000).contains(&done["model_ms"].as_u64().unwrap()), "{done}");
+    assert!((55_000..120_000).contains(&done["model_latency_ms"].as_u64().unwrap()), "{done}");
     let objects = done["result"]["output"]["objects"].as_array().expect("objects");
     assert!(objects.iter().all(|object| object["key"].as_str().unwrap().starts_with(&format!("results/{id}/"))));
     assert_eq!(objects.len(), 2, "{done}");
@@ -140,7 +138,7 @@ async fn a_batch_counts_its_long_jobs_and_its_cancellation_ends_their_checks() {
     let (status, told) = stack.ask("POST", &format!("/batches/{batch}/jobs"), json!({"jobs": jobs}));
     assert_eq!((status, &told["rejected"]), (202, &json!(0)), "{told}");
     let told = stack.batch_has_ended(&batch, 6).await;
-    assert_eq!((&told["request_counts"]["complete"], &told["status"]), (&json!(6), &json!("completed")));
+    assert_eq!((&told["request_counts"]["complete"], &told["status"]), (&json!(6), &json!("complete")));
     let (_, _, results) = stack.request("GET", &format!("/batches/{batch}/results"), "", true, &[]);
     let outputs = results.lines().filter(|line| line.contains("\"s3_uri\"")).count();
     assert_eq!(outputs, 5, "{results}");

@@ -2,19 +2,17 @@
 //! one invocation however often it is started, no function that waits, and each
 //! job's right ending.
 
-mod support;
-
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use docket::clock::now;
+use docket::domain::job::stored::State;
 use docket::domain::limits::MESSAGE_MAX_BYTES;
-use docket::domain::row::State;
 use serde_json::{Value, json};
-use support::aws::{World, receive};
-use support::event;
-use support::function::Function;
+use test_support::aws::{World, receive};
+use test_support::event;
+use test_support::function::Function;
 
 const TIME: Duration = Duration::from_secs(30);
 /// A job ends within it, slow machines included.
@@ -73,7 +71,7 @@ fn seen(world: &World) -> Value {
 }
 
 /// The check that is due, taken out of the queue.
-async fn due_check(world: &World) -> Value {
+async fn due_poll(world: &World) -> Value {
     let begun = Instant::now();
     loop {
         let mut records = receive(&world.sdk, &world.queue, 600).await;
@@ -89,9 +87,9 @@ async fn due_check(world: &World) -> Value {
 #[ignore = "needs the local AWS: make test"]
 async fn a_job_that_is_started_twenty_times_over_by_workers_that_die_is_one_invocation() {
     let world = World::new().await;
-    let doomed = world.consumer_with(&[("MAX_TRIES", "5")]).await;
-    let consumer = world.consumer_with(&[("MAX_TRIES", "5")]).await;
-    let other = world.consumer_with(&[("MAX_TRIES", "5")]).await;
+    let doomed = world.consumer_with(&[("MAX_ATTEMPTS", "5")]).await;
+    let consumer = world.consumer_with(&[("MAX_ATTEMPTS", "5")]).await;
+    let other = world.consumer_with(&[("MAX_ATTEMPTS", "5")]).await;
     // The first start takes effect and is never answered; the second loses its
     // answer.
     let faults = json!([{"kind": "hang", "times": 1}, {"kind": "answer_lost", "times": 1}]);
@@ -113,9 +111,13 @@ async fn a_job_that_is_started_twenty_times_over_by_workers_that_die_is_one_invo
     assert_eq!(seen["starts"], 3, "a start that is known is not repeated: {seen}");
     let row = world.row("twenty").await.unwrap();
     let State::Complete(done) = row.state else { panic!("not complete") };
-    assert_eq!((row.tries, row.earlier_call_possible), (3, false), "checks are not charged, and nothing is paid twice");
+    assert_eq!(
+        (row.charged_attempts, row.possible_duplicate_call),
+        (3, false),
+        "checks are not charged, and nothing is paid twice"
+    );
     assert_eq!((done.usage.input_tokens, done.model_id.as_str()), (0, "amazon.nova-reel-v1:1"));
-    let output = &done.result.on_row().unwrap()["output"];
+    let output = &done.result.inline().unwrap()["output"];
     let names: Vec<&str> =
         output["objects"].as_array().unwrap().iter().filter_map(|o| o["key"].as_str()?.rsplit('/').next()).collect();
     assert_eq!(names, ["manifest.json", "output.json"], "{output}");
@@ -165,7 +167,7 @@ async fn a_failed_invocation_is_a_dead_letter_whose_redrive_is_another_invocatio
     assert_eq!((&seen["starts"], &seen["invocations"]), (&json!(2), &json!(2)));
     assert_eq!(seen["by_token"].as_object().unwrap().len(), 2, "another life has another token");
     let row = world.row("fails").await.unwrap();
-    assert_eq!((row.generation, row.tries), (attempt, 1));
+    assert_eq!((row.generation, row.charged_attempts), (attempt, 1));
     assert!(world.letters().await.is_empty());
     let output = consumer.output().await;
     assert!(output.contains("\"outcome\":\"dead_lettered\"") && !output.contains("Xylophonquartz"), "{output}");
@@ -180,7 +182,7 @@ async fn of_two_copies_of_a_check_one_goes_on_and_an_old_one_does_nothing() {
     world.model.behave(json!({"async_latency_ms": 1_000, "async_faults": [fault]}));
     world.send(&body("copies")).await;
     until_waiting(&world, &consumers[0], "copies").await;
-    let check = due_check(&world).await;
+    let check = due_poll(&world).await;
     assert_eq!(check["messageAttributes"]["check"]["stringValue"], "0.1");
     assert_eq!(check["body"].as_str(), Some(body("copies").as_str()), "a check is the job's own message once more");
     let side_by_side = consumers.iter().map(|consumer| deliver_these(&world, consumer, vec![check.clone()], TIME));
@@ -201,7 +203,7 @@ async fn of_two_copies_of_a_check_one_goes_on_and_an_old_one_does_nothing() {
 async fn a_start_that_is_refused_ends_as_a_call_of_the_model_would() {
     let world = World::new().await;
     let consumer = world.consumer().await;
-    for (kind, status, tries, code) in [
+    for (kind, status, charged_attempts, code) in [
         ("throttling", "pending", 0, ""),
         ("unavailable", "pending", 0, ""),
         ("quota_exceeded", "pending", 0, ""),
@@ -214,7 +216,7 @@ async fn a_start_that_is_refused_ends_as_a_call_of_the_model_would() {
         let event = world.delivered(&[(body(kind), HashMap::new())]).await;
         consumer.invoke(event, TIME).await.expect("a response");
         let row = world.row(kind).await.expect("a row");
-        assert_eq!((row.state.status().as_str(), row.tries), (status, tries), "{kind}");
+        assert_eq!((row.state.status().as_str(), row.charged_attempts), (status, charged_attempts), "{kind}");
         let letters = world.letters().await;
         assert_eq!(letters.first().map_or("", |letter| &letter.attributes["error_code"]), code, "{kind}");
         assert!(row.invocation.is_none());
@@ -231,14 +233,14 @@ async fn a_start_that_is_refused_ends_as_a_call_of_the_model_would() {
 #[ignore = "needs the local AWS: make test"]
 async fn a_check_without_an_answer_is_made_again_and_costs_no_try() {
     let world = World::new().await;
-    let consumer = world.consumer_with(&[("MODEL_TIMEOUT_SECONDS", "2"), ("MAX_TRIES", "1")]).await;
+    let consumer = world.consumer_with(&[("MODEL_TIMEOUT_SECONDS", "2"), ("MAX_ATTEMPTS", "1")]).await;
     let kinds = ["throttling", "server_error", "hang", "answer_lost"];
     let faults: Vec<Value> = kinds.iter().map(|kind| json!({"kind": kind, "on": "get", "times": 1})).collect();
     world.model.behave(json!({"async_faults": faults}));
     world.send(&body("unanswered")).await;
     until_ended(&world, &consumer, "unanswered", "complete").await;
     let row = world.row("unanswered").await.unwrap();
-    assert_eq!((row.tries, &seen(&world)["gets"], &seen(&world)["starts"]), (1, &json!(5), &json!(1)));
+    assert_eq!((row.charged_attempts, &seen(&world)["gets"], &seen(&world)["starts"]), (1, &json!(5), &json!(1)));
     assert_eq!(row.attempt, 6, "each check counts the attempt up, and none is charged");
     // One that Bedrock refuses for good ends the job.
     world.model.behave(json!({"async_faults": [{"kind": "access_denied", "on": "get"}]}));
@@ -290,7 +292,7 @@ async fn a_cancelled_job_is_checked_no_more_and_says_that_the_invocation_goes_on
     let view = told(&request).await;
     assert_eq!((view["status"].as_str(), view["invocation_arn"].as_str()), (Some("cancelled"), Some(arn.as_str())));
     assert!(view["note"].as_str().unwrap().contains("may go on"), "{view}");
-    deliver_these(&world, &consumer, vec![due_check(&world).await], TIME).await;
+    deliver_these(&world, &consumer, vec![due_poll(&world).await], TIME).await;
     assert_eq!((world.queued().await, world.status("cancelled").await), ((0, 0), "cancelled"));
     assert_eq!(seen(&world)["gets"], 0);
 }
@@ -306,7 +308,7 @@ async fn neither_a_start_nor_a_check_begins_without_time_for_it() {
     deliver_these(&world, &consumer, receive(&world.sdk, &world.queue, 60).await, short).await;
     assert_eq!((world.status("late").await, &seen(&world)["starts"]), ("none", &json!(0)));
     until_waiting(&world, &consumer, "late").await;
-    deliver_these(&world, &consumer, vec![due_check(&world).await], short).await;
+    deliver_these(&world, &consumer, vec![due_poll(&world).await], short).await;
     assert_eq!((world.status("late").await, &seen(&world)["gets"]), ("processing", &json!(0)));
     until_ended(&world, &consumer, "late", "complete").await;
 }

@@ -7,19 +7,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use docket::domain::async_job::InvocationArn;
-use docket::domain::check::{Check, StartedInvocation, Step, step};
-use docket::domain::claim::{Claimant, Decision, Refusal, decide};
+use docket::domain::async_invocation::poll::{Poll, Step, next_step};
+use docket::domain::async_invocation::request::InvocationArn;
+use docket::domain::async_invocation::request::StartedInvocation;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::limits::ASYNC_CHECK_MARGIN;
-use docket::domain::row::{Completed, Row, State, StoredResult};
+use docket::domain::job::claim::{ClaimRejected, Claimant, Decision, decide};
+use docket::domain::job::stored::{Completed, State, StoredJob, StoredResult};
+use docket::domain::limits::ASYNC_POLL_MARGIN;
 use jiff::Timestamp;
 
 const LEASE: Duration = Duration::from_secs(30);
 /// Events in which everything may go wrong; after them all goes well.
 const STORM: usize = 150;
-const MAX_TRIES: u32 = 1_000;
+const MAX_ATTEMPTS: u32 = 1_000;
 
 /// A safeguard that is taken out: the negative control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +64,9 @@ struct World {
     random: fastrand::Rng,
     without: Without,
     now: Timestamp,
-    row: Option<Row>,
+    row: Option<StoredJob>,
     /// `None`: the job's first message. Gone once acknowledged.
-    messages: Vec<(Option<Check>, bool)>,
+    messages: Vec<(Option<Poll>, bool)>,
     workers: Vec<Worker>,
     tokens: BTreeSet<u32>,
     /// Whether the invocation fails in the end.
@@ -76,18 +77,18 @@ struct World {
     wrong: Option<&'static str>,
 }
 
-fn row() -> Row {
-    Row::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
+fn row() -> StoredJob {
+    StoredJob::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
 }
 
 fn completed() -> Completed {
     Completed {
-        result: StoredResult::Row(serde_json::Value::Null),
+        result: StoredResult::Inline(serde_json::Value::Null),
         model_id: "m".into(),
         usage: Default::default(),
         stop_reason: "Completed".into(),
-        model_ms: 0,
-        parts: None,
+        model_latency_ms: 0,
+        chunks: None,
         completed_at: Timestamp::UNIX_EPOCH,
         deduplicated_from: None,
         fingerprint: None,
@@ -143,7 +144,7 @@ impl World {
             } else if chance < 30 {
                 // Past a lease, and now and then past a check's.
                 let long = self.random.u32(..8) == 0;
-                self.now += if long { ASYNC_CHECK_MARGIN * 2 } else { LEASE };
+                self.now += if long { ASYNC_POLL_MARGIN * 2 } else { LEASE };
             } else {
                 let worker = self.random.usize(..self.workers.len());
                 let worker = self.workers.swap_remove(worker);
@@ -166,29 +167,29 @@ impl World {
 
     /// One step of a worker, which then has another or is done.
     fn advance(&mut self, mut worker: Worker, storm: bool) {
-        let mine = |row: &Row| matches!(row.state, State::Processing { .. }) && row.attempt == worker.attempt;
+        let mine = |row: &StoredJob| matches!(row.state, State::Processing { .. }) && row.attempt == worker.attempt;
         let is_mine = self.row.as_ref().is_some_and(mine);
         worker.next = match worker.next.clone() {
-            Next::Look => match step(self.row.as_ref(), self.messages[worker.message].0, self.now) {
+            Next::Look => match next_step(self.row.as_ref(), self.messages[worker.message].0, self.now) {
                 Step::Claim => Next::Claim,
-                Step::Take { attempt } => Next::Take(attempt),
+                Step::Resume { attempt } => Next::Take(attempt),
                 Step::Superseded => Next::Acknowledge,
             },
             Next::Claim => {
-                let claimant = Claimant { owner: &worker.owner, redrive_of: None, max_tries: MAX_TRIES };
+                let claimant = Claimant { owner: &worker.owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
                 match decide(self.row.as_ref(), self.now, &claimant) {
-                    Decision::Claim { tries } => {
+                    Decision::Claim { charged_attempts } => {
                         let row = self.row.get_or_insert_with(row);
-                        row.tries = tries;
+                        row.charged_attempts = charged_attempts;
                         self.held(&mut worker);
                         Next::Bedrock
                     }
-                    Decision::Refuse(Refusal::Finished) => Next::Acknowledge,
-                    Decision::Refuse(_) | Decision::GoOn(_) => return,
+                    Decision::Reject(ClaimRejected::Finished) => Next::Acknowledge,
+                    Decision::Reject(_) | Decision::Continue(_) => return,
                 }
             }
             Next::Take(attempt) => {
-                let waits = |row: &Row| {
+                let waits = |row: &StoredJob| {
                     let is_waiting = row.invocation.as_ref().is_some_and(|invocation| invocation.is_waiting);
                     row.attempt == attempt && is_waiting && matches!(row.state, State::Processing { .. })
                 };
@@ -203,12 +204,12 @@ impl World {
             }
             Next::Bedrock => self.bedrock(&worker, storm),
             Next::Send(started) => {
-                self.messages.push((Some(Check { generation: 0, number: started.check }), false));
+                self.messages.push((Some(Poll { generation: 0, number: started.poll }), false));
                 if self.without == Without::SendBeforeRow { Next::Acknowledge } else { Next::Wait(started) }
             }
             Next::Wait(started) if is_mine => {
                 let row = self.row.as_mut().expect("it is mine");
-                row.state = State::Processing { lease_until: self.now + ASYNC_CHECK_MARGIN };
+                row.state = State::Processing { lease_until: self.now + ASYNC_POLL_MARGIN };
                 row.invocation = Some(started.clone());
                 if self.without == Without::SendBeforeRow { Next::Send(started) } else { Next::Acknowledge }
             }
@@ -263,11 +264,11 @@ impl World {
                 return Next::Release;
             }
             let arn = InvocationArn::new("arn");
-            return self.waits(StartedInvocation { arn, started_at: self.now, check: 1, is_waiting: true });
+            return self.waits(StartedInvocation { arn, started_at: self.now, poll: 1, is_waiting: true });
         };
         if self.runs > 0 || lost {
             self.runs = self.runs.saturating_sub(1);
-            return self.waits(StartedInvocation { check: started.check + 1, is_waiting: true, ..started });
+            return self.waits(StartedInvocation { poll: started.poll + 1, is_waiting: true, ..started });
         }
         if self.fails { Next::DeadLetter } else { Next::Complete }
     }

@@ -1,10 +1,8 @@
 //! Batches by the API of the deployed stack.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::stack::Stack;
-use support::{eventually, stand_in, unique};
+use test_support::stack::Stack;
+use test_support::{eventually, stand_in, unique};
 
 fn behave(stack: &Stack, behaviour: Value) {
     stand_in::put(&stack.outputs["ModelEndpointUrl"], behaviour);
@@ -39,10 +37,10 @@ async fn a_batch_is_made_filled_counted_and_its_results_are_read() {
     assert_eq!(answers["jobs"][8]["error"]["field"], "lables");
     assert_eq!(answers["jobs"][24]["job_id"], format!("{batch}-24"));
     let told = stack.batch_has_ended(&batch, 23).await;
-    assert_eq!((&told["status"], &told["request_counts"]["complete"]), (&json!("completed"), &json!(23)));
+    assert_eq!((&told["status"], &told["request_counts"]["complete"]), (&json!("complete"), &json!(23)));
     assert_eq!(told["metadata"], json!({"case": "A"}));
     assert!(told["usage"]["input_tokens"].as_u64().unwrap() > 0 && told["jobs_per_minute"].as_f64().unwrap() > 0.0);
-    assert!(told["completed_at"].is_string() && told.get("estimated_end_at").is_none());
+    assert!(told["completed_at"].is_string() && told.get("estimated_completion_at").is_none());
 
     // Page by page, each job once.
     let mut seen = std::collections::BTreeSet::new();

@@ -1,12 +1,10 @@
 //! Batches, through the real consumer: exactly the failing records are wanted
 //! again, whichever they are.
 
-mod support;
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::aws::World;
+use test_support::aws::World;
 
 const TIME: Duration = Duration::from_secs(60);
 

@@ -1,24 +1,23 @@
 //! One table of cases for the claim, through both of its forms: the pure
 //! decision and the real conditional write.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use docket::aws::jobs::{ClaimAnswer, CompleteError, Fenced, Jobs};
 use docket::clock::now;
-use docket::domain::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::{DocumentSource, Job, S3Location, Work};
-use docket::domain::row::{Completed, StoredResult, Usage};
+use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::job::stored::{Completed, StoredResult, Usage};
+use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
-use support::aws::World;
-use support::inline_job as job;
+use test_support::aws::World;
+use test_support::inline_job as job;
 
-const MAX_TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
 
 type Item = HashMap<String, AttributeValue>;
@@ -29,7 +28,7 @@ struct Case {
     redrive_of: Option<u32>,
 }
 
-/// Row state × clock × owner × tries × message.
+/// StoredJob state × clock × owner × charged_attempts × message.
 fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
     let mut cases = Vec::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -41,14 +40,15 @@ fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
         for status in ["pending", "processing", "complete", "failed", "cancelled"] {
             for lease in [-1, 0, 1] {
                 for owner in [mine.as_str(), "another"] {
-                    for tries in [0, 1, MAX_TRIES - 1, MAX_TRIES, MAX_TRIES + 1] {
-                        let name =
-                            format!("{status}, lease {lease:+} ms, {owner}, {tries} tries, redrive of {redrive_of:?}");
+                    for charged_attempts in [0, 1, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1] {
+                        let name = format!(
+                            "{status}, lease {lease:+} ms, {owner}, {charged_attempts} charged_attempts, redrive of {redrive_of:?}"
+                        );
                         let mut item = Item::from([
                             ("job_id".into(), text(&format!("case-{}", cases.len()))),
                             ("status".into(), text(status)),
                             ("attempt".into(), number(5)),
-                            ("tries".into(), number(tries.into())),
+                            ("charged_attempts".into(), number(charged_attempts.into())),
                             ("owner".into(), text(owner)),
                         ]);
                         match status {
@@ -87,28 +87,28 @@ async fn the_decision_and_the_conditional_write_agree_on_every_case() {
                 .put_item(item.into_iter().chain([("job_id".into(), AttributeValue::S(job_id.clone()))]).collect())
                 .await;
         }
-        let claimant = Claimant { owner: &owner, redrive_of, max_tries: MAX_TRIES };
+        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS };
         let before = world.item(&job_id).await;
         let row = world.row(&job_id).await;
         let decision = decide(row.as_ref(), at, &claimant);
-        let answer = jobs.claim(&job(&job_id, redrive_of), &claimant, at, at + LEASE).await.expect("the table answers");
+        let answer = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers");
         let after = world.item(&job_id).await;
         match (decision, answer) {
-            (Decision::Claim { tries }, ClaimAnswer::Claimed(claim)) => {
+            (Decision::Claim { charged_attempts }, ClaimAnswer::Claimed(claim)) => {
                 *seen.entry("claimed").or_default() += 1;
                 assert_eq!(claim.attempt, row.as_ref().map_or(0, |row| row.attempt) + 1, "{name}");
-                assert_eq!((claim.tries, claim.lease_until), (tries, at + LEASE), "{name}");
+                assert_eq!((claim.charged_attempts, claim.lease_until), (charged_attempts, at + LEASE), "{name}");
                 let written = world.row(&job_id).await.expect("a row");
-                assert_eq!((written.attempt, written.tries), (claim.attempt, tries), "{name}");
+                assert_eq!((written.attempt, written.charged_attempts), (claim.attempt, charged_attempts), "{name}");
                 assert_eq!(written.owner.as_ref(), Some(&owner), "{name}");
                 assert_eq!(after["status"], AttributeValue::S("processing".into()), "{name}");
             }
-            (Decision::GoOn(expected), ClaimAnswer::Claimed(claim)) => {
+            (Decision::Continue(expected), ClaimAnswer::Claimed(claim)) => {
                 *seen.entry("own write").or_default() += 1;
                 assert_eq!(claim, expected, "{name}");
                 assert_eq!(after, before, "{name}: our own write was written again");
             }
-            (Decision::Refuse(expected), ClaimAnswer::Refused(refusal)) => {
+            (Decision::Reject(expected), ClaimAnswer::Rejected(refusal)) => {
                 *seen.entry("refused").or_default() += 1;
                 assert_eq!(refusal, expected, "{name}");
                 assert_eq!(after, before, "{name}: a refused claim changed the row");
@@ -131,8 +131,8 @@ async fn of_sixty_four_claimers_of_a_job_one_wins() {
             let (jobs, job_id) = (jobs.clone(), job_id.clone());
             tokio::spawn(async move {
                 let owner = Owner::new(format!("claimer-{n}"));
-                let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
-                jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.expect("the table answers")
+                let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+                jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers")
             })
         });
         let mut won = 0;
@@ -145,12 +145,12 @@ async fn of_sixty_four_claimers_of_a_job_one_wins() {
 
 fn completed() -> Completed {
     Completed {
-        result: StoredResult::Row(serde_json::json!({"summary": "s"})),
+        result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
         model_id: "m".into(),
         usage: Usage { input_tokens: 1, output_tokens: 2 },
         stop_reason: "tool_use".into(),
-        model_ms: 3,
-        parts: Some(4),
+        model_latency_ms: 3,
+        chunks: Some(4),
         completed_at: now(),
         deduplicated_from: None,
         fingerprint: None,
@@ -165,10 +165,10 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     let at = now();
     let claimed = async |job_id: &str, owner: &str, at: Timestamp| -> Claim {
         let owner = Owner::new(owner);
-        let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
-        match jobs.claim(&job(job_id, None), &claimant, at, at + LEASE).await.expect("the table answers") {
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+        match jobs.claim(&job(job_id), &claimant, at, at + LEASE).await.expect("the table answers") {
             ClaimAnswer::Claimed(claim) => claim,
-            ClaimAnswer::Refused(refusal) => panic!("{refusal:?}"),
+            ClaimAnswer::Rejected(refusal) => panic!("{refusal:?}"),
         }
     };
     for second in ["processing", "complete", "failed", "pending"] {
@@ -190,7 +190,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
         assert_eq!(jobs.fail(&id, &stale, &error, at).await.unwrap(), Fenced::Lost);
         assert_eq!(jobs.release(&id, &stale, true, at).await.unwrap(), Fenced::Lost);
         assert_eq!(jobs.release(&id, &stale, false, at).await.unwrap(), Fenced::Lost);
-        assert_eq!(jobs.fail_silent(&id, stale.attempt, &error, at + LEASE * 9).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.fail_expired_lease(&id, stale.attempt, &error, at + LEASE * 9).await.unwrap(), Fenced::Lost);
         assert_eq!(world.item(&job_id).await, before, "{job_id}");
     }
 }
@@ -203,12 +203,12 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
     for ending in ["complete", "failed", "pending"] {
         let job_id = format!("twice-{ending}");
         let (id, owner) = (job_id.parse().unwrap(), Owner::new("me"));
-        let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
-        let first = jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.unwrap();
-        let again = jobs.claim(&job(&job_id, None), &claimant, at, at + LEASE).await.unwrap();
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+        let first = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
+        let again = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
         assert_eq!(first, again);
         let ClaimAnswer::Claimed(claim) = again else { panic!("{again:?}") };
-        assert_eq!((claim.attempt, claim.tries), (1, 1));
+        assert_eq!((claim.attempt, claim.charged_attempts), (1, 1));
         let done = completed();
         for _ in 0..2 {
             let written = match ending {
@@ -219,7 +219,7 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
             assert_eq!(written, Fenced::Written);
         }
         assert_eq!(world.status(&job_id).await, ending);
-        assert_eq!(world.row(&job_id).await.unwrap().tries, u32::from(ending != "pending"));
+        assert_eq!(world.row(&job_id).await.unwrap().charged_attempts, u32::from(ending != "pending"));
     }
 }
 
@@ -228,17 +228,21 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
 async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_over() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("silent"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
     let id = "silent".parse().unwrap();
-    let error = Failure::new("tries_exhausted", "m");
-    jobs.claim(&job("silent", None), &claimant, at, at + LEASE).await.expect("the table answers");
+    let error = Failure::new("attempts_exhausted", "m");
+    jobs.claim(&job("silent"), &claimant, at, at + LEASE).await.expect("the table answers");
     let just_before = at + LEASE - Duration::from_millis(1);
-    assert_eq!(jobs.fail_silent(&id, 1, &error, just_before).await.unwrap(), Fenced::Lost, "its worker may still work");
-    assert_eq!(jobs.fail_silent(&id, 2, &error, at + LEASE).await.unwrap(), Fenced::Lost, "not this attempt");
+    assert_eq!(
+        jobs.fail_expired_lease(&id, 1, &error, just_before).await.unwrap(),
+        Fenced::Lost,
+        "its worker may still work"
+    );
+    assert_eq!(jobs.fail_expired_lease(&id, 2, &error, at + LEASE).await.unwrap(), Fenced::Lost, "not this attempt");
     assert_eq!(world.status("silent").await, "processing");
-    assert_eq!(jobs.fail_silent(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
+    assert_eq!(jobs.fail_expired_lease(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
     // Another delivery came to the same end.
-    assert_eq!(jobs.fail_silent(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
+    assert_eq!(jobs.fail_expired_lease(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
     assert_eq!(world.status("silent").await, "failed");
 }
 
@@ -247,14 +251,17 @@ async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_ove
 async fn the_row_of_another_producers_job_says_where_its_document_lies() {
     let world = World::new().await;
     let (at, owner) = (now(), Owner::new("me"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
     let text = |text: &str| Some(text.to_owned());
     let source =
         DocumentSource::S3(S3Location { bucket: "b".into(), key: "k".into(), version_id: text("v"), sha256: None });
-    let job = Job { work: Work::Document(source), ..job("located", None) };
+    let job = Job { work: Work::Document(source), ..job("located") };
     world.jobs().claim(&job, &claimant, at, at + LEASE).await.expect("the table answers");
     let document = world.row("located").await.expect("a row").document;
-    assert_eq!((document.bucket, document.key, document.version_id), (text("b"), text("k"), text("v")));
+    assert_eq!(
+        document.location().map(|at| (at.bucket, at.key, at.version_id)),
+        Some(("b".into(), "k".into(), text("v")))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +271,7 @@ async fn an_end_that_another_claim_wrote_is_not_our_own() {
     let (jobs, at) = (world.jobs(), now());
     let claim = Claim {
         attempt: 1,
-        tries: 1,
+        charged_attempts: 1,
         owner: Owner::new("me"),
         lease_until: at + LEASE,
         took_over: false,
@@ -298,12 +305,12 @@ async fn an_end_that_another_claim_wrote_is_not_our_own() {
 async fn a_result_that_the_table_refuses_is_told_from_a_table_that_does_not_answer() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("me"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
     let id = "large".parse().unwrap();
-    let answer = jobs.claim(&job("large", None), &claimant, at, at + LEASE).await.expect("the table answers");
+    let answer = jobs.claim(&job("large"), &claimant, at, at + LEASE).await.expect("the table answers");
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
     let large =
-        Completed { result: StoredResult::Row(serde_json::json!({"text": "x".repeat(450_000)})), ..completed() };
+        Completed { result: StoredResult::Inline(serde_json::json!({"text": "x".repeat(450_000)})), ..completed() };
     let refused = jobs.complete(&id, &claim, &large, &Default::default()).await;
     assert!(matches!(refused, Err(CompleteError::Rejected(_))), "{refused:?}");
     let elsewhere = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);

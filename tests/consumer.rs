@@ -1,15 +1,13 @@
 //! The consumer's real binary: an event in, the exact batch response out, and
 //! the row, the queue and the dead-letter queue as the design says.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use serde_json::{Value, json};
-use support::aws::{Letter, World};
-use support::{event, read};
+use test_support::aws::{Letter, World};
+use test_support::{event, read};
 
 const TIME: Duration = Duration::from_secs(30);
 
@@ -57,8 +55,8 @@ async fn a_good_batch_completes_and_nothing_is_wanted_again() {
         let State::Complete(done) = &row.state else { panic!("{row:?}") };
         assert!(done.usage.input_tokens > 0 && done.usage.output_tokens > 0);
         assert_eq!((done.model_id.as_str(), done.stop_reason.as_str()), ("test.model-v1:0", "tool_use"));
-        assert!(done.result.on_row().unwrap()["summary"].as_str().is_some_and(|summary| summary.len() > 20));
-        assert_eq!((row.attempt, row.tries), (1, 1));
+        assert!(done.result.inline().unwrap()["summary"].as_str().is_some_and(|summary| summary.len() > 20));
+        assert_eq!((row.attempt, row.charged_attempts), (1, 1));
         assert_eq!(row.batch_id.as_ref().map(|id| id.as_str()), Some("sample-batch"));
         assert!(row.document.size_bytes.is_some() && row.document.sha256.is_some());
     }
@@ -106,10 +104,10 @@ async fn an_analysis_of_ones_own_is_asked_and_answered() {
     let consumer = world.consumer().await;
     assert_eq!(consumer.invoke(event("sqs-custom-analysis"), TIME).await, Ok(nothing_failed()));
     let State::Complete(labels) = world.row("sample-labels").await.unwrap().state else { panic!("not complete") };
-    let label = labels.result.on_row().unwrap()["classification"]["label"].as_str().unwrap();
+    let label = labels.result.inline().unwrap()["classification"]["label"].as_str().unwrap();
     assert!(["residential lease", "commercial lease", "neither"].contains(&label));
     let State::Complete(schema) = world.row("sample-schema").await.unwrap().state else { panic!("not complete") };
-    let schema = schema.result.on_row().unwrap();
+    let schema = schema.result.inline().unwrap();
     assert!(schema["monthly_rent"].is_number() && schema.get("summary").is_none());
 }
 
@@ -149,11 +147,11 @@ async fn throttling_is_never_charged_to_a_document() {
     for attempt in 1..=5 {
         assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failed(&[id(&event, 0)])));
         let row = world.row("throttled").await.unwrap();
-        assert_eq!((row.state.status().as_str(), row.attempt, row.tries), ("pending", attempt, 0));
+        assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("pending", attempt, 0));
     }
     assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_failed()));
     let row = world.row("throttled").await.unwrap();
-    assert_eq!((row.state.status().as_str(), row.attempt, row.tries), ("complete", 6, 1));
+    assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("complete", 6, 1));
     assert!(world.letters().await.is_empty());
 }
 
@@ -161,14 +159,14 @@ async fn throttling_is_never_charged_to_a_document() {
 #[ignore = "needs the local AWS: make test"]
 async fn what_may_pass_is_tried_as_often_as_allowed_and_then_fails_with_the_last_reason() {
     let world = World::new().await;
-    let consumer = world.consumer_with(&[("MAX_TRIES", "2")]).await;
+    let consumer = world.consumer_with(&[("MAX_ATTEMPTS", "2")]).await;
     world.model.behave(json!({"faults": [{"kind": "server_error"}]}));
     let event = world.delivered(&[one("unlucky")]).await;
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failed(&[id(&event, 0)])));
     assert_eq!(world.status("unlucky").await, "pending");
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(nothing_failed()));
     let State::Failed { error, .. } = world.row("unlucky").await.unwrap().state else { panic!("not failed") };
-    assert_eq!(error.code, "tries_exhausted");
+    assert_eq!(error.code, "attempts_exhausted");
     assert!(error.message.contains("internal_server_exception"), "{}", error.message);
     let letter = &world.letters().await[0];
     assert_eq!(letter.body, record(&event, 0)["body"].as_str().unwrap());
@@ -189,13 +187,13 @@ async fn poison_goes_straight_to_the_dead_letter_queue_and_its_redrive_runs_once
     // The same message again is not a redrive: it changes nothing.
     assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_failed()));
     assert_eq!((world.status("poison").await, world.model.calls_of("poison")), ("failed", 1));
-    // The dead letter is: it begins the tries again, and its second copy does nothing.
+    // The dead letter is: it begins the charged_attempts again, and its second copy does nothing.
     let letters = world.letters().await;
     assert_eq!((letters.len(), letters[0].attributes["error_code"].as_str()), (1, "validation_exception"));
     let redrive = world.delivered(&[redriven(&letters[0]), redriven(&letters[0])]).await;
     assert_eq!(consumer.invoke(redrive, TIME).await, Ok(nothing_failed()));
     let row = world.row("poison").await.unwrap();
-    assert_eq!((row.state.status().as_str(), row.attempt, row.tries), ("complete", 2, 1));
+    assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("complete", 2, 1));
     assert_eq!(world.model.calls_of("poison"), 2);
     assert!(world.letters().await.is_empty());
 }
@@ -225,7 +223,7 @@ async fn a_hanging_model_ends_at_its_time_out_and_harms_no_other_record() {
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failed(&[id(&event, hanging)])));
     assert!(begun.elapsed() >= Duration::from_secs(2), "the model's time-out is 2 s");
     let row = world.row("hangs").await.unwrap();
-    assert_eq!((row.state.status().as_str(), row.tries), ("pending", 1));
+    assert_eq!((row.state.status().as_str(), row.charged_attempts), ("pending", 1));
     assert_eq!(world.status("runs").await, "complete");
 }
 
@@ -256,7 +254,7 @@ async fn a_message_that_is_wanted_again_waits_as_long_as_it_should() {
     let event = world.delivered(&[one("patient")]).await;
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failed(&[id(&event, 0)])));
     // It was received for 600 s; the backoff after one delivery is at most 2 s.
-    support::eventually("the message's return", async || (world.queued().await.0 == 1).then_some(())).await;
+    test_support::eventually("the message's return", async || (world.queued().await.0 == 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +288,7 @@ async fn the_records_of_a_batch_run_side_by_side_within_the_bound() {
     let consumer = world.consumer().await;
     assert_eq!(consumer.invoke(world.delivered(&messages).await, TIME).await, Ok(nothing_failed()));
     assert_eq!(world.model.calls()["peak_in_flight"], 8);
-    support::stand_in::reset(&world.model.url);
+    test_support::stand_in::reset(&world.model.url);
     world.model.behave(json!({"latency_ms": 200}));
     let bounded = world.consumer_with(&[("MAX_CONCURRENT_RECORDS", "3")]).await;
     let messages: Vec<_> = (0..8).map(|n| one(&format!("bound-{n}"))).collect();

@@ -1,14 +1,12 @@
 //! End to end on the local AWS: the deployed stack, with its real queue, event
 //! source mapping, functions and API.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use serde_json::json;
-use support::stack::Stack;
-use support::{eventually, read, stand_in, unique};
+use test_support::stack::Stack;
+use test_support::{eventually, read, stand_in, unique};
 
 fn message(job_id: &str, document: &str) -> String {
     json!({"job_id": job_id, "document": document}).to_string()
@@ -24,7 +22,7 @@ async fn a_message_of_another_producer_sent_fifty_times_over_makes_one_call() {
     stack.queue_is_empty().await;
     assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
     let State::Complete(done) = stack.row(&job_id).await.expect("a row").state else { panic!("not complete") };
-    assert_eq!(done.result.on_row().unwrap()["classification"]["label"], "lease");
+    assert_eq!(done.result.inline().unwrap()["classification"]["label"], "lease");
     assert_eq!((before, stack.dead_letters().await), (0, 0));
 }
 
@@ -76,14 +74,14 @@ async fn poison_does_not_hold_up_the_others_and_throttling_passes() {
     stack.queue_is_empty().await;
     for (place, id) in ids.iter().enumerate() {
         assert_eq!(stack.status(id).await, if place == 3 { "failed" } else { "complete" }, "{id}");
-        let tries = stack.row(id).await.unwrap().tries;
-        assert_eq!(tries, 1, "throttling is not charged");
+        let charged_attempts = stack.row(id).await.unwrap().charged_attempts;
+        assert_eq!(charged_attempts, 1, "throttling is not charged");
     }
     assert!(stack.calls()["throttled"].as_u64().unwrap() > 0, "the test throttles nothing");
     assert_eq!(stack.dead_letters().await, 2);
 }
 
-/// The stack under test allows eight tries (tools/test.py): with one call in ten
+/// The stack under test allows eight charged_attempts (tools/test.py): with one call in ten
 /// failing, two thousand documents then all complete, but for one run in 50,000.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
@@ -107,7 +105,11 @@ async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete()
     for id in &ids {
         let row = stack.row(id).await.expect("a row");
         assert_eq!(row.state.status().as_str(), "complete", "{id}");
-        assert_eq!(row.tries, charged[id.as_str()], "{id}: a throttled attempt was charged, or another was not");
+        assert_eq!(
+            row.charged_attempts,
+            charged[id.as_str()],
+            "{id}: a throttled attempt was charged, or another was not"
+        );
     }
     assert_eq!(stack.dead_letters().await, 0);
     println!(

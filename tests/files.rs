@@ -1,15 +1,13 @@
 //! Files and images in a bucket, through the real consumer.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
 use docket::domain::document::sha256_hex;
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use serde_json::json;
-use support::aws::World;
-use support::{file, read};
+use test_support::aws::World;
+use test_support::{file, read};
 
 const TIME: Duration = Duration::from_secs(60);
 
@@ -50,7 +48,7 @@ async fn files_and_texts_of_every_encoding_are_analysed_and_the_row_tells_of_the
     for (key, bytes, label) in documents {
         let row = world.row(key.split('.').next().unwrap()).await.expect(key);
         let State::Complete(done) = &row.state else { panic!("{key}: {row:?}") };
-        let result = done.result.on_row().expect(key);
+        let result = done.result.inline().expect(key);
         assert_eq!(result["classification"]["label"], label, "{key}: {result}");
         assert_eq!(row.document.size_bytes, Some(bytes.len() as u64), "{key}");
         assert_eq!(row.document.sha256, Some(sha256_hex(&bytes)), "{key}");
@@ -89,6 +87,6 @@ async fn documents_wait_for_room_in_memory_and_none_is_charged_for_it() {
     assert_eq!(world.model.calls()["peak_in_flight"], 1);
     for job_id in ["one", "two", "three"] {
         let row = world.row(job_id).await.unwrap();
-        assert_eq!((row.state.status().as_str(), row.attempt, row.tries), ("complete", 1, 1));
+        assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("complete", 1, 1));
     }
 }

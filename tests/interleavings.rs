@@ -5,22 +5,20 @@
 //! `INTERLEAVINGS=1000000` runs more (`make faults`), `INTERLEAVING_SEED=7` runs
 //! one again.
 
-mod support;
-
 use std::time::Duration;
 
 use docket::aws::jobs::{ClaimAnswer, Fenced};
 use docket::clock::now;
-use docket::domain::claim::{Claim, Claimant};
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::row::{Completed, StoredResult, Usage};
+use docket::domain::job::claim::{Claim, Claimant};
+use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
-use support::aws::World;
-use support::inline_job;
+use test_support::aws::World;
+use test_support::inline_job;
 use tokio::task::JoinSet;
 
-const MAX_TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
 const STEPS: usize = 6;
 const WORKERS: usize = 3;
@@ -31,7 +29,7 @@ const SIDE_BY_SIDE: u64 = 8;
 struct Account {
     status: &'static str,
     attempt: u32,
-    tries: u32,
+    charged_attempts: u32,
     lease_until: Timestamp,
 }
 
@@ -39,7 +37,7 @@ impl Account {
     fn may_be_claimed(&self, at: Timestamp) -> bool {
         match self.status {
             "none" | "pending" => true,
-            "processing" => self.lease_until <= at && self.tries < MAX_TRIES,
+            "processing" => self.lease_until <= at && self.charged_attempts < MAX_ATTEMPTS,
             _ => false,
         }
     }
@@ -55,10 +53,10 @@ fn wrong(seed: u64, what: &str, account: &Account, story: &[String]) -> String {
 
 async fn interleave(world: &World, seed: u64) -> Result<(), String> {
     let jobs = world.jobs();
-    let job = inline_job(&format!("interleaved-{seed}"), None);
+    let job = inline_job(&format!("interleaved-{seed}"));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut at = now();
-    let mut account = Account { status: "none", attempt: 0, tries: 0, lease_until: at };
+    let mut account = Account { status: "none", attempt: 0, charged_attempts: 0, lease_until: at };
     let mut claims: [Option<Claim>; WORKERS] = [None, None, None];
     let mut story = Vec::new();
     for step in 0..STEPS {
@@ -71,18 +69,18 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
         }
         let Some(claim) = claims[worker].clone().filter(|_| choice > 1) else {
             let owner = Owner::new(format!("{seed}-{step}"));
-            let claimant = Claimant { owner: &owner, redrive_of: None, max_tries: MAX_TRIES };
+            let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
             let answer = jobs.claim(&job, &claimant, at, at + LEASE).await.map_err(|error| error.to_string())?;
             match (account.may_be_claimed(at), answer) {
                 (true, ClaimAnswer::Claimed(claim)) => {
-                    let (attempt, tries) = (account.attempt + 1, account.tries + 1);
-                    account = Account { status: "processing", attempt, tries, lease_until: at + LEASE };
-                    if (claim.attempt, claim.tries) != (attempt, tries) {
+                    let (attempt, charged_attempts) = (account.attempt + 1, account.charged_attempts + 1);
+                    account = Account { status: "processing", attempt, charged_attempts, lease_until: at + LEASE };
+                    if (claim.attempt, claim.charged_attempts) != (attempt, charged_attempts) {
                         return Err(wrong(seed, "the claim counts otherwise", &account, &story));
                     }
                     claims[worker] = Some(claim);
                 }
-                (false, ClaimAnswer::Refused(_)) => {}
+                (false, ClaimAnswer::Rejected(_)) => {}
                 (expected, answer) => {
                     return Err(wrong(seed, &format!("claimable: {expected}, and {answer:?}"), &account, &story));
                 }
@@ -94,12 +92,12 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
         let (held, repeated, written) = match choice {
             2 => {
                 let done = Completed {
-                    result: StoredResult::Row(serde_json::json!({"by": claim.attempt})),
+                    result: StoredResult::Inline(serde_json::json!({"by": claim.attempt})),
                     model_id: "m".into(),
                     usage: Usage::default(),
                     stop_reason: "tool_use".into(),
-                    model_ms: 0,
-                    parts: None,
+                    model_latency_ms: 0,
+                    chunks: None,
                     completed_at: at,
                     deduplicated_from: None,
                     fingerprint: None,
@@ -121,13 +119,13 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
         }
         if held {
             account.status = ["", "", "complete", "failed", "pending", "pending"][usize::from(choice)];
-            account.tries -= u32::from(choice == 5);
+            account.charged_attempts -= u32::from(choice == 5);
         }
     }
     let row = world.row(job.job_id.as_str()).await;
     let status = row.as_ref().map_or("none", |row| row.state.status().as_str());
-    let counts = row.as_ref().map_or((0, 0), |row| (row.attempt, row.tries));
-    if (status, counts) != (account.status, (account.attempt, account.tries)) {
+    let counts = row.as_ref().map_or((0, 0), |row| (row.attempt, row.charged_attempts));
+    if (status, counts) != (account.status, (account.attempt, account.charged_attempts)) {
         return Err(wrong(seed, &format!("the row is {status} {counts:?}"), &account, &story));
     }
     Ok(())

@@ -1,10 +1,8 @@
 //! Arrows point inward: `bin → consumer, producer, notifier → aws → domain`.
 
-mod support;
-
 use std::path::PathBuf;
 
-use support::file;
+use test_support::file;
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

@@ -1,8 +1,6 @@
 //! Converse against the stand-in: what is sent, and what each answer means.
 //! Needs no local AWS.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
@@ -10,11 +8,11 @@ use aws_sdk_bedrockruntime::config::Credentials;
 use docket::aws::model::{Call, Model, ModelSettings};
 use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::document::Document;
-use docket::domain::ending::AttemptError;
 use docket::domain::failure::codes;
+use docket::domain::job::ending::AttemptError;
 use serde_json::{Value, json};
-use support::stand_in::StandIn;
-use support::{file, read};
+use test_support::stand_in::StandIn;
+use test_support::{file, read};
 
 async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
     let sdk = aws_config::defaults(BehaviorVersion::latest())

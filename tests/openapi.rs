@@ -1,16 +1,14 @@
 //! `openapi.yaml` against the code: what it describes is what is there.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use docket::config::DEFAULT_PART_MAX_BYTES;
+use docket::config::DEFAULT_CHUNK_MAX_BYTES;
+use docket::domain::job::stored::Status;
 use docket::domain::limits::*;
-use docket::domain::row::Status;
 use serde_json::{Value, json};
-use support::description::Description;
-use support::stack::Stack;
-use support::{eventually, read, stand_in, unique};
+use test_support::description::Description;
+use test_support::stack::Stack;
+use test_support::{eventually, read, stand_in, unique};
 
 /// The text between two others, wherever they stand on one line.
 fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -78,7 +76,7 @@ fn the_limits_described_are_the_limits_kept() {
     for (described, kept) in [
         (schema("Id/maxLength"), ID_MAX_BYTES),
         (schema("Document/maxLength"), DOCUMENT_MAX_BYTES),
-        (schema("NewUpload/properties/size/maximum"), PARTS_MAX * DEFAULT_PART_MAX_BYTES),
+        (schema("NewUpload/properties/size/maximum"), CHUNKS_MAX * DEFAULT_CHUNK_MAX_BYTES),
         (schema("AsyncInvoke/properties/model_id/maxLength"), ASYNC_MODEL_ID_MAX_BYTES),
         (schema("AsyncInvoke/properties/tags/maxProperties"), ASYNC_TAGS_MAX),
         (schema("AsyncInvoke/properties/tags/propertyNames/maxLength"), ASYNC_TAG_KEY_MAX_BYTES),
@@ -223,7 +221,7 @@ async fn every_operation_answers_as_described() {
     assert_eq!(caller.told("GET /jobs/{job_id}", &unique("none"), Value::Null).0, 404);
     assert_eq!(caller.told("POST /jobs/{job_id}/retry", &job, Value::Null).0, 409);
     assert_eq!(caller.told("DELETE /jobs/{job_id}", &job, Value::Null).0, 409);
-    assert_eq!(caller.told("GET /batches/{batch_id}", &batch, Value::Null).1["status"], "completed");
+    assert_eq!(caller.told("GET /batches/{batch_id}", &batch, Value::Null).1["status"], "complete");
     assert_eq!(caller.told("GET /batches/{batch_id}", &unique("none"), Value::Null).0, 404);
 
     let list = "GET /batches/{batch_id}/jobs";

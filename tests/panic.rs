@@ -1,8 +1,6 @@
 //! A panic in the middle of one record's work, injected by an interceptor of
 //! the model's client: the consumer itself has no switch for it.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,9 +13,9 @@ use docket::aws::model::Model;
 use docket::clock::now;
 use docket::config::ConsumerConfig;
 use docket::consumer::Consumer;
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use serde_json::json;
-use support::aws::World;
+use test_support::aws::World;
 
 /// Panics where a job of this name is about to be sent.
 #[derive(Debug)]

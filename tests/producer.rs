@@ -1,14 +1,12 @@
 //! The producer's real binary: an API event in, the exact response out.
 
-mod support;
-
 use std::time::Duration;
 
 use aws_sdk_s3::Client as S3;
 use serde_json::{Value, json};
-use support::aws::World;
-use support::event;
-use support::function::Function;
+use test_support::aws::World;
+use test_support::event;
+use test_support::function::Function;
 
 const TIME: Duration = Duration::from_secs(20);
 
@@ -52,12 +50,12 @@ async fn a_202_means_document_row_and_message_are_there() {
     assert_eq!(headers["location"], json!([format!("/v1/jobs/{job_id}")]));
     assert_eq!(headers["content-type"], json!(["application/json"]));
     let row = world.row(&job_id).await.expect("a row");
-    assert_eq!((row.state.status().as_str(), row.attempt, row.tries), ("pending", 0, 0));
-    let (bucket, key) = (row.document.bucket.clone().unwrap(), row.document.key.clone().unwrap());
+    assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("pending", 0, 0));
+    let docket::domain::document::location::S3Location { bucket, key, .. } = row.document.location().unwrap();
     let object = S3::new(&world.sdk).get_object().bucket(bucket).key(key).send().await.expect("the document");
     assert_eq!(object.content_length().unwrap() as u64, row.document.size_bytes.unwrap());
     assert_eq!(world.queued().await.0, 1);
-    let messages = support::aws::letters(&world.sdk, &world.queue).await;
+    let messages = test_support::aws::letters(&world.sdk, &world.queue).await;
     assert_eq!(messages[0].attributes["priority"], "normal");
     let message: Value = serde_json::from_str(&messages[0].body).unwrap();
     assert_eq!((&message["job_id"], message.get("document")), (&json!(job_id), None));
@@ -76,7 +74,7 @@ async fn what_the_producer_sends_the_consumer_completes_and_a_caller_reads() {
     assert_eq!(ask(&producer, post(asked, None)).await.0, 202);
     let event = world.delivered(&[]).await;
     assert_eq!(event, json!({"Records": []}));
-    let messages = support::aws::letters(&world.sdk, &world.queue).await;
+    let messages = test_support::aws::letters(&world.sdk, &world.queue).await;
     let event = json!({"Records": [{
         "messageId": "m-1", "receiptHandle": "r-1", "body": messages[0].body, "attributes": {},
         "messageAttributes": {"priority": {"stringValue": messages[0].attributes["priority"], "dataType": "String"}},
@@ -90,7 +88,7 @@ async fn what_the_producer_sends_the_consumer_completes_and_a_caller_reads() {
         (&view["priority"], &view["batch_id"], &view["metadata"]),
         (&json!("high"), &json!("b-1"), &json!({"matter": 7}))
     );
-    assert_eq!((&view["attempt"], &view["tries"]), (&json!(1), &json!(1)));
+    assert_eq!((&view["attempt"], &view["charged_attempts"]), (&json!(1), &json!(1)));
     for inside in ["owner", "lease_until", "request_hash", "expires_at"] {
         assert_eq!(view.get(inside), None, "{inside}");
     }
@@ -112,7 +110,7 @@ async fn the_same_key_and_request_is_the_same_job_and_another_request_is_a_confl
     assert_eq!(world.queued().await.0, 2);
     // Both messages together make one call; then nothing is sent any more.
     let consumer = world.consumer().await;
-    let messages = support::aws::letters(&world.sdk, &world.queue).await;
+    let messages = test_support::aws::letters(&world.sdk, &world.queue).await;
     let record = |n: usize| json!({"messageId": format!("m-{n}"), "receiptHandle": "r", "body": messages[n].body});
     consumer.invoke(json!({"Records": [record(0), record(1)]}), Duration::from_secs(30)).await.expect("a response");
     assert_eq!(world.model.calls()["total"], 1);

@@ -1,8 +1,6 @@
 //! Keeping to a quota: the reservation in both of its forms, and the consumer's
 //! real binary under a quota that is full, scarce, or another model's.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,12 +10,12 @@ use aws_sdk_dynamodb::types::{
 use docket::aws::quota::{QuotaRow, Quotas, Reservation};
 use docket::clock::now;
 use docket::domain::limits::QUOTA_BURST;
-use docket::domain::quota::{Slot, slot, used_until_after};
+use docket::domain::quota::gcra::{Slot, find_slot, used_until_after};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::aws::World;
-use support::stand_in::get;
-use support::unique;
+use test_support::aws::World;
+use test_support::stand_in::get;
+use test_support::unique;
 
 const TIME: Duration = Duration::from_secs(30);
 const MODEL: &str = "test.model-v1:0";
@@ -51,7 +49,7 @@ impl Limited {
 
     async fn reserve(quotas: &Quotas, taken: SignedDuration, now: Timestamp, wait: SignedDuration) -> Option<Slot> {
         let row: QuotaRow = quotas.read(MODEL).await.expect("the table answers");
-        let wanted = Reservation { taken, now, latest_start: now + wait, part: None };
+        let wanted = Reservation { reserved: taken, now, latest_start: now + wait, used_fraction: None };
         // One that met too many others is an error, and took nothing.
         quotas.reserve(MODEL, row, wanted).await.ok()
     }
@@ -79,7 +77,7 @@ impl Limited {
         client.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("written");
     }
 
-    async fn consumer(&self, more: &[(&str, &str)]) -> support::function::Function {
+    async fn consumer(&self, more: &[(&str, &str)]) -> test_support::function::Function {
         let quota = [("QUOTAS_TABLE", self.table.as_str())];
         self.world.consumer_with(&[&quota, more].concat()).await
     }
@@ -112,15 +110,15 @@ async fn the_decision_and_the_conditional_write_agree_on_every_case() {
                 limited.set_used_until(before).await;
                 let found = Limited::reserve(&quotas, taken, at, wait).await.expect("nobody else asks");
                 let name = format!("used up {from_now:?} from now, {taken:?} taken, {wait:?} to wait");
-                assert_eq!(found, slot(before, at, at + wait), "{name}");
+                assert_eq!(found, find_slot(before, at, at + wait), "{name}");
                 let after = limited.used_until().await;
                 match found {
-                    Slot::From(start) => {
+                    Slot::Admit { at: start } => {
                         made += 1;
                         assert!(start >= at && start <= at + wait, "{name}: {start}");
                         assert_eq!(after, Some(used_until_after(before, at, taken)), "{name}");
                     }
-                    Slot::Full(free_at) => {
+                    Slot::Reject { retry_at: free_at } => {
                         refused += 1;
                         assert!(free_at > at, "{name}: {free_at}");
                         assert_eq!(after, before, "{name}: a refused reservation changed the row");
@@ -146,7 +144,7 @@ async fn reservations_side_by_side_are_each_counted_once() {
         .collect();
     let mut starts = Vec::new();
     for asked in asked {
-        if let Some(Slot::From(start)) = asked.await.expect("no panic") {
+        if let Some(Slot::Admit { at: start }) = asked.await.expect("no panic") {
             starts.push(start);
         }
     }
@@ -234,7 +232,7 @@ async fn a_call_takes_its_input_at_least_whatever_part_of_theirs_other_calls_cou
 #[ignore = "needs the local AWS: make test"]
 async fn a_document_that_takes_more_than_a_minutes_tokens_is_charged_for_being_throttled() {
     let limited = Limited::new().await;
-    let settings = [("MODEL_TOKENS_PER_MINUTE", "10000"), ("MAX_TRIES", "2")];
+    let settings = [("MODEL_TOKENS_PER_MINUTE", "10000"), ("MAX_ATTEMPTS", "2")];
     let consumer = limited.consumer(&settings).await;
     limited.world.model.behave(json!({"tokens_per_minute": 10_000}));
     for _ in 0..10 {

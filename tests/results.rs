@@ -1,15 +1,13 @@
 //! Results and settings, by the real binaries: what is asked of the model, and
 //! where its answer lies.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
-use docket::domain::row::{State, StoredResult};
+use docket::domain::job::stored::{State, StoredResult};
 use serde_json::{Value, json};
-use support::aws::World;
-use support::event;
+use test_support::aws::World;
+use test_support::event;
 
 const TIME: Duration = Duration::from_secs(30);
 
@@ -78,7 +76,7 @@ async fn the_model_is_asked_as_the_analysis_says() {
         ])
         .await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
-    let log = support::stand_in::get(&format!("{}/_calls/log", world.model.url));
+    let log = test_support::stand_in::get(&format!("{}/_calls/log", world.model.url));
     let call = |id: &str| log.as_array().unwrap().iter().find(|entry| entry["job_id"] == id).unwrap().clone();
     let own = call("own");
     let said = (&own["model_id"], &own["max_tokens"], &own["temperature"]);

@@ -1,13 +1,11 @@
 //! Uploads on the deployed stack: a bucket's notifications are jobs.
 
-mod support;
-
 use std::time::Duration;
 
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use serde_json::{Value, json};
-use support::stack::Stack;
-use support::{eventually, file, unique};
+use test_support::stack::Stack;
+use test_support::{eventually, file, unique};
 
 /// A notification as S3 sends it, for a version that the bucket has.
 fn notification(bucket: &str, key: &str, version: &str) -> Value {
@@ -47,7 +45,7 @@ async fn a_folder_of_uploads_is_a_batch_and_each_version_a_job() {
     // The same key with other bytes is another version, and another job.
     stack.put(&format!("uploads/{batch}/%41.txt"), "Dear Madam, the rent is paid.").await;
     let told = stack.batch_has_ended(&batch, 4).await;
-    assert_eq!(told["status"], "completed");
+    assert_eq!(told["status"], "complete");
     assert_eq!(told["request_counts"]["complete"], 4);
     assert_eq!(stack.calls()["total"], 4);
 }

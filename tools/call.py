@@ -1,6 +1,6 @@
-"""One signed request to the API: call.py METHOD PATH [JSON-BODY].
+"""Sends one signed request to the API: call.py METHOD PATH [JSON-BODY].
 
-Reads ApiUrl and the AWS variables from the environment:
+It reads ApiUrl and the AWS variables from the environment:
 `set -a; . .local/functions.env; . .local/outputs.env; set +a`.
 """
 import json
@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 
-def signed(api_url: str, method: str, path: str, body: str | None) -> urllib.request.Request:
+def sign_request(api_url: str, method: str, path: str, body: str | None) -> urllib.request.Request:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.session import Session
@@ -22,46 +22,49 @@ def signed(api_url: str, method: str, path: str, body: str | None) -> urllib.req
     return urllib.request.Request(request.prepare().url, data, dict(request.headers), method=method)
 
 
-def ask(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict, str]:
-    """Status, headers and text of the answer."""
+def send(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict, str]:
+    """Returns status, headers and text of the response."""
     try:
-        with urllib.request.urlopen(signed(api_url, method, path, body), timeout=30) as response:
+        with urllib.request.urlopen(sign_request(api_url, method, path, body), timeout=30) as response:
             return response.status, dict(response.headers), response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read().decode(errors="replace")
 
 
 def call(api_url: str, method: str, path: str, body: str | None = None) -> tuple[int, dict]:
-    """The status and the JSON of the answer."""
-    status, _, text = ask(api_url, method, path, body)
+    """Returns status and JSON of the response; text that is not JSON becomes `detail`."""
+    status, _, text = send(api_url, method, path, body)
     try:
         return status, json.loads(text)
     except ValueError:
         return status, {"detail": text}
 
 
-def lines(api_url: str, path: str) -> list[dict]:
-    """All JSON Lines of a listing, page after page."""
-    found, cursor = [], ""
+def list_lines(api_url: str, path: str) -> list[dict]:
+    """Returns the JSON Lines of all pages of a listing."""
+    lines, cursor = [], ""
     while cursor is not None:
         page = path + (f"?cursor={cursor}" if cursor else "")
-        status, headers, text = ask(api_url, "GET", page)
+        status, headers, text = send(api_url, "GET", page)
         if status != 200:
-            raise OSError(f"GET {page} answered {status}: {text}")
-        found += [json.loads(line) for line in text.splitlines()]
-        cursor = {name.lower(): value for name, value in headers.items()}.get("next-cursor")
-    return found
+            raise OSError(f"GET {page} returned {status}: {text}")
+        lines += [json.loads(line) for line in text.splitlines()]
+        cursor = find_next_cursor(headers)
+    return lines
+
+
+def find_next_cursor(headers: dict) -> str | None:
+    return next((value for name, value in headers.items() if name.lower() == "next-cursor"), None)
 
 
 def main() -> int:
     if len(sys.argv) not in (3, 4) or "--help" in sys.argv or "ApiUrl" not in os.environ:
         print(__doc__, file=sys.stderr)
         return 2
-    status, headers, text = ask(os.environ["ApiUrl"], *sys.argv[1:])
+    status, headers, text = send(os.environ["ApiUrl"], *sys.argv[1:])
     print(status, text.rstrip())
-    for name, value in headers.items():
-        if name.lower() == "next-cursor":
-            print(f"{name}: {value}", file=sys.stderr)
+    if cursor := find_next_cursor(headers):
+        print(f"next-cursor: {cursor}", file=sys.stderr)
     return 0 if status < 400 else 1
 
 

@@ -1,7 +1,8 @@
-"""The sample documents, all the way through: upload, queue, consumer, model, results.
+"""Runs the sample documents from upload to result: S3, queue, consumer, model, API.
 
-Ends 0 when every document is complete, and leaves nothing running that it
-started. The analyses are the stand-in's unless MODEL_ENDPOINT names a model.
+The exit code is 0 if every document is complete. The demo ends every process
+that it started. The stand-in analyses the documents unless MODEL_ENDPOINT names
+a Bedrock endpoint.
 """
 import argparse
 import json
@@ -9,109 +10,109 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import local_aws
-from call import call, lines
-from local_aws import ROOT, Local, Stop
+from call import call, list_lines
+from local_aws import Local
+from processes import ROOT, ToolError
 
 DOCUMENTS = ROOT / "events" / "documents"
 RESULTS = ROOT / ".local" / "demo-results.json"
-PATIENCE_SECONDS = 120
+BATCH_SECONDS = 120
+POLL_SECONDS = 0.2
+# Slow enough that the batch's progress is visible.
+STAND_IN_LATENCY_MS = 1000
+STATUSES = ("pending", "processing", "complete", "failed")
+HEADER = ["document", "label", "conf.", "summary", "tokens", "s"]
+SUMMARY_WORDS = 8
 
 
 def upload(bucket: str, batch_id: str) -> None:
-    """The folder is the batch: each file in it is a job."""
+    """Uploads the sample documents: the folder names the batch, and each file becomes a job."""
     command = ["aws", "s3", "sync", "events/documents", f"s3://{bucket}/uploads/{batch_id}/", "--no-progress"]
     print("$ " + " ".join(command), flush=True)
     subprocess.run([str(Path(sys.executable).with_name("aws")), *command[1:]], cwd=ROOT, check=True)
 
 
-def take_time(model_url: str) -> None:
-    """The stand-in takes a second for each, as a model does, so that one sees the batch filling up."""
-    behaviour = json.dumps({"latency_ms": 1000}).encode()
-    request = urllib.request.Request(f"{model_url}/_behaviour", behaviour, {"content-type": "application/json"}, method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
-
-
-def wait(api_url: str, batch_id: str, total: int) -> None:
-    """Shows the batch filling up, until no job of it is unfinished."""
-    shown, deadline = "", time.monotonic() + PATIENCE_SECONDS
+def wait_for_batch(api_url: str, batch_id: str, total: int) -> None:
+    """Prints the batch's progress until all of its jobs have finished."""
+    printed, deadline = "", time.monotonic() + BATCH_SECONDS
     while time.monotonic() < deadline:
         status, batch = call(api_url, "GET", f"/batches/{batch_id}")
         if status not in (200, 404):
-            raise Stop(f"GET /batches/{batch_id} answered {status}: {batch}")
+            raise ToolError(f"GET /batches/{batch_id} returned {status}: {batch}")
         counts = batch.get("request_counts", {})
-        line = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("pending", "processing", "complete", "failed"))
-        if line != shown:
-            shown = line
-            print(f"demo: {counts.get('total', 0):2} of {total} have come: {line}", flush=True)
+        line = ", ".join(f"{counts.get(name, 0)} {name}" for name in STATUSES)
+        if line != printed:
+            printed = line
+            print(f"demo: {counts.get('total', 0):2} of {total} jobs: {line}", flush=True)
         if counts.get("total") == total and counts["pending"] + counts["processing"] == 0:
             return
-        time.sleep(0.2)
-    raise Stop(f"the batch has not ended after {PATIENCE_SECONDS} s: make up, and then README.md, to look around")
+        time.sleep(POLL_SECONDS)
+    raise ToolError(
+        f"the batch did not finish within {BATCH_SECONDS} s: run `make up` and see README.md to find the cause"
+    )
 
 
-def row(name: str, job: dict) -> list[str]:
+def format_job(name: str, job: dict) -> list[str]:
+    """The cells of a job's row."""
     if job.get("status") != "complete":
         error = job.get("error", {})
-        return [name, job.get("status", "not done"), "", error.get("code", ""), "", ""]
+        return [name, job.get("status", "unknown"), "", error.get("code", ""), "", ""]
     result, usage = job["result"], job["usage"]
-    label = result["classification"]
-    words = " ".join(result["summary"].split()[:8])
+    label, confidence = result["classification"]["label"], result["classification"]["confidence"]
+    summary = " ".join(result["summary"].split()[:SUMMARY_WORDS]) + " …"
     tokens = f"{usage['input_tokens']}+{usage['output_tokens']}"
-    return [name, label["label"], f"{label['confidence']:.2f}", f"{words} …", tokens, f"{job['model_ms'] / 1000:.2f}"]
+    return [name, label, f"{confidence:.2f}", summary, tokens, f"{job['model_latency_ms'] / 1000:.2f}"]
 
 
-def table(rows: list[list[str]]) -> None:
-    rows = [["document", "label", "conf.", "summary", "tokens", "s"], *rows]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
-    for place, cells in enumerate(rows):
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(cells[column]) for cells in [header, *rows]) for column in range(len(header))]
+    for cells in [header, ["-" * width for width in widths], *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
-        if place == 0:
-            print("  ".join("-" * width for width in widths))
 
 
 def run(local: Local) -> int:
-    begun = time.monotonic()
-    found = local_aws.up(local)
-    api_url, batch_id = found["ApiUrl"], f"demo-{int(time.time())}"
+    started = time.monotonic()
+    outputs = local_aws.up(local)
+    api_url, batch_id = outputs["ApiUrl"], f"demo-{int(time.time())}"
     total = len(list(DOCUMENTS.iterdir()))
     if local.model_endpoint is None:
-        take_time(found["ModelEndpointUrl"])
-    upload(found["DocumentsBucketName"], batch_id)
-    wait(api_url, batch_id, total)
-    jobs = {job["document"]["name"].split("/")[-1]: job for job in lines(api_url, f"/batches/{batch_id}/results")}
+        local_aws.set_model_behaviour(local, {"latency_ms": STAND_IN_LATENCY_MS})
+    upload(outputs["DocumentsBucketName"], batch_id)
+    wait_for_batch(api_url, batch_id, total)
+    results = list_lines(api_url, f"/batches/{batch_id}/results")
+    jobs = {job["document"]["name"].split("/")[-1]: job for job in results}
     print()
-    table([row(name, jobs[name]) for name in sorted(jobs)])
+    print_table(HEADER, [format_job(name, jobs[name]) for name in sorted(jobs)])
     RESULTS.write_text(json.dumps(jobs, indent=2, ensure_ascii=False, sort_keys=True))
     complete = sum(job["status"] == "complete" for job in jobs.values())
-    print(f"\n{complete} of {total} documents complete in {time.monotonic() - begun:.0f} s, set-up included.")
+    print(f"\n{complete} of {total} documents complete in {time.monotonic() - started:.0f} s, including set-up.")
     if local.model_endpoint is None:
-        print("The model was the Bedrock stand-in, which picks sentences; it is not a language model.")
-    print(f"The whole results: {RESULTS.relative_to(ROOT)}. To look around: make up, and then README.md.")
+        print("The model was the Bedrock stand-in. It selects sentences; it is not a language model.")
+    print(f"Full results: {RESULTS.relative_to(ROOT)}. To explore the stack, run `make up` and see README.md.")
     return 0 if complete == total else 1
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=4566, help="the local AWS's port; the stand-in takes the next")
-    parser.add_argument("--model-endpoint", default="", help="a Bedrock endpoint in place of the stand-in")
+    parser.add_argument("--port", type=int, default=4566, help="port of the local AWS; the stand-in uses the next port")
+    parser.add_argument("--model-endpoint", default="", help="a Bedrock endpoint to use instead of the stand-in")
     arguments = parser.parse_args()
     local = Local(arguments.port, arguments.model_endpoint or None)
     os.environ.update(local.environment())
     was_up = local_aws.is_up(local)
     try:
         return run(local)
-    except (Stop, OSError, subprocess.CalledProcessError) as stop:
-        print(f"demo: {stop}", file=sys.stderr)
+    except (ToolError, OSError, subprocess.CalledProcessError) as error:
+        print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
         if was_up:
-            print("The local AWS was up before, and is left so: make down ends it.")
+            print("The local AWS was running before the demo and still runs: `make down` ends it.")
         else:
             local_aws.down(local)
 

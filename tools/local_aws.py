@@ -1,56 +1,51 @@
 """The local AWS with the stack deployed: `up`, `down`.
 
-`up` starts ministack (a local AWS) and, unless MODEL_ENDPOINT names another, the
-Bedrock stand-in; builds the functions with cargo's dev profile; deploys
-template.yaml by SAM; and leaves .local/outputs.env. Both may be repeated.
+`up` starts the local AWS (ministack) and the Bedrock stand-in, unless
+MODEL_ENDPOINT names another endpoint. It builds the functions with cargo's dev
+profile, deploys template.yaml with SAM, and writes .local/outputs.env. Both
+commands may be repeated.
 """
 import argparse
 import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from processes import HOST, ROOT, BackgroundProcess, ToolError
+from quick_template import write_quick_template
+
 REGION = "us-east-1"
-HOST = "127.0.0.1"
 STACK = "docket-local"
 STAGE = "v1"
-START_SECONDS = 60
-
-
-class Stop(Exception):
-    """Something the user can do something about."""
+FUNCTION_OUTPUTS = ("ConsumerFunctionName", "ProducerFunctionName", "NotifierFunctionName")
 
 
 @dataclass
 class Local:
-    """One local AWS: its port names it, and its files lie under its port."""
+    """One local AWS, identified by its port: its files are in .local/PORT."""
 
     port: int
     model_endpoint: str | None = None
     parameters: str = ""
     template: Path | None = None
-    # Take functions and stand-in from here, as they are, in place of a quick build.
+    # Directory with built functions; None builds them with the dev profile.
     binaries: Path | None = None
+    # A built stand-in; None takes that of the dev profile.
     stand_in: Path | None = None
-    # Whether queues are read with AWS's ramp, in place of all at once.
+    # Whether concurrency rises as on AWS; otherwise it starts at its maximum.
     ramp: bool = False
-    # What runs functions in Python, in place of the Python that runs the local AWS.
+    # The interpreter of functions in Python; None takes that of the local AWS.
     python: Path | None = None
-    # Where to write how many requests DynamoDB had.
+    # File for the number of requests to DynamoDB.
     counts: Path | None = None
-    # Whether .local/outputs.env shall be its own.
-    announced: bool = True
-    # Whether roles and resource policies are enforced, as in an account.
+    # Whether `up` also writes .local/outputs.env.
+    is_default: bool = True
+    # Whether IAM roles and resource policies are enforced.
     enforce_iam: bool = False
 
     @property
@@ -69,8 +64,17 @@ class Local:
     def model(self) -> str:
         return self.model_endpoint or f"http://{HOST}:{self.model_port}"
 
+    @property
+    def ministack(self) -> BackgroundProcess:
+        return BackgroundProcess(self.directory, "ministack", self.port, f"{self.endpoint}/_ministack/health")
+
+    @property
+    def stand_in_process(self) -> BackgroundProcess:
+        health_url = f"http://{HOST}:{self.model_port}/_calls"
+        return BackgroundProcess(self.directory, "bedrock_stand_in", self.model_port, health_url)
+
     def environment(self) -> dict[str, str]:
-        """For whatever talks to this AWS, the functions included."""
+        """For clients of this local AWS and for its functions."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return kept | {
             "AWS_ACCESS_KEY_ID": "test",
@@ -96,191 +100,106 @@ class Local:
         )
 
 
-def say(line: str) -> None:
+def print_status(line: str) -> None:
     print(f"local AWS: {line}", flush=True)
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-# ---------------------------------------------------------------- processes
-
-
-def process_id(local: Local, name: str) -> int | None:
-    """The id of our own running process. A file that outlived its process, whose
-    id may be another's by now, counts as none."""
-    try:
-        pid = int((local.directory / f"{name}.pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    proc = Path(f"/proc/{pid}/cmdline")
-    if Path("/proc/self/cmdline").exists():
-        shown = proc.read_bytes().decode(errors="replace") if proc.exists() else ""
-    else:
-        shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return pid if name in shown else None
-
-
-def start(local: Local, name: str, command: list[str], port: int, health: str, environment: dict[str, str]) -> None:
-    if process_id(local, name) and answers(health):
-        return
-    end(local, name)
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            raise Stop(f"port {port} is taken: end what listens there, or choose another with PORT=… (it takes PORT and PORT+1)")
-    log = local.directory / f"{name}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
-        )
-    (local.directory / f"{name}.pid").write_text(str(process.pid))
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(health):
-        if process.poll() is not None or time.monotonic() > deadline:
-            end(local, name)
-            raise Stop(f"{name} did not start; its last words are in {log.relative_to(ROOT)}")
-        time.sleep(0.1)
-
-
-def end(local: Local, name: str) -> bool:
-    """Ends a process that `start` started, and its children, by their group."""
-    pid = process_id(local, name)
-    (local.directory / f"{name}.pid").unlink(missing_ok=True)
-    if pid is None:
-        return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(pid, number)
-        except ProcessLookupError:
-            return True
-        for _ in range(50):
-            try:
-                os.killpg(pid, 0)
-            except ProcessLookupError:
-                return True
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
-            time.sleep(0.1)
-    return True
+def set_model_behaviour(local: Local, behaviour: dict) -> None:
+    """Sets how the stand-in answers calls from now on."""
+    headers = {"content-type": "application/json"}
+    body = json.dumps(behaviour).encode()
+    request = urllib.request.Request(f"{local.model}/_behaviour", body, headers, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
 
 
 # ------------------------------------------------------------------- deploy
 
 
 def build() -> None:
-    """Functions and stand-in by cargo's dev profile, which the tests share."""
-    say("building (the first time takes some minutes)")
-    command = ["cargo", "build", "--bins", "--example", "bedrock_stand_in"]
+    """Builds the functions and the stand-in with cargo's dev profile."""
+    print_status("building (the first build takes some minutes)")
+    command = ["cargo", "build", "--bins", "-p", "docket", "-p", "stand_in"]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
-        raise Stop("cargo could not build: see above")
+        raise ToolError("cargo build failed: see the compiler's messages above")
 
 
-def target(profile: str = "debug") -> Path:
+def target_directory(profile: str = "debug") -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / profile
 
 
-def quick_template(local: Local) -> Path:
-    """template.yaml with each function's code taken from cargo's own build."""
-    directory = local.directory / "build"
-    shutil.rmtree(directory, ignore_errors=True)
-    template, places = re.subn(
-        r"(      BuildProperties: \{Binary: (\w+)\}\n    Properties:\n)",
-        r"\1      CodeUri: \2\n",
-        (ROOT / "template.yaml").read_text(),
-    )
-    binaries = re.findall(r"BuildProperties: \{Binary: (\w+)\}", template)
-    if places == 0 or places != len(binaries):
-        raise Stop("template.yaml no longer has its functions as tools/local_aws.py reads them")
-    if local.enforce_iam:
-        # The local AWS speaks no TLS, so that what is denied without it stays out.
-        template, denials = re.subn(r"          - Sid: TlsOnly\n(?:            .*\n)+", "", template)
-        if denials == 0:
-            raise Stop("template.yaml no longer denies requests without TLS as tools/local_aws.py reads it")
-        template = re.sub(r"^( +Statement:)\n(?=\n)", r"\1 []\n", template, flags=re.M)
-    for binary in binaries:
-        (directory / binary).mkdir(parents=True)
-        bootstrap = directory / binary / "bootstrap"
-        shutil.copy((local.binaries or target()) / binary, bootstrap)
-        if shutil.which("strip"):
-            subprocess.run(["strip", str(bootstrap)], check=False)
-    path = directory / "template.yaml"
-    path.write_text(template)
-    return path
-
-
 def deploy(local: Local, template: Path) -> None:
-    say("deploying by SAM")
+    print_status("deploying with SAM")
     samconfig = (ROOT / "samconfig.toml").read_text()
     section = samconfig[samconfig.index("[local.deploy.parameters]") :]
-    own = re.search(r'^parameter_overrides = "(.*)"', section, re.M)
-    overrides = f"{own.group(1) if own else ''} {local.parameters}".split()
+    defaults = re.search(r'^parameter_overrides = "(.*)"', section, re.M)
+    overrides = f"{defaults.group(1) if defaults else ''} {local.parameters}".split()
     command = [str(ROOT / ".venv/bin/sam"), "deploy", "--config-env", "local"]
     command += ["--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(template)]
     command += ["--stack-name", STACK, "--parameter-overrides", *overrides]
-    done = subprocess.run(command, cwd=ROOT, env=local.environment(), capture_output=True, text=True)
-    (local.directory / "deploy.log").write_text(done.stdout + done.stderr)
-    if done.returncode != 0:
-        print(done.stdout + done.stderr, file=sys.stderr)
-        raise Stop("sam deploy failed: see above")
-    gateway_responses(local, template)
+    result = subprocess.run(command, cwd=ROOT, env=local.environment(), capture_output=True, text=True)
+    (local.directory / "deploy.log").write_text(result.stdout + result.stderr)
+    if result.returncode != 0:
+        print(result.stdout + result.stderr, file=sys.stderr)
+        raise ToolError("sam deploy failed: see its messages above")
+    put_gateway_responses(local, template)
 
 
-def gateway_responses(local: Local, template: Path) -> None:
-    """What the API answers by itself, as the template has it: ministack does not
-    take it from where SAM puts it, API Gateway's extension of OpenAPI."""
+def put_gateway_responses(local: Local, template: Path) -> None:
+    """Puts the template's GatewayResponses into the API.
+
+    SAM writes them as an extension of OpenAPI, which ministack does not read.
+    """
     from samtranslator.yaml_helper import yaml_parse
 
-    said = yaml_parse(template.read_text())["Resources"]["Api"]["Properties"].get("GatewayResponses", {})
+    api = yaml_parse(template.read_text())["Resources"]["Api"]["Properties"]
     client = local.client("apigateway")
-    api_id = re.search(r"//([^.]+)\.execute-api", stack_outputs(local)["ApiUrl"]).group(1)
-    for kind, response in said.items():
+    api_id = read_api_id(read_stack_outputs(local))
+    for response_type, response in api.get("GatewayResponses", {}).items():
         headers = response["ResponseParameters"]["Headers"].items()
         client.put_gateway_response(
             restApiId=api_id,
-            responseType=kind,
+            responseType=response_type,
             responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers},
             responseTemplates=response["ResponseTemplates"],
         )
     client.create_deployment(restApiId=api_id, stageName=STAGE)
 
 
-def stack_outputs(local: Local) -> dict[str, str]:
+def read_stack_outputs(local: Local) -> dict[str, str]:
+    """The outputs as CloudFormation has them."""
     stack = local.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def outputs(local: Local) -> dict[str, str]:
-    found = stack_outputs(local)
-    api_id = re.search(r"//([^.]+)\.execute-api", found["ApiUrl"]).group(1)
-    found["ApiUrl"] = f"{local.endpoint}/restapis/{api_id}/{STAGE}/_user_request_"
-    return found | {"AwsEndpointUrl": local.endpoint, "ModelEndpointUrl": local.model}
+def read_api_id(stack_outputs: dict[str, str]) -> str:
+    return re.search(r"//([^.]+)\.execute-api", stack_outputs["ApiUrl"]).group(1)
+
+
+def read_outputs(local: Local) -> dict[str, str]:
+    """The outputs with addresses that work on this machine, and the endpoints of AWS and of the model."""
+    outputs = read_stack_outputs(local)
+    outputs["ApiUrl"] = f"{local.endpoint}/restapis/{read_api_id(outputs)}/{STAGE}/_user_request_"
+    return outputs | {"AwsEndpointUrl": local.endpoint, "ModelEndpointUrl": local.model}
 
 
 def write_outputs(local: Local) -> dict[str, str]:
-    """outputs.env as the contract has it, and functions.env: the environment that
-    a function run by hand needs (`cargo lambda watch --env-file`)."""
-    found = outputs(local)
-    functions = local.client("lambda").get_function_configuration
+    """Writes outputs.env and functions.env, the environment of a function run by hand
+    (`cargo lambda watch --env-file`)."""
+    outputs = read_outputs(local)
+    client = local.client("lambda")
     variables = {}
-    for name in ("ConsumerFunctionName", "ProducerFunctionName", "NotifierFunctionName"):
-        variables |= functions(FunctionName=found[name])["Environment"]["Variables"]
+    for name in FUNCTION_OUTPUTS:
+        configuration = client.get_function_configuration(FunctionName=outputs[name])
+        variables |= configuration["Environment"]["Variables"]
     variables |= {name: value for name, value in local.environment().items() if name.startswith("AWS_")}
-    # `make up` without a word of its own is what a shell means by .local/.
-    directories = [local.directory, ROOT / ".local"] if local.announced else [local.directory]
+    directories = [local.directory, ROOT / ".local"] if local.is_default else [local.directory]
     for directory in directories:
-        write_env(directory / "outputs.env", found)
-        write_env(directory / "functions.env", variables)
-    return found
+        write_env_file(directory / "outputs.env", outputs)
+        write_env_file(directory / "functions.env", variables)
+    return outputs
 
 
-def write_env(path: Path, variables: dict[str, str]) -> None:
+def write_env_file(path: Path, variables: dict[str, str]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in sorted(variables.items())))
 
 
@@ -288,20 +207,31 @@ def write_env(path: Path, variables: dict[str, str]) -> None:
 
 
 def up(local: Local) -> dict[str, str]:
+    """Starts, deploys, and returns the outputs."""
     local.directory.mkdir(parents=True, exist_ok=True)
     (local.directory / "tmp").mkdir(exist_ok=True)
     if local.template is None and local.binaries is None:
         build()
     if local.model_endpoint is None:
-        program = local.stand_in or target() / "examples" / "bedrock_stand_in"
-        stand_in = [str(program), "--port", str(local.model_port)]
-        stand_in += ["--s3-endpoint", local.endpoint]
-        start(local, "bedrock_stand_in", stand_in, local.model_port, f"{local.model}/_calls", dict(os.environ))
-    # The functions have their model's address from ministack's environment.
-    asked = local.directory / "model"
-    if asked.exists() and asked.read_text() != local.model:
-        end(local, "ministack")
-    asked.write_text(local.model)
+        program = local.stand_in or target_directory() / "bedrock_stand_in"
+        command = [str(program), "--port", str(local.model_port), "--s3-endpoint", local.endpoint]
+        local.stand_in_process.start(command, dict(os.environ))
+    start_ministack(local)
+    binaries = local.binaries or target_directory()
+    template = local.template or write_quick_template(local.directory / "build", binaries, local.enforce_iam)
+    deploy(local, template)
+    outputs = write_outputs(local)
+    path = ".local/outputs.env" if local.is_default else (local.directory / "outputs.env").relative_to(ROOT)
+    print_status(f"running on {local.endpoint}; {path} lists the stack's outputs")
+    return outputs
+
+
+def start_ministack(local: Local) -> None:
+    # Functions read the model's address from ministack's environment, so another address needs a restart.
+    model_file = local.directory / "model"
+    if model_file.exists() and model_file.read_text() != local.model:
+        local.ministack.end()
+    model_file.write_text(local.model)
     environment = local.environment() | {
         "GATEWAY_PORT": str(local.port),
         "BIND_HOST": HOST,
@@ -312,35 +242,29 @@ def up(local: Local) -> dict[str, str]:
         "LOCAL_AWS_PYTHON": str(local.python or ""),
         "LOCAL_AWS_COUNTS": str(local.counts or ""),
         "AUTH": "true" if local.enforce_iam else "false",
-        # Its own files stay among ours.
+        # So that `down` can remove ministack's temporary files.
         "TMPDIR": str(local.directory / "tmp"),
     }
-    ministack = [str(ROOT / ".venv/bin/python"), str(ROOT / "tools/run_ministack.py")]
-    start(local, "ministack", ministack, local.port, f"{local.endpoint}/_ministack/health", environment)
-    deploy(local, local.template or quick_template(local))
-    found = write_outputs(local)
-    shown = ".local/outputs.env" if local.announced else (local.directory / "outputs.env").relative_to(ROOT)
-    say(f"up on {local.endpoint}; its names are in {shown}")
-    return found
+    local.ministack.start([str(ROOT / ".venv/bin/python"), "-m", "tools.ministack"], environment)
 
 
 def down(local: Local) -> None:
-    ended = [name for name in ("ministack", "bedrock_stand_in") if end(local, name)]
+    ended = [process.name for process in (local.ministack, local.stand_in_process) if process.end()]
     shutil.rmtree(local.directory / "tmp", ignore_errors=True)
-    say(f"ended {' and '.join(ended)}" if ended else "nothing of ours was running")
+    print_status(f"ended {' and '.join(ended)}" if ended else f"no process was running for port {local.port}")
 
 
 def is_up(local: Local) -> bool:
-    return process_id(local, "ministack") is not None and answers(f"{local.endpoint}/_ministack/health")
+    return local.ministack.is_running()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["up", "down"])
-    parser.add_argument("--port", type=int, default=4566, help="the local AWS's port; the stand-in takes the next")
-    parser.add_argument("--model-endpoint", default="", help="a Bedrock endpoint in place of the stand-in")
-    parser.add_argument("--parameters", default="", help='template parameters, such as "BatchSize=5 MaxTries=2"')
-    parser.add_argument("--template", type=Path, help="deploy this template (of sam build) in place of a quick build")
+    parser.add_argument("--port", type=int, default=4566, help="port of the local AWS; the stand-in uses the next port")
+    parser.add_argument("--model-endpoint", default="", help="a Bedrock endpoint to use instead of the stand-in")
+    parser.add_argument("--parameters", default="", help='template parameters, such as "BatchSize=5 MaxAttempts=2"')
+    parser.add_argument("--template", type=Path, help="a built template (sam build) to deploy instead of a quick build")
     arguments = parser.parse_args()
     local = Local(arguments.port, arguments.model_endpoint or None, arguments.parameters, arguments.template)
     try:
@@ -348,8 +272,8 @@ def main() -> int:
             print(json.dumps(up(local), indent=2))
         else:
             down(local)
-    except Stop as stop:
-        print(f"local AWS: {stop}", file=sys.stderr)
+    except ToolError as error:
+        print(f"local AWS: {error}", file=sys.stderr)
         return 1
     return 0
 

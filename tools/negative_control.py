@@ -1,105 +1,151 @@
-"""The tests' own test: with a safeguard taken out, some test must fail.
+"""Tests the tests: without a safeguard, a test must fail.
 
-Each case changes one place of a copy of the sources and runs the tests that
-should notice, on a local AWS of its own. Ends 1 if a change goes unnoticed.
+Each case replaces one text in a copy of the sources, and runs the tests that
+must then fail, on a separate local AWS. The exit code is 1 if a change fails no
+test. `--check` verifies the cases themselves, without a build.
 """
 import argparse
 import os
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import local_aws
-from local_aws import ROOT, Local, Stop
+from local_aws import Local
+from negative_cases import CASES, Case
+from processes import ROOT, ToolError
 
 COPY = ROOT / ".local" / "negative-control"
+TARGET = ROOT / "target" / "negative-control"
+# The first pattern is for .git, .venv and .local.
+NOT_COPIED = shutil.ignore_patterns(".*", "target", "__pycache__")
+INTERLEAVINGS = "500"
 
-FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
-CASES = [
-    ("the fence of complete, fail and release", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} OR {attempt} <= {fence}")', "claim interleavings"),
-    ("the attempt in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("{status} = {processing} AND {attempt} >= {fence}")', "claim interleavings"),
-    ("the status in the fence", "src/aws/jobs/endings.rs", FENCE, 'format!("({status} = {processing} OR {status} <> {processing}) AND {attempt} = {fence}")', "claim interleavings"),
-    ("the lease in fail_silent", "src/aws/jobs/endings.rs", " AND {lease} <= {now}", " AND ({lease} <= {now} OR {lease} > {now})", "claim"),
-    ("the lease in the claim", "src/aws/jobs/claim.rs", "{lease} <= {now} AND {tries}", "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {tries}", "claim interleavings"),
-    ("the tries in the claim", "src/aws/jobs/claim.rs", "{tries} < {max_tries}", "({tries} < {max_tries} OR {tries} >= {max_tries})", "claim interleavings"),
-    ("the edge of the lease", "src/aws/jobs/claim.rs", "{lease} <= {now} AND", "{lease} < {now} AND", "claim"),
-    ("the attempt of a redrive", "src/domain/claim.rs", "claimant.redrive_of == Some(row.attempt)", "claimant.redrive_of.is_some()", "claim"),
-    ("the owner of an own write", "src/aws/jobs/endings.rs", "&& row.owner.as_ref() == Some(&claim.owner)", "", "claim"),
-    ("the charge of a throttled attempt", "src/domain/ending.rs", "charged: false,\n            after: full_jitter(at.receive_count", "charged: true,\n            after: full_jitter(at.receive_count", "consumer"),
-    ("the dead letter before the row", "src/consumer/job.rs", "if let Err(error) = consumer.dead_letters.send(letter).await {", "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {", "consumer"),
-    ("the table's word about the index", "src/aws/jobs/finished.rs", "if self.all_ended(&first).await?.is_none() {", "if !first.is_empty() {", "notifier"),
-    ("the bus's word about each entry", "src/aws/events.rs", "if entry.event_id.is_some()", "if entry.event_id.is_some() || entry.error_code.is_some()", "notifier"),
-    ("the burst in a reservation", "src/aws/quota.rs", "latest_start + QUOTA_BURST", "latest_start + QUOTA_BURST + QUOTA_BURST", "quota"),
-    ("the quota before the claim", "src/consumer/job.rs", "Err(outcome) => return Handled::without_usage(outcome),\n    };\n    let claimant", "Err(_) => None,\n    };\n    let claimant", "quota"),
-    ("the charge of a document larger than the quota", "src/consumer/permit.rs", "self.fit == Fit::Hardly", "self.fit == Fit::Never", "quota"),
-    ("the status before a change", "src/domain/news.rs", "if before.has_ended() {", "if before == Status::Pending && before.has_ended() {", "notifier"),
-]
+NOTICED, UNNOTICED, BROKEN = "a test fails", "NO TEST FAILS", "does not compile"
 
 
-PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-PARSER.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
-PARSER.add_argument("--only", default="", help="only the cases whose name holds this, such as quota")
-ASKED = PARSER.parse_args()
-LOCAL = Local(ASKED.port, announced=False)
-
-
-def sources() -> None:
-    shutil.rmtree(COPY, ignore_errors=True)
-    COPY.mkdir(parents=True)
-    for name in ["src", "tests", "examples", "bench", "events", "vendor"]:
-        # With times of their own: cargo would take what the last run changed for these.
-        shutil.copytree(ROOT / name, COPY / name, copy_function=shutil.copy)
-    for name in ["Cargo.toml", "Cargo.lock", "template.yaml", "README.md", "ARCHITECTURE.md"]:
-        shutil.copy(ROOT / name, COPY / name)
-
-
-def run(tests: str) -> int:
-    environment = os.environ | {
-        "CARGO_TARGET_DIR": str(ROOT / "target" / "negative-control"),
-        "DOCKET_OUTPUTS": str(LOCAL.directory / "outputs.env"),
-        "INTERLEAVINGS": "500",
-    }
-    chosen = [word for test in tests.split() for word in ("--test", test)]
-    for command in (
-        ["cargo", "build", "--quiet", "--example", "bedrock_stand_in"],
-        ["cargo", "test", "--quiet", "--no-run", *chosen],
-    ):
-        built = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
-        if built.returncode != 0:
-            sys.exit(f"negative control: a case does not compile:\n{built.stderr}")
-    command = ["cargo", "test", "--quiet", *chosen, "--", "--include-ignored"]
-    done = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
-    (COPY / "last.log").write_text(done.stdout + done.stderr)
-    return done.returncode
+@dataclass(frozen=True)
+class Result:
+    case: Case
+    outcome: str
+    seconds: float
 
 
 def main() -> int:
-    cases = [case for case in CASES if ASKED.only in case[0]]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=4666, help="port of the local AWS; the stand-in uses the next port")
+    parser.add_argument("--only", default="", help="only the cases whose name contains this text, such as quota")
+    parser.add_argument("--check", action="store_true", help="verify that the cases match the sources, and run nothing")
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if arguments.only in case.name]
     if not cases:
-        sys.exit(f"negative control: no case's name holds {ASKED.only!r}")
-    sources()
-    print("negative control: building, and running the tests unchanged", flush=True)
-    if run(" ".join(sorted({test for *_, tests in cases for test in tests.split()}))) != 0:
-        print("negative control: the tests fail unchanged; see .local/negative-control/last.log", file=sys.stderr)
+        print(f"negative control: no case's name contains {arguments.only!r}", file=sys.stderr)
         return 1
-    unnoticed = 0
-    for name, path, old, new, tests in cases:
-        text = (ROOT / path).read_text()
-        if text.count(old) != 1:
-            sys.exit(f"negative control: {path} has {text.count(old)} places for the case {name!r}")
-        (COPY / path).write_text(text.replace(old, new))
-        noticed = run(tests) != 0
-        (COPY / path).write_text(text)
-        unnoticed += not noticed
-        print(f"without {name}: {'a test fails' if noticed else 'NO TEST FAILS'}", flush=True)
-    return 1 if unnoticed else 0
+    if errors := [error for case in cases for error in case.find_errors(ROOT)]:
+        print("\n".join(f"negative control: {error}" for error in errors), file=sys.stderr)
+        return 1
+    if arguments.check:
+        print(f"negative control: {len(cases)} cases match the sources")
+        return 0
+    local = Local(arguments.port, is_default=False)
+    try:
+        local_aws.up(local)
+        return run_cases(local, cases)
+    except ToolError as error:
+        print(f"negative control: {error}", file=sys.stderr)
+        return 1
+    finally:
+        local_aws.down(local)
+
+
+def run_cases(local: Local, cases: list[Case]) -> int:
+    copy_sources()
+    print("negative control: building, and running the unchanged tests", flush=True)
+    tests = sorted({test for case in cases for test in case.tests})
+    unchanged = run_tests(local, tests)
+    if unchanged != UNNOTICED:
+        log = (COPY / "last.log").relative_to(ROOT)
+        raise ToolError(f"unchanged sources: {unchanged}; repair that first, see {log}")
+    results = []
+    for case in cases:
+        result = run_case(local, case)
+        print(f"without {case.name}: {result.outcome}", flush=True)
+        results.append(result)
+    print_table(results)
+    return 0 if all(result.outcome == NOTICED for result in results) else 1
+
+
+def copy_sources() -> None:
+    shutil.rmtree(COPY, ignore_errors=True)
+    # `shutil.copy` gives every file a new time. With the original times, cargo
+    # would not notice that a file is back to what it was before the last run's change.
+    shutil.copytree(ROOT, COPY, ignore=NOT_COPIED, copy_function=shutil.copy)
+
+
+def run_case(local: Local, case: Case) -> Result:
+    started, path = time.monotonic(), COPY / case.source
+    original = path.read_text()
+    path.write_text(original.replace(case.old, case.new))
+    try:
+        outcome = run_tests(local, case.tests)
+    finally:
+        path.write_text(original)
+    return Result(case, outcome, time.monotonic() - started)
+
+
+def run_tests(local: Local, tests: list[str] | tuple[str, ...]) -> str:
+    """Builds and runs the tests in the copy of the sources."""
+    environment = os.environ | {
+        "CARGO_TARGET_DIR": str(TARGET),
+        "DOCKET_OUTPUTS": str(local.directory / "outputs.env"),
+        "INTERLEAVINGS": INTERLEAVINGS,
+    }
+    cargo_test = ["cargo", "test", "--quiet", "-p", "docket"]
+    targets = group_by_target(tests)
+    options = [word for target in targets for word in ("--test", target)]
+    for command in (["cargo", "build", "--quiet", "-p", "stand_in"], [*cargo_test, "--no-run", *options]):
+        if run(command, environment) != 0:
+            return BROKEN
+    for target, functions in targets.items():
+        command = [*cargo_test, "--test", target, "--", "--include-ignored", *functions]
+        if run(command, environment) != 0:
+            return NOTICED
+    return UNNOTICED
+
+
+def group_by_target(tests: list[str] | tuple[str, ...]) -> dict[str, list[str]]:
+    """The functions to run, by target; an empty list means all of the target."""
+    whole = {test for test in tests if "::" not in test}
+    targets: dict[str, list[str]] = {}
+    for test in tests:
+        target, _, function = test.partition("::")
+        functions = targets.setdefault(target, [])
+        if target not in whole:
+            functions.append(function)
+    return targets
+
+
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Runs a command in the copy; its output is in last.log."""
+    result = subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True)
+    (COPY / "last.log").write_text(result.stdout + result.stderr)
+    return result.returncode
+
+
+def print_table(results: list[Result]) -> None:
+    header = ["without", "source", "tests", "outcome", "seconds"]
+    rows = [
+        [result.case.name, result.case.source, " ".join(result.case.tests), result.outcome, f"{result.seconds:.0f}"]
+        for result in results
+    ]
+    widths = [max(len(cells[column]) for cells in [header, *rows]) for column in range(len(header))]
+    print()
+    for cells in [header, ["-" * width for width in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
 
 
 if __name__ == "__main__":
-    try:
-        local_aws.up(LOCAL)
-        sys.exit(main())
-    except Stop as stop:
-        sys.exit(f"negative control: {stop}")
-    finally:
-        local_aws.down(LOCAL)
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""All tests: those that need nothing, and those on a local AWS of their own."""
+"""Runs all tests on a separate local AWS, and prints the duration of each phase."""
 import argparse
 import os
 import subprocess
@@ -7,55 +7,90 @@ import sys
 import api_cases
 import local_aws
 import setup
-from local_aws import ROOT, Local, Stop
+from cargo_tests import Phases, TestProgram, build_test_programs, select
+from local_aws import Local
+from processes import ROOT, ToolError
 
-# What the end-to-end tests count on.
-PARAMETERS = "MaximumConcurrency=20 BatchSize=10 MaxTries=8 AsyncModelIds=amazon.nova-reel-v1:1 ModelTokensPerMinute=1000000000"
-# Random requests to the API after the tests, the same each time; `make
-# api-cases` asks more, and others.
+# Template parameters that the tests of the deployed stack rely on.
+PARAMETERS = (
+    "MaximumConcurrency=20 BatchSize=10 MaxAttempts=8 AsyncModelIds=amazon.nova-reel-v1:1 "
+    "ModelTokensPerMinute=1000000000"
+)
+# Generated requests to the API after the tests, with a fixed seed. `make
+# api-cases` sends more, with another seed each time.
 API_CASES, API_SEED = 1_500, 1
 
-
-# In tests/bad_input.
-FUZZ_TARGETS = 8
+FUZZ_TEST = "bad_input"
+# At least as many threads as the fuzz test has targets, so that all of them run at once.
+FUZZ_THREADS = 8
+FUZZ_SECONDS = "60"
+# `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
+BENCH_TEST = "plan_measured"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=4666, help="the local AWS's port; the stand-in takes the next")
-    parser.add_argument("--tests", default="", help="only these of tests/, such as \"faults claim\"")
+    parser.add_argument("--port", type=int, default=4666, help="port of the local AWS; the stand-in uses the next port")
+    parser.add_argument("--tests", default="", help='only these test targets, such as "faults claim"')
     arguments = parser.parse_args()
-    # The roles may do what the tests want of them, and nothing else.
-    local = Local(arguments.port, parameters=PARAMETERS, announced=False, enforce_iam=True)
-    chosen = [word for test in arguments.tests.split() for word in ("--test", test)]
-    cargo = ["cargo", "test", "--all-features", "--no-fail-fast"]
-    if chosen:
-        commands = [[*cargo, *chosen, "--", "--include-ignored", "--nocapture"]]
-    else:
-        # The fuzz targets each for a time of their own, all side by side; the
-        # plan against a measured run is a bench's.
-        fuzzed = [*cargo, "--test", "bad_input", "--", f"--test-threads={FUZZ_TARGETS}"]
-        rest = [*cargo, "--", "--include-ignored", "--skip", "makes_it_panic", "--skip", "the_plan_is_within_a_tenth_of_a_measured_run"]
-        commands = [fuzzed, rest]
+    # With IAM enforced, a permission that a role lacks fails a test.
+    local = Local(arguments.port, parameters=PARAMETERS, is_default=False, enforce_iam=True)
+    phases = Phases()
     try:
-        # Built first, so that nothing waits for the compiler with the local AWS up.
-        subprocess.run(["cargo", "test", "--all-features", "--no-run"], cwd=ROOT, check=True)
-        if not chosen:
-            setup.api()
-        local_aws.up(local)
-        environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
-        environment.setdefault("FUZZ_SECONDS", "60")
-        tests = max(subprocess.run(command, cwd=ROOT, env=environment).returncode for command in commands)
-        # Last, for they leave jobs and batches of all kinds behind.
-        cases = 0 if chosen else api_cases.run(local, API_CASES, API_SEED)
-        return tests or cases
-    except Stop as stop:
-        print(f"test: {stop}", file=sys.stderr)
+        return run(local, arguments.tests.split(), phases)
+    except ToolError as error:
+        print(f"test: {error}", file=sys.stderr)
         return 1
-    except subprocess.CalledProcessError as error:
-        return error.returncode
     finally:
-        local_aws.down(local)
+        phases.run("end of the local AWS", local_aws.down, local)
+        phases.print_table()
+
+
+def run(local: Local, names: list[str], phases: Phases) -> int:
+    # Builds come first, so that the local AWS does not wait for the compiler.
+    programs = phases.run("build of the tests", build_test_programs)
+    phases.run("build of the functions and the stand-in", local_aws.build)
+    selected = select(programs, names)
+    if not names:
+        phases.run("installation of schemathesis", setup.install_api_tools)
+    phases.run("local AWS: start and deployment", local_aws.up, local)
+    environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
+    environment.setdefault("FUZZ_SECONDS", FUZZ_SECONDS)
+    if names:
+        failed = run_programs(selected, ["--include-ignored", "--nocapture"], environment, phases)
+    else:
+        failed = run_all(programs, environment, phases)
+        # Last, because the cases leave arbitrary jobs and batches behind.
+        if phases.run("API cases", api_cases.run, local, API_CASES, API_SEED) != 0:
+            failed.append("API cases")
+    if failed:
+        print(f"\ntest: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def run_all(programs: list[TestProgram], environment: dict[str, str], phases: Phases) -> list[str]:
+    """Runs every test but that of the bench; returns the sources of those that failed."""
+    fuzz = select(programs, [FUZZ_TEST])
+    others = [program for program in programs if program.name not in (FUZZ_TEST, BENCH_TEST)]
+    failed = run_programs(fuzz, [f"--test-threads={FUZZ_THREADS}"], environment, phases)
+    failed += run_programs(others, ["--include-ignored"], environment, phases)
+    if phases.run("examples in the documentation", run_doc_tests, environment) != 0:
+        failed.append("examples in the documentation")
+    return failed
+
+
+def run_programs(
+    programs: list[TestProgram], arguments: list[str], environment: dict[str, str], phases: Phases
+) -> list[str]:
+    failed = []
+    for program in programs:
+        if phases.run(program.source, program.run, arguments, environment) != 0:
+            failed.append(program.source)
+    return failed
+
+
+def run_doc_tests(environment: dict[str, str]) -> int:
+    return subprocess.run(["cargo", "test", "--workspace", "--doc"], cwd=ROOT, env=environment).returncode
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::bedrock_client::single_attempt;
 use super::json::to_document;
 use super::model::classify;
-use super::one_attempt::one_attempt;
-use crate::domain::async_job::{AsyncInvoke, Invocation, InvocationArn};
-use crate::domain::ending::AttemptError;
+use crate::domain::async_invocation::request::{AsyncInvoke, Invocation, InvocationArn};
 use crate::domain::failure::{Failure, codes};
+use crate::domain::job::ending::AttemptError;
 
 /// Bedrock, as models that work for minutes are asked.
 #[derive(Debug, Clone)]
@@ -43,13 +43,13 @@ pub struct AsyncModel {
 pub struct AsyncTimeouts {
     /// Of a start, which carries the input and makes Bedrock look at the bucket.
     pub start: Duration,
-    /// Of a check.
-    pub check: Duration,
+    /// Of a poll.
+    pub poll: Duration,
 }
 
 impl Default for AsyncTimeouts {
     fn default() -> Self {
-        Self { start: Duration::from_secs(20), check: Duration::from_secs(5) }
+        Self { start: Duration::from_secs(20), poll: Duration::from_secs(5) }
     }
 }
 
@@ -61,7 +61,7 @@ pub struct Start<'a> {
     /// Where the output goes: `s3://bucket/prefix/`.
     pub output_uri: &'a str,
     /// The same for every start of the same invocation; see
-    /// [`client_request_token`](crate::domain::async_job::client_request_token).
+    /// [`client_request_token`](crate::domain::async_invocation::request::client_request_token).
     pub token: &'a str,
 }
 
@@ -69,7 +69,7 @@ impl AsyncModel {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, timeouts: AsyncTimeouts) -> Self {
-        Self { client: Client::from_conf(one_attempt(config, timeouts.check).build()), timeouts }
+        Self { client: Client::from_conf(single_attempt(config, timeouts.poll).build()), timeouts }
     }
 
     /// How long the calls may take.
@@ -111,14 +111,14 @@ impl AsyncModel {
     /// # Errors
     /// By class. A permanent one means that this role may not ask, or that
     /// Bedrock knows no such invocation.
-    pub async fn check(&self, arn: &InvocationArn) -> Result<Invocation, AttemptError> {
+    pub async fn poll(&self, arn: &InvocationArn) -> Result<Invocation, AttemptError> {
         let answer = self
             .client
             .get_async_invoke()
             .invocation_arn(arn.as_str())
             .send()
             .await
-            .map_err(|error| classify(&error, self.timeouts.check))?;
+            .map_err(|error| classify(&error, self.timeouts.poll))?;
         Ok(read(&answer))
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_start_has_more_time_than_a_check() {
         let timeouts = AsyncTimeouts::default();
-        assert!(timeouts.check < timeouts.start);
+        assert!(timeouts.poll < timeouts.start);
     }
 
     #[test]

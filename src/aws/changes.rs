@@ -4,11 +4,11 @@
 
 use serde_json::Value;
 
-use super::row_item::decode_image;
-use crate::domain::row::{Row, Status};
+use super::job_item::decode_image;
+use crate::domain::job::stored::{Status, StoredJob};
 
 /// Reads an image; `None` when it is no row of a job.
-pub fn row(image: Value) -> Option<Row> {
+pub fn row(image: Value) -> Option<StoredJob> {
     decode_image(serde_json::from_value(image).ok()?)
 }
 
@@ -25,7 +25,7 @@ mod tests {
 
     fn image() -> Value {
         json!({
-            "job_id": {"S": "j"}, "status": {"S": "complete"}, "attempt": {"N": "2"}, "tries": {"N": "1"},
+            "job_id": {"S": "j"}, "status": {"S": "complete"}, "attempt": {"N": "2"}, "charged_attempts": {"N": "1"},
             "batch_id": {"S": "b"}, "model_id": {"S": "model"},
             "result": {"M": {"summary": {"S": "…"}, "key_points": {"L": [{"S": "…"}]}, "sure": {"BOOL": true}}},
             "usage": {"M": {"input_tokens": {"N": "7"}, "output_tokens": {"N": "3"}}},

@@ -6,8 +6,8 @@ use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
 use super::Unavailable;
+use crate::domain::events::{OutboundEvent, SOURCE};
 use crate::domain::limits::{PUT_EVENTS_MAX, PUT_EVENTS_MAX_BYTES};
-use crate::domain::news::{News, SOURCE};
 
 const PUT: &str = "events:PutEvents";
 
@@ -27,7 +27,7 @@ impl EventBus {
     /// Puts news on the bus, in its order, and says of each whether the bus has
     /// it. After a request that was not answered no further one is made: the
     /// rest is refused with it.
-    pub async fn put(&self, news: &[News]) -> Vec<Result<(), Unavailable>> {
+    pub async fn put(&self, news: &[OutboundEvent]) -> Vec<Result<(), Unavailable>> {
         let mut answers = Vec::with_capacity(news.len());
         for chunk in chunks(news) {
             match self.put_chunk(chunk).await {
@@ -44,7 +44,7 @@ impl EventBus {
     /// The bus answers for each entry by its place.
     ///
     /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
-    async fn put_chunk(&self, news: &[News]) -> Result<Vec<Result<(), Unavailable>>, Unavailable> {
+    async fn put_chunk(&self, news: &[OutboundEvent]) -> Result<Vec<Result<(), Unavailable>>, Unavailable> {
         let entries = news.iter().map(|news| {
             PutEventsRequestEntry::builder()
                 .event_bus_name(&self.name)
@@ -69,7 +69,7 @@ impl EventBus {
 }
 
 /// The news in requests that the bus takes, the order kept.
-fn chunks(news: &[News]) -> impl Iterator<Item = &[News]> {
+fn chunks(news: &[OutboundEvent]) -> impl Iterator<Item = &[OutboundEvent]> {
     let mut rest = news;
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -88,7 +88,7 @@ fn chunks(news: &[News]) -> impl Iterator<Item = &[News]> {
 /// As the bus counts it: 14 bytes for the time, and the texts.
 ///
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html>
-fn size(news: &News) -> usize {
+fn size(news: &OutboundEvent) -> usize {
     14 + SOURCE.len() + news.detail_type.len() + news.detail.len()
 }
 
@@ -98,9 +98,12 @@ mod tests {
     use jiff::Timestamp;
 
     fn chunked(sizes: &[usize]) -> Vec<Vec<usize>> {
-        let news =
-            sizes.iter().map(|size| News { detail_type: "t", detail: "x".repeat(*size), at: Timestamp::UNIX_EPOCH });
-        let news: Vec<News> = news.collect();
+        let news = sizes.iter().map(|size| OutboundEvent {
+            detail_type: "t",
+            detail: "x".repeat(*size),
+            at: Timestamp::UNIX_EPOCH,
+        });
+        let news: Vec<OutboundEvent> = news.collect();
         chunks(&news).map(|chunk| chunk.iter().map(|news| news.detail.len()).collect()).collect()
     }
 

@@ -3,19 +3,22 @@
 //! the crate meets the domain's words alone.
 
 pub mod async_invoke;
+mod bedrock_client;
 pub mod changes;
+pub mod chunk_results;
 pub mod documents;
 pub mod events;
+mod job_item;
 pub mod jobs;
 mod json;
+pub mod json_objects;
 pub mod model;
-mod one_attempt;
-pub mod part_results;
+pub mod output_objects;
+pub mod presigned_uploads;
 pub mod queue;
 pub mod quota;
-mod row_item;
+mod s3;
 mod update;
-mod user_agent;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,9 +28,11 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_types::app_name::AppName;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use self::user_agent::short_user_agent;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::job::ending::AttemptError;
 
 /// Attempts at the table, the queues and the bucket. The model has one: see
 /// [`model`].
@@ -38,6 +43,10 @@ const STORE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const STORE_TIMEOUT: Duration = Duration::from_millis(3_500);
 /// Time-out for a connection to the table, a queue or the bucket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the SDK's user agent names this application:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html>.
+const APP_NAME: &str = concat!("docket-", env!("CARGO_PKG_VERSION"));
 
 /// HTTP for all services, over TLS by rustls on ring.
 pub fn http_client() -> SharedHttpClient {
@@ -79,6 +88,7 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
         .use_fips(config.use_fips)
         .use_dual_stack(config.use_dual_stack)
         .http_client(http_client())
+        .app_name(AppName::new(APP_NAME).expect("the name has allowed characters only"))
         // By the date of an answer, which may be of its end, the SDK takes half of what
         // the answer took for an error of the clock, and signs the next request so.
         .disable_clock_skew_correction(true)
@@ -114,11 +124,9 @@ impl LoadServiceConfig for ServiceEndpoints {
     }
 }
 
-/// A client of the table's service, with the short user agent.
+/// A client of DynamoDB.
 fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    let mut own = aws_sdk_dynamodb::config::Builder::from(config);
-    own.push_interceptor(short_user_agent());
-    aws_sdk_dynamodb::Client::from_conf(own.build())
+    aws_sdk_dynamodb::Client::new(config)
 }
 
 /// A service did not do what it was asked, and may do it later.
@@ -139,6 +147,13 @@ impl Unavailable {
 
     fn new<E: ProvideErrorMetadata, R>(service: &'static str, error: &SdkError<E, R>) -> Self {
         Self { service, code: code_of(error) }
+    }
+}
+
+/// The document is not to blame for a store, so the attempt is not charged.
+impl From<Unavailable> for AttemptError {
+    fn from(error: Unavailable) -> Self {
+        Self::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, error.to_string()))
     }
 }
 

@@ -21,15 +21,15 @@ use aws_sdk_bedrockruntime::types::{
 use serde_json::{Value, json};
 use tracing::info;
 
+use super::bedrock_client::single_attempt_without_replay;
 use super::code_of;
 use super::json::{from_document, to_document};
-use super::one_attempt::one_attempt_sent_once;
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
 use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
-use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
-use crate::domain::row::Usage;
+use crate::domain::job::ending::AttemptError;
+use crate::domain::job::stored::Usage;
 
 /// A model, and how it is called.
 #[derive(Debug, Clone)]
@@ -92,14 +92,14 @@ pub struct Answer {
     /// From the call's start to its end, or the sum of this for several calls.
     pub elapsed: Duration,
     /// In how many parts a longer document was analysed; `None` when it was one.
-    pub parts: Option<u32>,
+    pub chunks: Option<u32>,
 }
 
 impl Model {
     /// The client makes one attempt a call and gives up after the time-out,
     /// whatever `config` says.
     pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
-        let own = one_attempt_sent_once(config, settings.timeout).build();
+        let own = single_attempt_without_replay(config, settings.timeout).build();
         Self { client: Client::from_conf(own), settings }
     }
 
@@ -115,7 +115,7 @@ impl Model {
 
     /// What the model is told beside system, task and document: its id, most
     /// tokens, the temperature, and its own fields.
-    pub fn told(&self, call: &Call<'_>) -> Value {
+    pub fn cache_key_params(&self, call: &Call<'_>) -> Value {
         let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
         let temperature = call.analysis.temperature.or(self.settings.temperature.map(f64::from));
         json!([call.model_id, max_tokens, temperature, self.settings.request_fields])
@@ -167,7 +167,7 @@ impl Model {
             job_id = call.job_id.as_str(),
             attempt = call.attempt,
             stop_reason,
-            model_ms = elapsed.as_millis() as u64,
+            model_latency_ms = elapsed.as_millis() as u64,
             input_tokens = usage.input_tokens,
             output_tokens = usage.output_tokens,
             "model answered"
@@ -179,7 +179,7 @@ impl Model {
             usage,
             stop_reason,
             elapsed,
-            parts: None,
+            chunks: None,
         });
         Ok(Answered { usage, elapsed, answer })
     }

@@ -8,10 +8,12 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 
 use super::Unavailable;
-use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
-use crate::domain::job::Priority;
-use crate::domain::limits::{ASYNC_CHECK_CAP, VISIBILITY_MAX};
-use crate::domain::message::{MessageBody, attributes};
+use crate::domain::job::priority::Priority;
+use crate::domain::limits::{ASYNC_POLL_CAP, VISIBILITY_MAX};
+use crate::domain::message::attributes;
+use crate::domain::message::attributes::{Attribute, AttributeValue};
+use crate::domain::message::body::MessageBody;
+use crate::domain::message::dead_letter::DeadLetter;
 
 /// The queue of jobs, and the one beside it for urgent jobs.
 #[derive(Debug, Clone)]
@@ -53,21 +55,21 @@ impl JobsQueue {
     }
 
     /// Puts a body into the queue that a message came from (`arn`).
-    pub async fn send_beside(&self, arn: Option<&str>, body: String) -> Result<(), Unavailable> {
+    pub async fn send_to_source(&self, arn: Option<&str>, body: String) -> Result<(), Unavailable> {
         send(&self.client, self.source(arn), body, &[], None).await
     }
 
     /// The same with attributes, to be had after a wait of at most
-    /// [`ASYNC_CHECK_CAP`], in whole
+    /// [`ASYNC_POLL_CAP`], in whole
     /// seconds.
-    pub async fn send_later(
+    pub async fn send_delayed(
         &self,
         arn: Option<&str>,
         body: String,
         attributes: &[Attribute],
         after: Duration,
     ) -> Result<(), Unavailable> {
-        send(&self.client, self.source(arn), body, attributes, Some(after.min(ASYNC_CHECK_CAP))).await
+        send(&self.client, self.source(arn), body, attributes, Some(after.min(ASYNC_POLL_CAP))).await
     }
 
     /// Puts a job's message into the queue of its priority; `redrive_of` is the
@@ -95,7 +97,7 @@ impl JobsQueue {
 
     /// Has a message again in the queue that it came from (`arn`) after a wait,
     /// in whole seconds from now: at least one, at most [`VISIBILITY_MAX`].
-    pub async fn again_after(
+    pub async fn change_visibility(
         &self,
         arn: Option<&str>,
         receipt_handle: &str,

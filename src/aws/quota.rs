@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::update::{Update, number, text};
 use super::{Unavailable, dynamodb};
 use crate::domain::limits::QUOTA_BURST;
-use crate::domain::quota::{Slot, slot, used_until_after};
+use crate::domain::quota::gcra::{Slot, find_slot, used_until_after};
 
 const KEY: &str = "quota";
 const USED_UNTIL: &str = "used_until_us";
-const PART: &str = "part";
+const USED_FRACTION: &str = "used_fraction";
 const UPDATE: &str = "dynamodb:UpdateItem";
 
 /// Conditional writes of one reservation: each further one follows another's
@@ -47,28 +47,29 @@ impl Quotas {
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
         let item = answer.item.unwrap_or_default();
-        let part = item.get(PART).and_then(|part| part.as_n().ok()?.parse().ok());
-        let part = part.filter(|part: &f64| part.is_finite() && (0.0001..=100.0).contains(part));
-        Ok(QuotaRow { used_until: time(item.get(USED_UNTIL)), part })
+        let used_fraction = item.get(USED_FRACTION).and_then(|used_fraction| used_fraction.as_n().ok()?.parse().ok());
+        let used_fraction = used_fraction
+            .filter(|used_fraction: &f64| used_fraction.is_finite() && (0.0001..=100.0).contains(used_fraction));
+        Ok(QuotaRow { used_until: time(item.get(USED_UNTIL)), used_fraction })
     }
 
     /// Reserves so much of the quota's time, if the calls can begin by
-    /// `latest_start`, by one conditional write after `read`; `part` is what to
+    /// `latest_start`, by one conditional write after `read`; `used_fraction` is what to
     /// tell other functions.
     ///
     /// # Errors
     /// [`Unavailable`]: whether it was reserved is not known. If it was, the
     /// time passes unused.
     pub async fn reserve(&self, model_id: &str, read: QuotaRow, wanted: Reservation) -> Result<Slot, Unavailable> {
-        let Reservation { taken, now, latest_start, .. } = wanted;
+        let Reservation { reserved, now, latest_start, .. } = wanted;
         let mut used_until = read.used_until;
         for _ in 0..ROUNDS {
-            let found = slot(used_until, now, latest_start);
-            if let Slot::Full(_) = found {
+            let found = find_slot(used_until, now, latest_start);
+            if let Slot::Reject { .. } = found {
                 return Ok(found);
             }
             match self.write(model_id, used_until, wanted).await? {
-                Written::Until(until) => return Ok(slot(Some(until - taken), now, Timestamp::MAX)),
+                Written::Until(until) => return Ok(find_slot(Some(until - reserved), now, Timestamp::MAX)),
                 Written::Refused(other) => used_until = other,
             }
         }
@@ -80,21 +81,21 @@ impl Quotas {
         &self,
         model_id: &str,
         used_until: Option<Timestamp>,
-        Reservation { taken, now, latest_start, part }: Reservation,
+        Reservation { reserved, now, latest_start, used_fraction }: Reservation,
     ) -> Result<Written, Unavailable> {
         let mut update = Update::new();
-        if let Some(part) = part {
-            update = update.set(PART, number(part));
+        if let Some(used_fraction) = used_fraction {
+            update = update.set(USED_FRACTION, number(used_fraction));
         }
         let (name, from) = (update.name(USED_UNTIL), update.value("now", micros(now)));
         let (update, condition) = if used_until.is_some_and(|until| until >= now) {
             let latest = update.value("latest", micros(latest_start + QUOTA_BURST));
             (
-                update.step(USED_UNTIL, i64::try_from(taken.as_micros()).unwrap_or(i64::MAX)),
+                update.step(USED_UNTIL, i64::try_from(reserved.as_micros()).unwrap_or(i64::MAX)),
                 format!("{name} BETWEEN {from} AND {latest}"),
             )
         } else {
-            let anew = micros(used_until_after(used_until, now, taken));
+            let anew = micros(used_until_after(used_until, now, reserved));
             (update.set(USED_UNTIL, anew), format!("attribute_not_exists({name}) OR {name} < {from}"))
         };
         let answer = self
@@ -133,22 +134,22 @@ impl Quotas {
 pub struct QuotaRow {
     /// Until when the quota is used up.
     pub used_until: Option<Timestamp>,
-    /// What part a call counts of what Bedrock takes when it begins, as other
+    /// What used_fraction a call counts of what Bedrock takes when it begins, as other
     /// functions have seen it.
-    pub part: Option<f64>,
+    pub used_fraction: Option<f64>,
 }
 
 /// What is to be reserved.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reservation {
     /// Of the quota's time.
-    pub taken: SignedDuration,
+    pub reserved: SignedDuration,
     /// When it is asked for.
     pub now: Timestamp,
     /// When its calls must begin.
     pub latest_start: Timestamp,
-    /// What part a call counts, to be told to other functions.
-    pub part: Option<f64>,
+    /// What used_fraction a call counts, to be told to other functions.
+    pub used_fraction: Option<f64>,
 }
 
 enum Written {

@@ -103,13 +103,13 @@ mod tests {
             .set("status", text("pending"))
             .set_if_absent("batch_id", None)
             .set_if_absent("priority", Some(text("high")))
-            .step("tries", -1)
+            .step("charged_attempts", -1)
             .set_from("claimed_from", "status", text("pending"))
             .remove(&["error"]);
         assert_eq!(
             update.expression(),
             "SET #status = :status, #priority = if_not_exists(#priority, :priority), \
-             #tries = if_not_exists(#tries, :zero) + :tries_step, \
+             #charged_attempts = if_not_exists(#charged_attempts, :zero) + :charged_attempts_step, \
              #claimed_from = if_not_exists(#status, :claimed_from_otherwise) REMOVE #error"
         );
         assert_eq!(update.names.len(), 5);

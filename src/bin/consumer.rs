@@ -4,12 +4,12 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use docket::aws::{AwsConfig, sdk_config};
 use docket::config::ConsumerConfig;
 use docket::consumer::Consumer;
-use docket::{clock, telemetry};
+use docket::{clock, log};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start();
+    log::start();
     let lookup = &|name: &str| std::env::var(name).ok();
     let sdk = sdk_config(AwsConfig::read(lookup)?);
     let consumer = &Consumer::new(&sdk, ConsumerConfig::read(lookup)?);

@@ -3,12 +3,12 @@
 use docket::aws::{AwsConfig, sdk_config};
 use docket::config::NotifierConfig;
 use docket::notifier::{Notifier, StreamEvent};
-use docket::{clock, telemetry};
+use docket::{clock, log};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start();
+    log::start();
     let lookup = &|name: &str| std::env::var(name).ok();
     let sdk = sdk_config(AwsConfig::read(lookup)?);
     let notifier = &Notifier::new(&sdk, NotifierConfig::read(lookup)?);

@@ -2,13 +2,13 @@
 
 use docket::aws::{AwsConfig, sdk_config};
 use docket::config::ProducerConfig;
+use docket::log;
 use docket::producer::Producer;
-use docket::telemetry;
 use lambda_http::{Error, Request, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start();
+    log::start();
     let lookup = &|name: &str| std::env::var(name).ok();
     let sdk = sdk_config(AwsConfig::read(lookup)?);
     let producer = &Producer::new(&sdk, ProducerConfig::read(lookup)?);

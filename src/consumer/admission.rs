@@ -1,13 +1,14 @@
-//! Admission: a call begins when the model's quota has room for it.
+//! Admission: a model call begins when the model's quota admits it.
 //!
-//! A document is admitted before its job is claimed, so that one that has to
-//! wait costs no write, and what is then known of its size decides before the
-//! call. One that would wait for longer than [`QUOTA_WAIT`] is given back to the
-//! queue, uncharged.
+//! A document is admitted before its job is claimed, so that a document that must
+//! wait costs no write. After the fetch the document's size is known, and the
+//! permit is adjusted before the call. A document that would wait longer than
+//! [`QUOTA_MAX_WAIT`] goes back to the queue, uncharged.
 //!
 //! ```text
-//! message ─ admit ─ claim → fetch → admit ─ call ─ settle
-//!             └ again, when the quota is free    └ what was not used serves the next
+//! message ─ admit ─ claim ─ fetch ─ admit again ─ call ─ settle
+//!             │                                            │
+//!             └ over quota: retry the message later        └ unused quota → pool → later calls
 //! ```
 
 use std::collections::HashMap;
@@ -15,25 +16,24 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex as Turn;
+use tokio::sync::Mutex as AsyncMutex;
 use tracing::warn;
 
 pub(super) use super::permit::Permit;
-use super::permit::{Waiting, locked};
-use super::result::store_unavailable;
+use super::permit::{WaitingCall, lock};
 use crate::aws::Unavailable;
 use crate::aws::queue::JobsQueue;
 use crate::aws::quota::{Quotas, Reservation};
 use crate::clock::{now, until};
 use crate::domain::backoff::full_jitter;
-use crate::domain::ending::AttemptError;
 use crate::domain::failure::{Failure, codes};
-use crate::domain::limits::{BACKLOG_KNOWN, QUOTA_TURN_WAIT, QUOTA_WAIT};
-use crate::domain::quota::{Fit, Quota, Slot, tokens_of};
-use crate::domain::quota_share::Share;
-use crate::domain::row::Usage;
+use crate::domain::job::ending::AttemptError;
+use crate::domain::job::stored::Usage;
+use crate::domain::limits::{BACKLOG_TTL, QUOTA_MAX_WAIT, QUOTA_TURN_TIMEOUT};
+use crate::domain::quota::gcra::{Fit, Quota, Slot, estimate_tokens};
+use crate::domain::quota::reservation_pool::ReservationPool;
 
-/// Keeps the calls of one model to its quota.
+/// Keeps the calls of one model to its quota. Clones share one reservation pool.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     quota: Quota,
@@ -41,55 +41,55 @@ pub(super) struct Admission {
     model_id: String,
     max_tokens: u64,
     queue: JobsQueue,
-    share: Arc<Mutex<Share>>,
-    /// One reservation at a time: those that wait for it find theirs in it.
-    turn: Arc<Turn<()>>,
-    backlogs: Arc<Turn<Backlogs>>,
+    pool: Arc<Mutex<ReservationPool>>,
+    /// One reservation at a time. It also serves the calls that wait for this lock.
+    turn: Arc<AsyncMutex<()>>,
+    backlogs: Arc<AsyncMutex<Backlogs>>,
 }
 
-/// Each queue's number of messages, when it was asked for last; `None` when there
-/// was no answer.
+/// The estimated messages of each queue, with the time of the estimate; `None`
+/// when SQS did not answer.
 type Backlogs = HashMap<Option<String>, (Timestamp, Option<u64>)>;
 
-/// How long nobody here asks a table that did not answer.
+/// How long this function waits after a failed request to the quotas table.
 const TABLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a call may not begin.
 #[derive(Debug)]
 pub(super) enum NotAdmitted {
-    /// The quota is used up; the message is wanted again after that.
+    /// The quota is exhausted; retry the message after this delay.
     OverQuota(Duration),
-    /// The quotas' table did not answer.
+    /// The quotas table did not answer.
     Unavailable(Unavailable),
-    /// There is no time left in which it could begin.
+    /// The invocation has too little time left.
     NoTime,
-    /// A minute's worth of the quota is less than it takes.
+    /// The call needs more tokens than the quota admits in a minute.
     NeverFits,
 }
 
 impl From<NotAdmitted> for AttemptError {
-    fn from(not: NotAdmitted) -> Self {
-        match not {
+    fn from(reason: NotAdmitted) -> Self {
+        match reason {
             NotAdmitted::OverQuota(after) => Self::OverQuota(after),
-            NotAdmitted::Unavailable(error) => store_unavailable(error),
+            NotAdmitted::Unavailable(error) => error.into(),
             NotAdmitted::NoTime => Self::NoTime,
             NotAdmitted::NeverFits => Self::Permanent(Failure::new(
                 codes::DOCUMENT_TOO_LARGE,
-                "one call would take more than the model's tokens of a minute (parameter ModelTokensPerMinute): \
-                 lower PartMaxBytes or MaxTokens",
+                "one call would use more tokens than the model's quota has in a minute (parameter \
+                 ModelTokensPerMinute): lower ChunkMaxBytes or MaxTokens",
             )),
         }
     }
 }
 
-/// For whom a call is admitted.
+/// The delivery for which a call is admitted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asker<'a> {
-    /// The ARN of the queue that the message came from.
+pub(super) struct AdmissionRequest<'a> {
+    /// The ARN of the queue that delivered the message.
     pub source: Option<&'a str>,
-    /// How often it came.
+    /// How often SQS delivered the message.
     pub receive_count: u32,
-    /// When the call must have begun.
+    /// The latest time at which the call may begin.
     pub latest_start: Timestamp,
 }
 
@@ -101,181 +101,178 @@ impl Admission {
             model_id,
             max_tokens: u64::try_from(max_tokens).unwrap_or_default(),
             queue,
-            share: Arc::default(),
+            pool: Arc::default(),
             turn: Arc::default(),
             backlogs: Arc::default(),
         }
     }
 
-    /// Whether this model's calls are kept to the quota.
-    pub fn is_of(&self, model_id: &str) -> bool {
+    /// Whether the quota limits this model.
+    pub fn applies_to(&self, model_id: &str) -> bool {
         model_id == self.model_id
     }
 
-    /// Makes a permit what Bedrock will take when the call begins; from none, it
-    /// admits a call. `input_bytes` are of the whole request, where it is text of
-    /// known size; `max_tokens` are of the answer, where they are not the
-    /// function's own.
+    /// Admits a call, or adjusts the permit of an admitted call to its real size.
+    ///
+    /// `input_bytes` is the size of the whole request, where it is text of known
+    /// size. `max_tokens` overrides the function's own setting.
     pub async fn admit(
         &self,
         permit: Option<Permit>,
         input_bytes: Option<usize>,
         max_tokens: Option<i32>,
-        asker: Asker<'_>,
+        request: AdmissionRequest<'_>,
     ) -> Result<Permit, NotAdmitted> {
-        let input_tokens = input_bytes.map_or_else(|| self.share().input_tokens(), tokens_of);
+        let input_tokens = input_bytes.map_or_else(|| self.pool().expected_input_tokens(), estimate_tokens);
         let max_tokens = max_tokens.and_then(|own| u64::try_from(own).ok()).unwrap_or(self.max_tokens);
         let fit = self.quota.fit(input_tokens, max_tokens);
         if fit == Fit::Never {
             return Err(NotAdmitted::NeverFits);
         }
-        let wanted = self.quota.reserved(input_tokens, max_tokens);
-        let least = self.quota.settled(Usage { input_tokens, output_tokens: 0 });
-        // Of a size that is not known the estimate tells only how long to wait.
-        let floor = input_bytes.map_or(SignedDuration::ZERO, |_| least);
-        let mut permit = permit.unwrap_or_else(|| self.permit());
-        let missing = wanted - permit.reserved;
+        let reserved = self.quota.reserved(input_tokens, max_tokens);
+        let minimum = self.quota.used(Usage { input_tokens, output_tokens: 0 });
+        // The estimate of an unknown size only decides how long a document waits.
+        let floor = input_bytes.map_or(SignedDuration::ZERO, |_| minimum);
+        let mut permit = permit.unwrap_or_else(|| Permit::empty(&self.pool, self.quota));
+        let missing = reserved - permit.reserved;
         if missing > SignedDuration::ZERO {
-            let floor = (floor - permit.taken).max(SignedDuration::ZERO);
-            permit.taken += self.take(Need { reserved: missing, least, floor }, asker).await?;
+            let floor = (floor - permit.drawn).max(SignedDuration::ZERO);
+            permit.drawn += self.draw(Demand { reserved: missing, minimum, floor }, request).await?;
         } else {
-            let kept = permit.taken.as_secs_f64() * wanted.as_secs_f64() / permit.reserved.as_secs_f64();
+            let kept = permit.drawn.as_secs_f64() * reserved.as_secs_f64() / permit.reserved.as_secs_f64();
             let kept = SignedDuration::from_micros((kept * 1e6) as i64).max(floor);
-            let unused = (permit.taken - kept).max(SignedDuration::ZERO);
-            permit.taken -= unused;
-            self.share().put_back(unused);
+            let unused = (permit.drawn - kept).max(SignedDuration::ZERO);
+            permit.drawn -= unused;
+            self.pool().return_unused(unused);
         }
-        (permit.reserved, permit.fit) = (wanted, fit);
+        (permit.reserved, permit.fit) = (reserved, fit);
         Ok(permit)
     }
 
-    /// Takes from what the function holds, or reserves, and waits until it may.
-    /// Gives what it took.
-    async fn take(&self, need: Need, asker: Asker<'_>) -> Result<SignedDuration, NotAdmitted> {
-        if now() > asker.latest_start {
+    /// Draws quota from the pool, or reserves more and waits until the call may
+    /// begin. Returns the drawn quota time.
+    async fn draw(&self, demand: Demand, request: AdmissionRequest<'_>) -> Result<SignedDuration, NotAdmitted> {
+        if now() > request.latest_start {
             return Err(NotAdmitted::NoTime);
         }
-        if let Some(taken) = self.take_held(need) {
-            return Ok(taken);
+        if let Some(drawn) = self.try_draw(demand) {
+            return Ok(drawn);
         }
-        let part = self.share().part();
+        let fraction = self.pool().used_fraction();
         let turn = {
-            let _waiting = Waiting::new(&self.share, need.taken(part));
-            tokio::time::timeout(QUOTA_TURN_WAIT.min(until(asker.latest_start)), self.turn.lock()).await
+            let _waiting = WaitingCall::new(&self.pool, demand.amount(fraction));
+            tokio::time::timeout(QUOTA_TURN_TIMEOUT.min(until(request.latest_start)), self.turn.lock()).await
         };
         let Ok(turn) = turn else {
-            return Err(self.over_quota(need, asker).await);
+            return Err(self.over_quota(demand, request).await);
         };
-        if let Some(taken) = self.take_held(need) {
-            return Ok(taken);
+        if let Some(drawn) = self.try_draw(demand) {
+            return Ok(drawn);
         }
-        if self.share().is_full(now()) {
+        if self.pool().is_exhausted(now()) {
             drop(turn);
-            return Err(self.over_quota(need, asker).await);
+            return Err(self.over_quota(demand, request).await);
         }
         let row = match self.quotas.read(&self.model_id).await {
             Ok(row) => row,
             Err(error) => return Err(self.unavailable(error)),
         };
         let at = now();
-        let latest_start = asker.latest_start.min(at + QUOTA_WAIT);
+        let latest_start = request.latest_start.min(at + QUOTA_MAX_WAIT);
         if at > latest_start {
             return Err(NotAdmitted::NoTime);
         }
-        let (taken, wanted) = {
-            let mut share = self.share();
-            if let Some(part) = row.part {
-                share.hear(part);
+        let (amount, reservation) = {
+            let mut pool = self.pool();
+            if let Some(fraction) = row.used_fraction {
+                pool.adopt_fraction(fraction);
             }
-            let taken = need.taken(share.part());
-            if share.take(taken, now()) {
-                return Ok(taken);
+            let amount = demand.amount(pool.used_fraction());
+            if pool.try_draw(amount, now()) {
+                return Ok(amount);
             }
-            let (to_reserve, part) = (share.to_reserve(taken), share.part_to_tell());
-            (taken, Reservation { taken: to_reserve, now: at, latest_start, part })
+            let reserved = pool.amount_to_reserve(amount);
+            (amount, Reservation { reserved, now: at, latest_start, used_fraction: pool.fraction_to_share() })
         };
-        match self.quotas.reserve(&self.model_id, row, wanted).await {
-            Ok(Slot::From(start)) => {
-                tokio::time::sleep(until(start)).await;
-                self.share().add(wanted.taken - taken, now());
-                Ok(taken)
+        match self.quotas.reserve(&self.model_id, row, reservation).await {
+            Ok(Slot::Admit { at }) => {
+                tokio::time::sleep(until(at)).await;
+                self.pool().deposit(reservation.reserved - amount, now());
+                Ok(amount)
             }
-            Ok(Slot::Full(free_at)) => {
-                self.share().full(free_at);
+            Ok(Slot::Reject { retry_at }) => {
+                self.pool().mark_exhausted(retry_at);
                 drop(turn);
-                Err(self.over_quota(need, asker).await)
+                Err(self.over_quota(demand, request).await)
             }
             Err(error) => Err(self.unavailable(error)),
         }
     }
 
-    /// Those that wait for the same table do not each find out for themselves.
+    /// Pauses requests to the quotas table, so that waiting calls do not each fail on it.
     fn unavailable(&self, error: Unavailable) -> NotAdmitted {
-        self.share().full(now() + TABLE_PAUSE);
+        self.pool().mark_exhausted(now() + TABLE_PAUSE);
         NotAdmitted::Unavailable(error)
     }
 
-    /// Takes what is there, once it is known what part counts.
-    fn take_held(&self, need: Need) -> Option<SignedDuration> {
-        let mut share = self.share();
-        let taken = need.taken(Some(share.part()?));
-        share.take(taken, now()).then_some(taken)
+    /// Draws from the pool, once the used fraction is known.
+    fn try_draw(&self, demand: Demand) -> Option<SignedDuration> {
+        let mut pool = self.pool();
+        let amount = demand.amount(Some(pool.used_fraction()?));
+        pool.try_draw(amount, now()).then_some(amount)
     }
 
-    /// While it is not known what part a call counts, the least is assumed:
-    /// documents that come too early are given back again, and what comes too late
-    /// leaves the quota unused.
-    async fn over_quota(&self, need: Need, asker: Asker<'_>) -> NotAdmitted {
-        let backlog = self.backlog(asker.source).await;
-        let otherwise = full_jitter(asker.receive_count, fastrand::f64());
-        let mut share = self.share();
-        let taken = share.part().map_or(need.least, |part| need.taken(Some(part)));
-        NotAdmitted::OverQuota(share.return_after(taken, now(), backlog, otherwise, fastrand::f64()))
+    /// Decides when the message of a rejected call returns.
+    ///
+    /// While the used fraction is unknown, the minimum is assumed. Documents that
+    /// return too early are rejected again; late ones would leave the quota idle.
+    async fn over_quota(&self, demand: Demand, request: AdmissionRequest<'_>) -> NotAdmitted {
+        let backlog = self.backlog(request.source).await;
+        let otherwise = full_jitter(request.receive_count, fastrand::f64());
+        let mut pool = self.pool();
+        let amount = pool.used_fraction().map_or(demand.minimum, |fraction| demand.amount(Some(fraction)));
+        NotAdmitted::OverQuota(pool.retry_after(amount, now(), backlog, otherwise, fastrand::f64()))
     }
 
-    /// About how many messages wait, asked now and then.
+    /// The estimated messages of a queue, cached for [`BACKLOG_TTL`].
     async fn backlog(&self, source: Option<&str>) -> Option<u64> {
         let mut backlogs = self.backlogs.lock().await;
-        let source_known = source.map(str::to_owned);
-        if let Some((read_at, messages)) = backlogs.get(&source_known)
-            && now() < *read_at + BACKLOG_KNOWN
+        let key = source.map(str::to_owned);
+        if let Some((read_at, messages)) = backlogs.get(&key)
+            && now() < *read_at + BACKLOG_TTL
         {
             return *messages;
         }
         let messages = self.queue.backlog(source).await;
         if let Err(error) = &messages {
-            warn!(service = error.service, code = error.code, "how many messages wait is not known");
+            warn!(service = error.service, code = error.code, "the queue's backlog could not be read");
         }
         let messages = messages.ok();
-        backlogs.insert(source_known, (now(), messages));
+        backlogs.insert(key, (now(), messages));
         messages
     }
 
-    fn permit(&self) -> Permit {
-        Permit::of_nothing(&self.share, self.quota)
-    }
-
-    fn share(&self) -> MutexGuard<'_, Share> {
-        locked(&self.share)
+    fn pool(&self) -> MutexGuard<'_, ReservationPool> {
+        lock(&self.pool)
     }
 }
 
-/// What a call wants of the quota.
+/// The quota time that a call needs.
 #[derive(Debug, Clone, Copy)]
-struct Need {
-    /// What Bedrock takes when it begins.
+struct Demand {
+    /// What Bedrock deducts when the call begins.
     reserved: SignedDuration,
-    /// What it counts at least, by the estimate of its input.
-    least: SignedDuration,
-    /// What it counts at least whatever part others count: nothing while its size is
-    /// not known.
+    /// What the call uses at least, by the estimate of its input.
+    minimum: SignedDuration,
+    /// The least amount to draw for any used fraction; zero while the
+    /// document's size is unknown.
     floor: SignedDuration,
 }
 
-impl Need {
-    /// What to take for it: all of it until a part is known.
-    fn taken(&self, part: Option<f64>) -> SignedDuration {
-        let part = self.reserved.as_secs_f64() * part.unwrap_or(1.0);
-        SignedDuration::from_micros((part * 1e6).ceil() as i64).max(self.floor)
+impl Demand {
+    /// The amount to draw: everything until the used fraction is known.
+    fn amount(&self, used_fraction: Option<f64>) -> SignedDuration {
+        let amount = self.reserved.as_secs_f64() * used_fraction.unwrap_or(1.0);
+        SignedDuration::from_micros((amount * 1e6).ceil() as i64).max(self.floor)
     }
 }

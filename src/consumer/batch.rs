@@ -1,4 +1,4 @@
-//! A batch: its records side by side, each answered for.
+//! A batch: its records run concurrently, and each one has an outcome.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -12,53 +12,53 @@ use tokio::sync::{Mutex, Semaphore};
 use tracing::{error, warn};
 
 use super::Consumer;
-use super::record::{self, Handled, Record};
-use super::response::{BatchFailed, response};
+use super::record::{self, Record};
+use super::response::{BatchFailed, Handled, response};
 use crate::clock::{now, until};
 use crate::domain::ids::JobId;
+use crate::domain::job::outcome::{Retry, RetryReason};
 use crate::domain::limits::RESPONSE_MARGIN;
-use crate::domain::outcome::{Again, AgainReason};
-use crate::telemetry;
+use crate::metrics;
 
-/// One job's records in a batch, one after the other: the first does the work,
-/// the others find it done. Nobody waits for another invocation this way.
-type Turns = HashMap<JobId, Arc<Mutex<()>>>;
+/// The locks by which records of the same job run one after the other. The first
+/// record does the work, and the others find the job finished.
+type JobLocks = HashMap<JobId, Arc<Mutex<()>>>;
 
 impl Consumer {
-    /// Handles a batch, and says which of its messages are wanted again.
+    /// Handles a batch, and names the messages that must be retried.
     ///
-    /// `deadline` is when Lambda ends the invocation; the answer is given
-    /// [`RESPONSE_MARGIN`] before it, whatever still runs.
+    /// `deadline` is when Lambda ends the invocation. The response is returned
+    /// [`RESPONSE_MARGIN`] earlier, even if records still run.
     ///
     /// # Errors
-    /// [`BatchFailed`]: the whole batch is wanted again, because a record that
-    /// is has no message id to say so with.
+    /// [`BatchFailed`]: the whole batch is retried, because a record that must be
+    /// retried has no message id.
     pub async fn handle(
         &self,
         event: SqsEvent,
         deadline: Timestamp,
         function: &str,
     ) -> Result<SqsBatchResponse, BatchFailed> {
-        let begun = Instant::now();
-        let answer_at = begun + until(deadline).saturating_sub(RESPONSE_MARGIN);
+        let started = Instant::now();
+        let respond_at = started + until(deadline).saturating_sub(RESPONSE_MARGIN);
         let count = event.records.len();
         let permits = Arc::new(Semaphore::new(self.max_concurrent_records.unwrap_or(count).max(1)));
-        let mut turns = Turns::new();
+        let mut locks = JobLocks::new();
         let mut running = Vec::with_capacity(count);
         for message in event.records {
             let message_id = message.message_id.clone();
-            // Reading is guarded too: a body that breaks it ends its own record.
-            let Ok(record) = catch_unwind(AssertUnwindSafe(|| Record::read(message))) else {
-                error!(message_id, "the reading of a message panicked");
-                let panicked = Handled::without_usage(Again::by_visibility(AgainReason::Panicked));
+            // Parsing is guarded too: a body that panics ends its own record.
+            let Ok(record) = catch_unwind(AssertUnwindSafe(|| Record::parse(message))) else {
+                error!(message_id, "the parsing of a message panicked");
+                let panicked = Handled::without_usage(Retry::at_visibility_timeout(RetryReason::Panicked));
                 running.push((message_id, tokio::spawn(ready(panicked))));
                 continue;
             };
-            let turn = record.job_id().map(|id| turns.entry(id.clone()).or_default().clone());
+            let lock = record.job_id().map(|id| locks.entry(id.clone()).or_default().clone());
             let (consumer, permits) = (self.clone(), permits.clone());
             let task = tokio::spawn(async move {
-                let _turn = match &turn {
-                    Some(turn) => Some(turn.lock().await),
+                let _lock = match &lock {
+                    Some(lock) => Some(lock.lock().await),
                     None => None,
                 };
                 let _permit = permits.acquire().await;
@@ -68,26 +68,25 @@ impl Consumer {
         }
         let mut handled = Vec::with_capacity(count);
         for (message_id, mut task) in running {
-            let outcome = match tokio::time::timeout_at(answer_at.into(), &mut task).await {
+            let outcome = match tokio::time::timeout_at(respond_at.into(), &mut task).await {
                 Ok(Ok(handled)) => handled,
-                // The task's own guard catches a panic; what comes here broke
-                // around it.
-                Ok(Err(_)) => Handled::without_usage(Again::by_visibility(AgainReason::Panicked)),
+                // The task catches panics of the record itself; this one arose around it.
+                Ok(Err(_)) => Handled::without_usage(Retry::at_visibility_timeout(RetryReason::Panicked)),
                 Err(_) => {
                     task.abort();
-                    warn!(message_id, "the invocation's time ended while the record was being handled");
-                    Handled::without_usage(Again::by_visibility(AgainReason::DeadlineReached))
+                    warn!(message_id, "the invocation reached its deadline while the record was handled");
+                    Handled::without_usage(Retry::at_visibility_timeout(RetryReason::DeadlineReached))
                 }
             };
             handled.push((message_id, outcome));
         }
-        tell(function, &handled, begun.elapsed());
+        write_metrics(function, &handled, started.elapsed());
         response(handled.into_iter().map(|(message_id, handled)| (message_id, handled.outcome)))
     }
 }
 
-fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {
-    let mut counts = telemetry::Counts::new();
+fn write_metrics(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {
+    let mut counts = metrics::Counts::new();
     for (_, handled) in handled {
         *counts.entry(handled.outcome.name()).or_default() += 1;
         if let Some(usage) = handled.usage {
@@ -95,6 +94,6 @@ fn tell(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration
             *counts.entry("output_tokens").or_default() += usage.output_tokens;
         }
     }
-    let beside = [("records", handled.len() as u64), ("elapsed_ms", elapsed.as_millis() as u64)];
-    telemetry::metrics(function, now().as_millisecond(), &counts, &beside);
+    let properties = [("records", handled.len() as u64), ("elapsed_ms", elapsed.as_millis() as u64)];
+    metrics::write(function, now().as_millisecond(), &counts, &properties);
 }

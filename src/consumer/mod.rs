@@ -1,94 +1,111 @@
-//! The consumer: a batch of queue messages in, the failures of the batch out.
+//! The consumer: handles a batch of queue messages, and reports its failures.
 //!
-//! One function a nesting level: `batch` → `record` → `job`. Each record runs
-//! in a task of its own, so that one that panics or is slow harms no other.
+//! One function a nesting level: `batch` → `record` → `job`. Each record runs in a
+//! task of its own, so that a slow or panicking record harms no other record.
 
 mod admission;
-mod analyse;
+mod analyser;
+mod async_invocation;
+mod attempt;
 mod batch;
+mod delivery;
+mod document_reader;
+mod document_work;
 mod job;
-mod long_running;
+mod memory_budget;
 mod permit;
 mod record;
 mod response;
-mod result;
-mod room;
+mod result_store;
 
-use self::admission::Admission;
 pub use self::response::BatchFailed;
-use self::room::Room;
 
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 
+use self::admission::Admission;
+use self::analyser::Analyser;
+use self::async_invocation::AsyncInvocations;
+use self::attempt::Endings;
+use self::document_reader::DocumentReader;
+use self::document_work::DocumentWork;
+use self::result_store::ResultStore;
 use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
+use crate::aws::chunk_results::ChunkResults;
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
+use crate::aws::json_objects::JsonObjects;
 use crate::aws::model::{Model, ModelSettings};
-use crate::aws::part_results::PartResults;
+use crate::aws::output_objects::OutputObjects;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::aws::quota::Quotas;
 use crate::config::ConsumerConfig;
+use crate::domain::limits::{RESPONSE_MARGIN, STORE_RESERVE};
 
-/// What handles batches. Cheap to clone; it keeps nothing between them.
+/// Handles batches. Clones share the clients, the memory budget and the reserved quota.
 #[derive(Debug, Clone)]
 pub struct Consumer {
-    jobs: Jobs,
     queue: JobsQueue,
-    dead_letters: DeadLetterQueue,
-    documents: Documents,
-    part_results: PartResults,
-    model: Model,
-    /// Keeps the model's calls to its quota, where there is one to keep to.
-    admission: Option<Admission>,
-    async_model: AsyncModel,
-    bucket: String,
-    deduplicate: bool,
-    room: Room,
-    part_max_bytes: usize,
-    max_tries: u32,
+    endings: Endings,
+    documents: DocumentWork,
+    invocations: AsyncInvocations,
     max_concurrent_records: Option<usize>,
+    /// The time that must remain before a job begins: the model's time-out, the
+    /// store's, and the response's.
+    time_for_a_job: Duration,
 }
 
 impl Consumer {
-    /// Makes the clients; connects to nothing yet.
+    /// Creates the clients; opens no connection yet.
     pub fn new(sdk: &SdkConfig, config: ConsumerConfig) -> Self {
         let model = Model::new(sdk, config.model.clone());
         Self::with_model(sdk, config, model)
     }
 
-    /// The same with a model made elsewhere.
+    /// The same with an existing model.
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
-        // Where there is time for the model there is time for these.
-        let AsyncTimeouts { start, check } = AsyncTimeouts::default();
-        let (start, check) = (start.min(model.timeout()), check.min(model.timeout()));
+        let timeout = model.timeout();
+        // A job begins only with time for a model call, so these fit as well.
+        let AsyncTimeouts { start, poll } = AsyncTimeouts::default();
+        let timeouts = AsyncTimeouts { start: start.min(timeout), poll: poll.min(timeout) };
         let queue = JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url);
+        let jobs = Jobs::new(sdk, config.jobs_table, config.retention);
         let admission = config.quota.map(|(quota, table)| {
             let ModelSettings { model_id, max_tokens, .. } = config.model;
             Admission::new(quota, Quotas::new(sdk, table), model_id, max_tokens, queue.clone())
         });
+        let bucket = config.documents_bucket;
+        let results = ResultStore { jobs: jobs.clone(), objects: JsonObjects::new(sdk, bucket.clone()) };
         Self {
-            admission,
-            async_model: AsyncModel::new(sdk, AsyncTimeouts { start, check }),
-            jobs: Jobs::new(sdk, config.jobs_table, config.retention),
+            endings: Endings {
+                jobs: jobs.clone(),
+                dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
+                max_attempts: config.max_attempts,
+            },
+            documents: DocumentWork {
+                reader: DocumentReader::new(Documents::new(sdk), config.memory_mb, config.chunk_max_bytes),
+                analyser: Analyser {
+                    model,
+                    admission,
+                    chunk_results: ChunkResults::new(sdk, bucket.clone()),
+                    chunk_max_bytes: config.chunk_max_bytes,
+                },
+                results: results.clone(),
+                deduplicate: config.deduplicate,
+            },
+            invocations: AsyncInvocations {
+                jobs,
+                queue: queue.clone(),
+                model: AsyncModel::new(sdk, timeouts),
+                outputs: OutputObjects::new(sdk),
+                results,
+                bucket,
+                poll_timeout: timeout,
+            },
             queue,
-            dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
-            documents: Documents::new(sdk),
-            part_results: PartResults::new(sdk, config.documents_bucket.clone()),
-            model,
-            bucket: config.documents_bucket,
-            deduplicate: config.deduplicate,
-            room: Room::new(config.memory_mb),
-            part_max_bytes: config.part_max_bytes,
-            max_tries: config.max_tries,
             max_concurrent_records: config.max_concurrent_records,
+            time_for_a_job: timeout + STORE_RESERVE + RESPONSE_MARGIN,
         }
-    }
-
-    /// What must be left of an invocation for a job to begin: its model's
-    /// time-out, and what storing the result and answering the queue take.
-    fn time_for_a_job(&self) -> Duration {
-        self.model.timeout() + crate::domain::limits::STORE_RESERVE + crate::domain::limits::RESPONSE_MARGIN
     }
 }

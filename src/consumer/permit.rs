@@ -1,75 +1,70 @@
-//! What a call has of a quota, before and after it begins.
+//! A call's share of the quota, before and while the call runs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::ending::AttemptError;
 use crate::domain::failure::Failure;
-use crate::domain::quota::{Fit, Quota};
-use crate::domain::quota_share::Share;
-use crate::domain::row::Usage;
+use crate::domain::job::ending::AttemptError;
+use crate::domain::job::stored::Usage;
+use crate::domain::quota::gcra::{Fit, Quota};
+use crate::domain::quota::reservation_pool::ReservationPool;
 
-/// What a call has reserved. Dropped before the call, it serves another.
+/// A call's share of the quota.
+///
+/// Dropping the permit before the call returns all drawn quota to the pool.
+/// Dropping it during the call counts everything that Bedrock deducted as used: a
+/// throttled call thus slows the later calls down by that much.
 #[derive(Debug)]
 pub(super) struct Permit {
-    share: Arc<Mutex<Share>>,
+    pool: Arc<Mutex<ReservationPool>>,
     quota: Quota,
-    /// What Bedrock takes when the call begins.
+    /// The quota time that Bedrock deducts when the call begins.
     pub reserved: SignedDuration,
-    /// What it is expected to count in the end.
-    pub taken: SignedDuration,
-    /// Whether a minute's worth of the quota is enough for the call.
+    /// The quota time that the call drew from the pool: its expected use.
+    pub drawn: SignedDuration,
+    /// Whether one minute of the quota is enough for the call.
     pub fit: Fit,
-}
-
-/// What a call has reserved that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    share: Arc<Mutex<Share>>,
-    quota: Quota,
-    reserved: SignedDuration,
-    taken: SignedDuration,
-    fit: Fit,
+    has_begun: bool,
 }
 
 impl Permit {
-    pub fn of_nothing(share: &Arc<Mutex<Share>>, quota: Quota) -> Self {
-        let nothing = SignedDuration::ZERO;
-        Self { share: share.clone(), quota, reserved: nothing, taken: nothing, fit: Fit::Well }
+    /// A permit that has drawn nothing yet.
+    pub fn empty(pool: &Arc<Mutex<ReservationPool>>, quota: Quota) -> Self {
+        let zero = SignedDuration::ZERO;
+        Self { pool: pool.clone(), quota, reserved: zero, drawn: zero, fit: Fit::Within, has_begun: false }
     }
 
-    /// The call begins: unless it is settled, what Bedrock takes counts as used. A
-    /// throttled call slows all down by that much.
-    pub fn begin(mut self) -> Begun {
-        let taken = std::mem::take(&mut self.taken);
-        Begun { share: self.share.clone(), quota: self.quota, reserved: self.reserved, taken, fit: self.fit }
+    /// Marks the call as begun.
+    pub fn begin_call(&mut self) {
+        self.has_begun = true;
     }
-}
 
-impl Begun {
-    /// The call ended with an answer: what it did not use serves the next.
+    /// Counts an answered call; unused quota returns to the pool for later calls.
     pub fn settle(mut self, usage: Usage, elapsed: Duration) {
         let counted = self.quota.counted(self.reserved, usage, elapsed);
         {
-            let mut share = locked(&self.share);
-            share.put_back(self.taken - counted);
-            share.learn(usage.input_tokens, self.reserved, counted);
+            let mut pool = lock(&self.pool);
+            pool.return_unused(self.drawn - counted);
+            pool.record_call(usage.input_tokens, self.reserved, counted);
         }
-        self.taken = self.reserved;
+        // Nothing remains for `drop` to correct.
+        self.drawn = self.reserved;
     }
 
-    /// Throttling has another cause than the document, unless a minute's worth of the
-    /// quota is less than the document is estimated to take: that one is charged, so
-    /// that it does not take the whole quota time and again.
+    /// Turns the throttling of a too large document into a charged error.
+    ///
+    /// Throttling is no fault of a document, unless the document is estimated at more
+    /// than one minute of the quota. Such a document is charged, so that it does not
+    /// use up the whole quota again and again.
     pub fn charge_if_too_large(&self, error: AttemptError) -> AttemptError {
         match error {
-            AttemptError::Throttled(failure) if self.fit == Fit::Hardly => AttemptError::Transient(Failure::new(
+            AttemptError::Throttled(failure) if self.fit == Fit::Marginal => AttemptError::Transient(Failure::new(
                 &failure.code,
                 format!(
-                    "{}; the call was estimated at more than the model's tokens of a minute (parameter \
-                     ModelTokensPerMinute): lower PartMaxBytes or MaxTokens",
+                    "{}; the call was estimated at more than one minute of the model's tokens (parameter \
+                     ModelTokensPerMinute): lower ChunkMaxBytes or MaxTokens",
                     failure.message
                 ),
             )),
@@ -78,39 +73,33 @@ impl Begun {
     }
 }
 
-impl Drop for Begun {
-    /// Without an answer all that Bedrock took counts as used.
-    fn drop(&mut self) {
-        locked(&self.share).put_back(self.taken - self.reserved);
-    }
-}
-
 impl Drop for Permit {
     fn drop(&mut self) {
-        locked(&self.share).put_back(self.taken);
+        let used = if self.has_begun { self.reserved } else { SignedDuration::ZERO };
+        lock(&self.pool).return_unused(self.drawn - used);
     }
 }
 
-/// A call that waits for its turn.
-pub(super) struct Waiting<'a> {
-    share: &'a Mutex<Share>,
-    taken: SignedDuration,
+/// Registers a call that waits for the next reservation, until it is dropped.
+pub(super) struct WaitingCall<'a> {
+    pool: &'a Mutex<ReservationPool>,
+    amount: SignedDuration,
 }
 
-impl<'a> Waiting<'a> {
-    pub fn new(share: &'a Mutex<Share>, taken: SignedDuration) -> Self {
-        locked(share).wait(taken);
-        Self { share, taken }
+impl<'a> WaitingCall<'a> {
+    pub fn new(pool: &'a Mutex<ReservationPool>, amount: SignedDuration) -> Self {
+        lock(pool).add_waiting(amount);
+        Self { pool, amount }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
-        locked(self.share).wait(-self.taken);
+        lock(self.pool).add_waiting(-self.amount);
     }
 }
 
-/// No holder leaves it half changed.
-pub(super) fn locked(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
-    share.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the pool. No holder leaves it half changed, so a poisoned lock is usable.
+pub(super) fn lock(pool: &Mutex<ReservationPool>) -> MutexGuard<'_, ReservationPool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! One record: a message in, its outcome out, and the message's next
-//! visibility set when it is wanted again.
+//! One record: a message in, its outcome out. A retried message also gets its next
+//! visibility time.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -10,71 +10,65 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use super::Consumer;
-use super::job::{self, Delivery};
+use super::delivery::Delivery;
+use super::job;
+use super::response::Handled;
 use crate::clock::until;
-use crate::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
+use crate::domain::async_invocation::poll::Poll;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
+use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
 use crate::domain::limits::LEASE_MARGIN;
-use crate::domain::message::{self, Asked, Attributes, attributes};
-use crate::domain::outcome::{Acknowledged, Again, AgainReason, Outcome};
-use crate::domain::row::Usage;
+use crate::domain::message::attributes::{self, Attribute, AttributeValue, ReceivedAttributes};
+use crate::domain::message::body::{self, ParsedMessage};
+use crate::domain::message::dead_letter::DeadLetter;
 
-/// A message as it came, and what it asks for.
+/// A received message and the job in it.
 pub(super) struct Record {
     pub message_id: Option<String>,
     receipt_handle: Option<String>,
-    /// The ARN of the queue that it came from.
+    /// The ARN of the queue that delivered the message.
     source: Option<String>,
     body: Option<String>,
     carried: Vec<Attribute>,
     receive_count: u32,
-    asked: Result<Asked, Failure>,
-}
-
-/// What became of a record.
-pub(super) struct Handled {
-    pub outcome: Outcome,
-    pub usage: Option<Usage>,
-}
-
-impl Handled {
-    pub fn without_usage(outcome: Outcome) -> Self {
-        Self { outcome, usage: None }
-    }
+    redrive_of: Option<u32>,
+    poll: Option<Poll>,
+    parsed: Result<ParsedMessage, Failure>,
 }
 
 impl Record {
-    pub fn read(message: SqsMessage) -> Self {
+    pub fn parse(message: SqsMessage) -> Self {
         let text =
             |name: &str| message.message_attributes.get(name).and_then(|attribute| attribute.string_value.as_deref());
-        let with = Attributes {
+        let received = ReceivedAttributes {
             priority: text(attributes::PRIORITY),
             failed_attempt: text(attributes::FAILED_ATTEMPT),
-            check: text(attributes::CHECK),
+            poll: text(attributes::POLL),
         };
-        let asked = message::read(message.body.as_deref(), with);
         let receive_count = message.attributes.get("ApproximateReceiveCount");
         Self {
             receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
-            carried: carried(&message),
+            redrive_of: received.redrive_of(),
+            poll: received.poll(),
+            parsed: body::parse_message(message.body.as_deref(), received.priority),
+            carried: carried_attributes(&message),
             message_id: message.message_id,
             receipt_handle: message.receipt_handle,
             source: message.event_source_arn,
             body: message.body,
-            asked,
         }
     }
 
     pub fn job_id(&self) -> Option<&JobId> {
-        match &self.asked {
-            Ok(Asked::Job(job)) => Some(&job.job_id),
-            Ok(Asked::Several(_) | Asked::Nothing) | Err(_) => None,
+        match &self.parsed {
+            Ok(ParsedMessage::Job(job)) => Some(&job.job_id),
+            Ok(ParsedMessage::Several(_) | ParsedMessage::Nothing) | Err(_) => None,
         }
     }
 }
 
-fn carried(message: &SqsMessage) -> Vec<Attribute> {
+fn carried_attributes(message: &SqsMessage) -> Vec<Attribute> {
     let mut carried: Vec<Attribute> = message
         .message_attributes
         .iter()
@@ -91,23 +85,22 @@ fn carried(message: &SqsMessage) -> Vec<Attribute> {
     carried
 }
 
-/// Handles one record. A panic ends this record alone: its row is as it is, and
-/// the message comes again when the lease that it may have taken is over.
+/// Handles one record. A panic ends this record alone: its stored job is unchanged,
+/// and the message is retried when a lease of this invocation has expired.
 pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
-    let begun = Instant::now();
+    let started = Instant::now();
     let (message_id, receive_count) = (record.message_id.clone(), record.receive_count);
     let (receipt_handle, source) = (record.receipt_handle.clone(), record.source.clone());
     let job_id = record.job_id().map(|id| id.as_str().to_owned());
     let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
         error!(message_id, job_id, "the handling of a record panicked");
-        let lease_over = until(deadline) + LEASE_MARGIN;
-        Handled::without_usage(Again::after(lease_over, AgainReason::Panicked))
+        Handled::without_usage(Retry::after(until(deadline) + LEASE_MARGIN, RetryReason::Panicked))
     });
-    if let (Outcome::Again(Again { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {
-        // If this is refused, the queue's own visibility time-out brings it.
-        if let Err(unavailable) = consumer.queue.again_after(source.as_deref(), &receipt, after).await {
-            warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be set");
+    if let (Outcome::Retry(Retry { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {
+        // After a failure here, the queue's own visibility time-out retries the message.
+        if let Err(unavailable) = consumer.queue.change_visibility(source.as_deref(), &receipt, after).await {
+            warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be changed");
         }
     }
     info!(
@@ -115,39 +108,41 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
         job_id,
         receive_count,
         outcome = handled.outcome.name(),
-        elapsed_ms = begun.elapsed().as_millis() as u64,
+        elapsed_ms = started.elapsed().as_millis() as u64,
         "record handled"
     );
     handled
 }
 
 async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
-    let Record { source, body, carried, receive_count, asked, .. } = record;
-    match asked {
-        Ok(Asked::Job(job)) => {
-            let delivery = Delivery { body, carried, receive_count, deadline, source };
+    let Record { source, body, carried, receive_count, redrive_of, poll, parsed, .. } = record;
+    match parsed {
+        Ok(ParsedMessage::Job(job)) => {
+            let time_for_a_job = consumer.time_for_a_job;
+            let delivery =
+                Delivery { body, carried, receive_count, source, redrive_of, poll, deadline, time_for_a_job };
             job::handle(consumer, *job, delivery).await
         }
-        Ok(Asked::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
-        Ok(Asked::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
+        Ok(ParsedMessage::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
+        Ok(ParsedMessage::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
         Err(failure) => {
-            warn!(code = failure.code, "a message is not a job");
+            warn!(code = failure.code, "a message contains no job");
             let letter = DeadLetter::new(body.as_deref(), carried, &failure, None);
-            Handled::without_usage(match consumer.dead_letters.send(letter).await {
+            Handled::without_usage(match consumer.endings.dead_letters.send(letter).await {
                 Ok(()) => Outcome::Acknowledge(Acknowledged::DeadLettered),
-                Err(_) => Again::by_visibility(AgainReason::StoreUnavailable),
+                Err(_) => Retry::at_visibility_timeout(RetryReason::StoreUnavailable),
             })
         }
     }
 }
 
-/// A message of its own for each job, so that each ends for itself. One that is
-/// broken off begins again: a message too many finds its job done.
+/// Sends one message for each job, so that each job ends on its own. A split that
+/// is interrupted starts over; a repeated message finds its job finished.
 async fn split(consumer: &Consumer, source: Option<&str>, bodies: Vec<String>) -> Outcome {
     for body in bodies {
-        if let Err(error) = consumer.queue.send_beside(source, body).await {
+        if let Err(error) = consumer.queue.send_to_source(source, body).await {
             warn!(service = error.service, code = error.code, "a service did not answer");
-            return Again::by_visibility(AgainReason::StoreUnavailable);
+            return Retry::at_visibility_timeout(RetryReason::StoreUnavailable);
         }
     }
     Outcome::Acknowledge(Acknowledged::Split)

@@ -1,4 +1,4 @@
-//! Outcomes as Lambda wants to hear them.
+//! What a record ended with, and the batch response that Lambda expects.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
@@ -6,29 +6,43 @@ use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
 
-use crate::domain::outcome::Outcome;
+use crate::domain::job::outcome::Outcome;
+use crate::domain::job::stored::Usage;
 
-/// The batch as a whole is wanted again: a record that is wanted again has no
-/// message id, and an empty one would say the same of the whole batch.
+/// The end of one record.
+pub(super) struct Handled {
+    pub outcome: Outcome,
+    /// The tokens of a completed job.
+    pub usage: Option<Usage>,
+}
+
+impl Handled {
+    pub fn without_usage(outcome: Outcome) -> Self {
+        Self { outcome, usage: None }
+    }
+}
+
+/// The whole batch fails: a record must be retried and has no message id. Lambda
+/// would read an empty id as a failure of the whole batch, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record without a message id is wanted again, so the whole batch is")]
+#[error("a record that must be retried has no message id, so the whole batch is retried")]
 pub struct BatchFailed;
 
-/// Names the messages that are wanted again, each once.
+/// Names each message that must be retried, once.
 pub(super) fn response(
     outcomes: impl IntoIterator<Item = (Option<String>, Outcome)>,
 ) -> Result<SqsBatchResponse, BatchFailed> {
-    let mut wanted = BTreeSet::new();
+    let mut retried = BTreeSet::new();
     for (message_id, outcome) in outcomes {
         match outcome {
             Outcome::Acknowledge(_) => {}
-            Outcome::Again(_) => {
-                wanted.insert(message_id.filter(|id| !id.is_empty()).ok_or(BatchFailed)?);
+            Outcome::Retry(_) => {
+                retried.insert(message_id.filter(|id| !id.is_empty()).ok_or(BatchFailed)?);
             }
         }
     }
     let mut response = SqsBatchResponse::default();
-    for message_id in wanted {
+    for message_id in retried {
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = message_id;
         response.batch_item_failures.push(failure);
@@ -39,12 +53,12 @@ pub(super) fn response(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::{Acknowledged, Again, AgainReason};
+    use crate::domain::job::outcome::{Acknowledged, Retry, RetryReason};
 
     fn names(outcomes: &[(Option<&str>, bool)]) -> Result<String, BatchFailed> {
-        let outcomes = outcomes.iter().map(|(id, again)| {
-            let outcome = match again {
-                true => Again::by_visibility(AgainReason::Busy),
+        let outcomes = outcomes.iter().map(|(id, is_retried)| {
+            let outcome = match is_retried {
+                true => Retry::at_visibility_timeout(RetryReason::Busy),
                 false => Outcome::Acknowledge(Acknowledged::Completed),
             };
             (id.map(str::to_owned), outcome)
@@ -53,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn every_subset_of_ten_failing_records_gives_exactly_the_failing_ids() {
+    fn response_names_exactly_the_failing_records() {
         for subset in 0u32..1024 {
             let ids: Vec<String> = (0..10).map(|n| format!("m{n}")).collect();
             let failing = |n: &usize| subset & (1 << n) != 0;
@@ -66,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_id_that_comes_twice_is_named_once() {
+    fn repeated_message_id_is_named_once() {
         assert_eq!(
             names(&[(Some("a"), true), (Some("a"), false), (Some("a"), true)]).unwrap(),
             r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#
@@ -74,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_named_is_not_lost() {
+    fn failing_record_without_id_fails_the_batch() {
         assert_eq!(names(&[(Some("a"), true), (None, true)]), Err(BatchFailed));
         assert_eq!(names(&[(Some(""), true)]), Err(BatchFailed));
         assert_eq!(names(&[(None, false)]).unwrap(), r#"{"batchItemFailures":[]}"#);

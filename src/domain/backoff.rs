@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::limits::{BACKOFF_BASE, BACKOFF_CAP};
+use crate::domain::limits::{BACKOFF_BASE, BACKOFF_CAP};
 
 /// The wait after the `round`-th failure (from 1): a random part of
 /// `BACKOFF_BASE × 2^(round-1)`, at most a random part of `BACKOFF_CAP`.

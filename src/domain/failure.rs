@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::FAILURE_MESSAGE_MAX_BYTES;
+use crate::domain::limits::FAILURE_MESSAGE_MAX_BYTES;
 
 /// A stable code and a message for people. Neither holds text of the document
 /// or of the model's answer.
@@ -23,13 +23,13 @@ impl Failure {
         Self { code: code.to_owned(), message }
     }
 
-    /// The ending of a job whose tries are used up.
-    pub fn tries_exhausted(tries: u32, last: Option<&Failure>) -> Self {
+    /// The ending of a job whose charged_attempts are used up.
+    pub fn attempts_exhausted(charged_attempts: u32, last: Option<&Failure>) -> Self {
         let last = match last {
             Some(failure) => format!("the last attempt ended with {}: {}", failure.code, failure.message),
             None => "the last attempt ended without a word: it crashed or ran out of time".to_owned(),
         };
-        Self::new(codes::TRIES_EXHAUSTED, format!("{tries} tries were charged; {last}"))
+        Self::new(codes::ATTEMPTS_EXHAUSTED, format!("{charged_attempts} charged_attempts were charged; {last}"))
     }
 }
 
@@ -39,7 +39,7 @@ pub mod codes {
     /// The message is not a job: no row could be made of it.
     pub const MALFORMED_MESSAGE: &str = "malformed_message";
     /// As many attempts as allowed were charged.
-    pub const TRIES_EXHAUSTED: &str = "tries_exhausted";
+    pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
     /// Nothing to analyse.
     pub const DOCUMENT_EMPTY: &str = "document_empty";
     /// Larger than the model's request takes.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::de::StrRead;
 
-use super::limits::RESULT_MAX_NUMBER;
+use crate::domain::limits::RESULT_MAX_NUMBER;
 
 /// Why a text is not the JSON that was wanted. It names the field and what was
 /// expected there; it never repeats what stood there.

@@ -21,13 +21,13 @@ pub const IMAGE_MAX_BYTES: usize = 3_750_000;
 
 /// Most parts of a text that is longer than one call takes. Times the size of a
 /// part it is the largest text.
-pub const PARTS_MAX: usize = 32;
+pub const CHUNKS_MAX: usize = 32;
 
 /// Most calls for the parts of one document at a time.
-pub const PARTS_SIDE_BY_SIDE: usize = 4;
+pub const CONCURRENT_CHUNKS: usize = 4;
 
 /// Time-out of storing or reading a part's result.
-pub const PART_STORE_TIMEOUT: Duration = Duration::from_secs(2);
+pub const CHUNK_STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many times its size a document takes in memory while it is analysed.
 pub const MEMORY_PER_DOCUMENT: u32 = 4;
@@ -36,7 +36,7 @@ pub const MEMORY_PER_DOCUMENT: u32 = 4;
 pub const MEMORY_RESERVE_MB: u32 = 64;
 
 /// Most documents that one function reads from the bucket at a time.
-pub const READS_SIDE_BY_SIDE: usize = 16;
+pub const CONCURRENT_READS: usize = 16;
 
 /// What is kept free for reading a document that waited for memory, and the
 /// least time in which a bucket that did not answer is charged to the document.
@@ -102,7 +102,7 @@ pub const RESULT_MAX_DEPTH: usize = 24;
 /// holds an analysis, metadata and the rest.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
-pub const ROW_RESULT_MAX_BYTES: usize = 350_000 - ANALYSIS_MAX_BYTES - METADATA_MAX_BYTES;
+pub const INLINE_RESULT_MAX_BYTES: usize = 350_000 - ANALYSIS_MAX_BYTES - METADATA_MAX_BYTES;
 
 /// Largest answer at all, in bytes as the table would count them: the API's
 /// response ends at 6 MB, in which it stands as escaped text.
@@ -144,33 +144,33 @@ pub const QUOTA_BURST: Duration = Duration::from_secs(2);
 
 /// How much of a quota calls in flight may hold back together that they will not
 /// use: half of the minute's worth that a quota holds.
-pub const QUOTA_HELD_BACK: Duration = Duration::from_secs(30);
+pub const QUOTA_UNUSED_WINDOW: Duration = Duration::from_secs(30);
 
 /// How long a document may wait in the function for the quota. One that would
 /// wait longer is given back to the queue.
-pub const QUOTA_WAIT: Duration = Duration::from_secs(4);
+pub const QUOTA_MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// How long a document may wait behind one that reserves for it: longer than that
 /// one waits, so that it is still there when the calls may begin.
-pub const QUOTA_TURN_WAIT: Duration = Duration::from_secs(5);
+pub const QUOTA_TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most of a quota's time that one reservation takes, unless a single call takes
 /// more.
-pub const QUOTA_CHUNK: Duration = Duration::from_secs(2);
+pub const RESERVATION_MAX: Duration = Duration::from_secs(2);
 
 /// For how many calls a function reserves at least, so that the next few
 /// documents find what they need.
-pub const QUOTA_CHUNK_CALLS: i32 = 8;
+pub const RESERVATION_CALLS: i32 = 8;
 
 /// How long a function keeps what it reserved and did not use.
-pub const QUOTA_KEPT: Duration = Duration::from_secs(60);
+pub const RESERVATION_POOL_TTL: Duration = Duration::from_secs(60);
 
 /// Longest wait in the queue for the quota, so that what comes free unexpectedly
 /// is found.
-pub const QUOTA_RETURN_CAP: Duration = Duration::from_secs(900);
+pub const QUOTA_RETRY_MAX: Duration = Duration::from_secs(900);
 
 /// For how long it is known how many messages wait in a queue.
-pub const BACKLOG_KNOWN: Duration = Duration::from_secs(10);
+pub const BACKLOG_TTL: Duration = Duration::from_secs(10);
 
 /// Input tokens of a document whose size is not known before it is read, until
 /// others have told.
@@ -261,15 +261,15 @@ pub const ASYNC_TAG_KEY_MAX_BYTES: usize = 128;
 pub const ASYNC_TAG_VALUE_MAX_BYTES: usize = 256;
 
 /// How long after its start an invocation is checked first.
-pub const ASYNC_CHECK_FIRST: Duration = Duration::from_secs(5);
+pub const ASYNC_POLL_FIRST: Duration = Duration::from_secs(5);
 
 /// Longest wait between two checks of an invocation: a message's longest delay.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-pub const ASYNC_CHECK_CAP: Duration = Duration::from_secs(900);
+pub const ASYNC_POLL_CAP: Duration = Duration::from_secs(900);
 
 /// How late a check may be before it counts as lost.
-pub const ASYNC_CHECK_MARGIN: Duration = Duration::from_secs(15 * 60);
+pub const ASYNC_POLL_MARGIN: Duration = Duration::from_secs(15 * 60);
 
 /// Most objects of an output that a result names: one page of S3's list.
 ///

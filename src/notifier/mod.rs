@@ -23,10 +23,10 @@ use crate::aws::jobs::Jobs;
 use crate::aws::{Unavailable, changes};
 use crate::clock::{now, until};
 use crate::config::NotifierConfig;
+use crate::domain::events::{BatchFinished, JobFinished, OutboundEvent};
 use crate::domain::ids::BatchId;
 use crate::domain::limits::RESPONSE_MARGIN;
-use crate::domain::news::{BatchFinished, JobFinished, News};
-use crate::telemetry;
+use crate::metrics;
 
 /// What tells the news. It keeps nothing between two events.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub struct Notifier {
 /// refuses the news, the record is wanted again.
 struct Item {
     place: usize,
-    news: News,
+    news: OutboundEvent,
     batch_id: Option<BatchId>,
 }
 
@@ -76,18 +76,22 @@ impl Notifier {
             }
         }
         let batches_refused = self.tell(&ended, answer_at).await;
-        let batches_told = ended.len() - batches_refused.len();
+        let batch_events_published = ended.len() - batches_refused.len();
         refused.extend(batches_refused);
-        info!(records = numbers.len(), told, batches_told, wanted_again = refused.len(), "changes handled");
-        let counts = [("jobs_told", told), ("batches_told", batches_told), ("news_refused", refused.len())];
+        info!(records = numbers.len(), told, batch_events_published, wanted_again = refused.len(), "changes handled");
+        let counts = [
+            ("job_events_published", told),
+            ("batch_events_published", batch_events_published),
+            ("events_failed", refused.len()),
+        ];
         let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as u64));
-        telemetry::metrics(function, now().as_millisecond(), &counts.collect(), &[]);
+        metrics::write(function, now().as_millisecond(), &counts.collect(), &[]);
         StreamResponse::again(refused.into_iter().map(|place| numbers[place].clone()))
     }
 
     /// Puts news on the bus; gives the places of those that it does not have.
     async fn tell(&self, items: &[Item], answer_at: Instant) -> BTreeSet<usize> {
-        let news: Vec<News> = items.iter().map(|item| item.news.clone()).collect();
+        let news: Vec<OutboundEvent> = items.iter().map(|item| item.news.clone()).collect();
         // What the bus took before the time ended comes again too.
         let Ok(answers) = timeout_at(answer_at.into(), self.bus.put(&news)).await else {
             warn!("the invocation's time ended before the bus had all news");
@@ -102,11 +106,11 @@ impl Notifier {
     }
 
     /// The news of a batch, if it has finished.
-    async fn ask(&self, batch_id: &BatchId) -> Result<Option<News>, Unavailable> {
+    async fn ask(&self, batch_id: &BatchId) -> Result<Option<OutboundEvent>, Unavailable> {
         let Some(tally) = self.jobs.finished(batch_id, now()).await? else { return Ok(None) };
         let batch = self.jobs.batch(batch_id).await?;
         let cancelled = batch.is_some_and(|batch| batch.cancelled_at.is_some());
-        Ok(BatchFinished::of(batch_id, &tally, cancelled).map(|finished| finished.news()))
+        Ok(BatchFinished::of(batch_id, &tally, cancelled).map(|finished| finished.outbound()))
     }
 }
 
@@ -124,7 +128,7 @@ fn read((place, record): (usize, Record)) -> Option<Item> {
         return None;
     };
     let finished = JobFinished::of(before, &row)?;
-    Some(Item { place, news: finished.news(), batch_id: finished.batch_id })
+    Some(Item { place, news: finished.outbound(), batch_id: finished.batch_id })
 }
 
 /// Each batch once, with the place of its last record. Left out are those of
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_asked_once_and_only_when_none_of_its_records_comes_again() {
-        let news = News { detail_type: "t", detail: String::new(), at: Timestamp::UNIX_EPOCH };
+        let news = OutboundEvent { detail_type: "t", detail: String::new(), at: Timestamp::UNIX_EPOCH };
         let item = |(place, batch): (usize, &&str)| Item { place, news: news.clone(), batch_id: batch.parse().ok() };
         let jobs: Vec<Item> = ["a", "b", "a", "", "c", "b"].iter().enumerate().map(item).collect();
         let asked = |refused| {

@@ -8,20 +8,21 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::many::side_by_side;
+use super::many::run_concurrently;
 use super::problem::Problem;
 use super::request::{body, check_analysis};
 use super::{Answer, Producer};
-use crate::aws::Unavailable;
 use crate::aws::jobs::CreatedBatch;
 use crate::clock::now;
 use crate::domain::analysis::AnalysisRequest;
-use crate::domain::batch::{Batch, Select, Tally};
+use crate::domain::batch::Batch;
+use crate::domain::batch::cursor::Select;
+use crate::domain::batch::tally::Tally;
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::BatchId;
 use crate::domain::json;
 use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
-use crate::domain::message::check_metadata;
+use crate::domain::message::body::check_metadata;
 
 #[derive(Deserialize)]
 struct Fields {
@@ -48,50 +49,52 @@ impl Producer {
             created_at: now(),
             cancelled_at: None,
         };
-        let batch = match self.jobs.create_batch(&batch).await.map_err(unavailable)? {
+        let batch = match self.jobs.create_batch(&batch).await? {
             CreatedBatch::New => batch,
             CreatedBatch::Existing(existing) if existing.request_hash == batch.request_hash => *existing,
             CreatedBatch::Existing(_) => {
-                return Err(Problem::not_now(None, "this batch was made with another request; take another batch_id"));
+                return Err(Problem::invalid_state(
+                    None,
+                    "this batch was made with another request; take another batch_id",
+                ));
             }
         };
         let location = format!("{}/{}", path.trim_end_matches('/'), batch.batch_id);
-        Ok(Answer::json(201, self.told(&batch.batch_id).await?).with("location", location))
+        Ok(Answer::json(201, self.batch_view(&batch.batch_id).await?).with("location", location))
     }
 
     /// `GET /batches/{batch_id}`.
     pub(super) async fn view_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
-        Ok(Answer::json(200, self.told(batch_id).await?))
+        Ok(Answer::json(200, self.batch_view(batch_id).await?))
     }
 
     /// `DELETE /batches/{batch_id}`: no job of it starts from now on, and those
     /// that run are dropped when they end. What one request has no time for is
     /// left for the same request again: `has_more`.
     pub(super) async fn cancel_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
-        self.told(batch_id).await?;
-        self.jobs.cancel_batch(batch_id, now()).await.map_err(unavailable)?;
+        self.batch_view(batch_id).await?;
+        self.jobs.cancel_batch(batch_id, now()).await?;
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
-            let page = self.jobs.page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await.map_err(unavailable)?;
-            let cancelled = page
-                .entries
-                .into_iter()
-                .map(|entry| async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(unavailable) }.boxed());
-            side_by_side(cancelled.collect()).await?;
+            let page = self.jobs.page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await?;
+            let cancelled = page.entries.into_iter().map(|entry| {
+                async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(Problem::from) }.boxed()
+            });
+            run_concurrently(cancelled.collect()).await?;
             cursor = page.next;
             if cursor.is_none() || Instant::now() >= until {
                 break cursor.is_some();
             }
         };
-        let mut told = self.told(batch_id).await?;
+        let mut told = self.batch_view(batch_id).await?;
         told["has_more"] = json!(has_more);
         Ok(Answer::json(200, told))
     }
 
     /// How a batch stands.
-    async fn told(&self, batch_id: &BatchId) -> Result<Value, Problem> {
+    async fn batch_view(&self, batch_id: &BatchId) -> Result<Value, Problem> {
         let (now, said) = (now(), self.jobs.batch(batch_id));
-        let (said, tally) = futures_util::try_join!(said, self.jobs.tally(batch_id, now)).map_err(unavailable)?;
+        let (said, tally) = futures_util::try_join!(said, self.jobs.tally(batch_id, now))?;
         if said.is_none() && tally.counts.total == 0 {
             return Err(Problem::no_such_batch());
         }
@@ -103,7 +106,7 @@ impl Producer {
             "request_counts": tally.counts,
             "usage": tally.usage,
         });
-        let ended_at = tally.last_ended_at.filter(|_| tally.counts.unfinished() == 0);
+        let ended_at = tally.last_completed_at.filter(|_| tally.counts.unfinished() == 0);
         for (name, value) in [
             ("cost_usd", json!(self.cost(&tally))),
             ("metadata", json!(said.as_ref().and_then(|said| said.metadata.as_ref()))),
@@ -111,11 +114,11 @@ impl Producer {
             ("deduplicate", json!(said.as_ref().and_then(|said| said.deduplicate))),
             ("created_at", json!(said.as_ref().map(|said| said.created_at).or(tally.first_created_at))),
             ("first_job_at", json!(tally.first_created_at)),
-            ("last_ended_at", json!(tally.last_ended_at)),
+            ("last_completed_at", json!(tally.last_completed_at)),
             ("completed_at", json!(ended_at)),
             ("cancelled_at", json!(cancelled_at)),
             ("jobs_per_minute", json!(tally.rate_per_minute(now))),
-            ("estimated_end_at", json!(tally.estimated_end(now))),
+            ("estimated_completion_at", json!(tally.estimated_completion(now))),
         ] {
             if !value.is_null() {
                 told[name] = value;
@@ -130,8 +133,4 @@ impl Producer {
         let million = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
         Some(million(tally.usage.input_tokens, prices.input) + million(tally.usage.output_tokens, prices.output))
     }
-}
-
-pub(super) fn unavailable(error: Unavailable) -> Problem {
-    Problem::unavailable(&error, None)
 }

@@ -28,9 +28,9 @@ impl Producer {
             let detail = format!("has {} jobs; a request takes 1 to {BATCH_REQUEST_JOBS_MAX}", jobs.len());
             return Err(Problem::invalid("jobs", detail));
         }
-        let batch = self.jobs.batch(batch_id).await.map_err(super::batches::unavailable)?;
+        let batch = self.jobs.batch(batch_id).await?;
         if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
-            return Err(Problem::not_now(None, "the batch is cancelled; take another batch_id"));
+            return Err(Problem::invalid_state(None, "the batch is cancelled; take another batch_id"));
         }
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
@@ -45,7 +45,7 @@ impl Producer {
             }
             .boxed()
         });
-        let answers = side_by_side(answers.collect()).await?;
+        let answers = run_concurrently(answers.collect()).await?;
         let rejected = answers.iter().filter(|answer| answer.get("error").is_some()).count();
         let body = json!({
             "batch_id": batch_id,
@@ -69,7 +69,7 @@ impl Producer {
 
 /// Does many things, [`REQUEST_SIDE_BY_SIDE`] at a time; the answers keep their
 /// order. All are heard out before a problem is told.
-pub(super) async fn side_by_side<T>(things: Vec<BoxFuture<'_, Result<T, Problem>>>) -> Result<Vec<T>, Problem> {
+pub(super) async fn run_concurrently<T>(things: Vec<BoxFuture<'_, Result<T, Problem>>>) -> Result<Vec<T>, Problem> {
     let answers: Vec<_> = stream::iter(things).buffered(REQUEST_SIDE_BY_SIDE).collect().await;
     answers.into_iter().collect()
 }

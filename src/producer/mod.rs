@@ -23,10 +23,12 @@ use tracing::info;
 
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
+use crate::aws::json_objects::JsonObjects;
+use crate::aws::presigned_uploads::PresignedUploads;
 use crate::aws::queue::JobsQueue;
 use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::limits::{DOCUMENT_MAX_BYTES, PARTS_MAX};
+use crate::domain::limits::{CHUNKS_MAX, DOCUMENT_MAX_BYTES};
 use problem::Problem;
 use request::AllowedModels;
 
@@ -36,6 +38,8 @@ pub struct Producer {
     jobs: Jobs,
     queue: JobsQueue,
     documents: Documents,
+    objects: JsonObjects,
+    uploads: PresignedUploads,
     bucket: String,
     upload_max_bytes: usize,
     allowed: AllowedModels,
@@ -69,11 +73,13 @@ impl Producer {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
             queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
             documents: Documents::new(sdk),
+            objects: JsonObjects::new(sdk, config.documents_bucket.clone()),
+            uploads: PresignedUploads::new(sdk, config.documents_bucket.clone()),
             bucket: config.documents_bucket,
-            upload_max_bytes: DOCUMENT_MAX_BYTES.max(PARTS_MAX * config.part_max_bytes),
+            upload_max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * config.chunk_max_bytes),
             allowed: AllowedModels {
                 of_analyses: config.allowed_model_ids,
-                long_running: config.allowed_async_model_ids,
+                async_invocation: config.allowed_async_model_ids,
             },
             prices: config.prices,
         }

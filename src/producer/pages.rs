@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use lambda_http::{Request, RequestExt};
 use serde_json::{Value, json};
 
-use super::batches::unavailable;
 use super::problem::Problem;
 use super::view::view;
 use super::{Answer, Producer};
 use crate::aws::jobs::Page;
-use crate::domain::batch::{Cursor, Entry, Select};
+use crate::domain::batch::cursor::{Cursor, Select};
+use crate::domain::batch::tally::Entry;
 use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::stored::{Status, StoredJob};
 use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::domain::row::{Row, Status};
 
 /// How much of a row is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,18 +60,18 @@ impl Producer {
             cursor_of(select, &text).ok_or_else(|| Problem::invalid("cursor", detail))
         });
         let cursor = cursor.transpose()?;
-        self.jobs.page(batch_id, select, cursor, limit).await.map_err(unavailable)
+        Ok(self.jobs.page(batch_id, select, cursor, limit).await?)
     }
 
     /// The rows of a page's entries, in their order.
-    pub(super) async fn rows(&self, entries: &[Entry], fetch: Fetch) -> Result<Vec<Row>, Problem> {
+    pub(super) async fn rows(&self, entries: &[Entry], fetch: Fetch) -> Result<Vec<StoredJob>, Problem> {
         let ids: Vec<JobId> = entries.iter().map(|entry| entry.job_id.clone()).collect();
         let rows = match fetch {
             Fetch::Whole => self.jobs.get_many(&ids).await,
             Fetch::WithoutResults => self.jobs.get_many_without_results(&ids).await,
         };
-        let rows = rows.map_err(unavailable)?.into_iter().map(|row| (row.job_id.clone(), row));
-        let mut rows: HashMap<JobId, Row> = rows.collect();
+        let rows = rows?.into_iter().map(|row| (row.job_id.clone(), row));
+        let mut rows: HashMap<JobId, StoredJob> = rows.collect();
         Ok(ids.iter().filter_map(|id| rows.remove(id)).collect())
     }
 }

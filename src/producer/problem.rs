@@ -38,8 +38,13 @@ impl Problem {
     }
 
     /// What was asked for is not possible as things stand.
-    pub fn not_now(job_id: Option<&JobId>, detail: impl Into<String>) -> Self {
-        Self { job_id: job_id.cloned(), ..Self::new(409, "not-now", "Not possible as things stand", detail) }
+    pub fn invalid_state(job_id: Option<&JobId>, detail: impl Into<String>) -> Self {
+        Self { job_id: job_id.cloned(), ..Self::new(409, "invalid-state", "Not possible as things stand", detail) }
+    }
+
+    /// A defect of Docket.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(500, "internal", "Docket failed", detail)
     }
 
     pub fn not_json(detail: impl Into<String>) -> Self {
@@ -104,6 +109,12 @@ impl Problem {
             .header("cache-control", "no-store")
             .body(Body::Text(self.body(request_id).to_string()))
             .expect("our own headers are valid")
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        Self::unavailable(&error, None)
     }
 }
 

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::domain::analysis::{Analysis, AnalysisRequest};
-use crate::domain::async_job::AsyncInvoke;
+use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::document::{Document, sha256_hex, too_large};
 use crate::domain::failure::codes;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::Priority;
+use crate::domain::job::priority::Priority;
 use crate::domain::json;
 use crate::domain::limits::{DOCUMENT_MAX_BYTES, IDEMPOTENCY_KEY_MAX_BYTES, REQUEST_MAX_BYTES};
-use crate::domain::message::check_metadata;
+use crate::domain::message::body::check_metadata;
 
 /// The header that makes a request repeatable.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -42,7 +42,7 @@ pub(super) enum Submitted {
         sha256: String,
     },
     /// A model is to work for minutes.
-    LongRunning(AsyncInvoke),
+    AsyncInvocation(AsyncInvoke),
 }
 
 /// The models that a request may name.
@@ -51,7 +51,7 @@ pub(super) struct AllowedModels {
     /// In an analysis.
     pub of_analyses: Vec<String>,
     /// In `async_invoke`.
-    pub long_running: Vec<String>,
+    pub async_invocation: Vec<String>,
 }
 
 /// The body as it comes, or one job of many.
@@ -81,7 +81,7 @@ impl Submission {
             }
             (None, Some(request)) => {
                 check_long_running(&request, fields.analysis.as_ref(), allowed)?;
-                Submitted::LongRunning(request)
+                Submitted::AsyncInvocation(request)
             }
             (None, None) => return Err(Problem::invalid("document", "is missing; give it, or `async_invoke`")),
             (Some(_), Some(_)) => {
@@ -114,7 +114,7 @@ impl Submission {
         });
         match &self.work {
             Submitted::Document { sha256, .. } => asked["document"] = json!(sha256),
-            Submitted::LongRunning(request) => asked["async_invoke"] = json!(request),
+            Submitted::AsyncInvocation(request) => asked["async_invoke"] = json!(request),
         }
         sha256_hex(asked.to_string().as_bytes())
     }
@@ -129,10 +129,10 @@ fn check_long_running(
         return Err(Problem::invalid("analysis", "is of a document; what `async_invoke` asks stands in `model_input`"));
     }
     request.check()?;
-    if allowed.long_running.contains(&request.model_id) {
+    if allowed.async_invocation.contains(&request.model_id) {
         return Ok(());
     }
-    let detail = match &allowed.long_running[..] {
+    let detail = match &allowed.async_invocation[..] {
         [] => "is not allowed: no model is, unless the stack's parameter AsyncModelIds names it".to_owned(),
         allowed => format!("is not one of the models that may be asked here: {}", allowed.join(", ")),
     };
@@ -232,7 +232,7 @@ mod tests {
             request = request.header("idempotency-key", key);
         }
         let request = request.body(Body::Text(body.to_owned())).unwrap();
-        let allowed = AllowedModels { of_analyses: vec!["m-1".into()], long_running: vec!["video-1".into()] };
+        let allowed = AllowedModels { of_analyses: vec!["m-1".into()], async_invocation: vec!["video-1".into()] };
         Submission::read(&request, &allowed).map_err(|problem| {
             let response = problem.response("r-1");
             assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -307,7 +307,9 @@ mod tests {
             let body = format!(r#"{{"async_invoke": {{"model_input": {input}, "model_id": "video-1"}}}}"#);
             read(&body, None).unwrap()
         };
-        assert!(matches!(submission("[1]").work, Submitted::LongRunning(request) if request.model_input == json!([1])));
+        assert!(
+            matches!(submission("[1]").work, Submitted::AsyncInvocation(request) if request.model_input == json!([1]))
+        );
         assert_eq!(submission(r#"{"a": 1, "b": 2}"#).hash(), submission(r#"{"b": 2, "a": 1}"#).hash());
         assert_ne!(submission("1").hash(), submission("2").hash());
     }

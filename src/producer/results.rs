@@ -9,7 +9,8 @@ use super::pages::Fetch;
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::aws::jobs::Page;
-use crate::domain::batch::{Cursor, Entry, Select};
+use crate::domain::batch::cursor::{Cursor, Select};
+use crate::domain::batch::tally::Entry;
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
 
@@ -54,7 +55,7 @@ impl Producer {
                 if !row.state.status().has_ended() {
                     continue;
                 }
-                let job = self.whole(row).await?;
+                let job = self.load_result(row).await?;
                 let text = if is_csv { csv(&[job])? } else { format!("{job}\n") };
                 // The response stands in Lambda's own JSON, escaped.
                 size += Value::from(text.as_str()).to_string().len();
@@ -98,7 +99,7 @@ fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, Problem> {
 }
 
 fn broken() -> Problem {
-    Problem::not_now(None, "the results cannot be written as CSV; take JSON Lines")
+    Problem::internal("the results could not be written as CSV; ask for application/jsonl")
 }
 
 /// A spreadsheet takes a text that begins like a formula for one, and the text

@@ -10,12 +10,12 @@ use super::{Answer, Producer};
 use crate::aws::Unavailable;
 use crate::aws::jobs::{Created, NewJob};
 use crate::clock::now;
-use crate::domain::async_job::AsyncInvoke;
+use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::document::DocumentRecord;
+use crate::domain::document::location::S3Location;
 use crate::domain::ids::JobId;
-use crate::domain::job::S3Location;
-use crate::domain::message::MessageBody;
-use crate::domain::row::{Row, Status};
+use crate::domain::job::stored::Status;
+use crate::domain::message::body::MessageBody;
 
 impl Producer {
     /// Each step may be repeated: the document lies under a name made of its
@@ -69,7 +69,7 @@ impl Producer {
                 return Err(Problem::conflict(&job_id));
             }
             Created::Existing(row) => {
-                body.document_s3 = location_of(&row).or(body.document_s3);
+                body.document_s3 = row.document.location().or(body.document_s3);
                 row.state.status()
             }
         };
@@ -83,14 +83,13 @@ impl Producer {
     async fn store(&self, work: Submitted, place: &str) -> Result<Stored, Unavailable> {
         match work {
             Submitted::Document { text, sha256 } => {
-                let size_bytes = Some(text.len() as u64);
+                let size_bytes = text.len();
                 let at = self.documents.store(&self.bucket, &format!("{place}.txt"), text, sha256).await?;
-                let S3Location { bucket, key, version_id, sha256 } = at.clone();
-                let document = DocumentRecord { bucket: Some(bucket), key: Some(key), version_id, size_bytes, sha256 };
+                let document = DocumentRecord::stored(&at, size_bytes);
                 Ok(Stored { document_s3: Some(at), document: Some(document), ..Stored::default() })
             }
-            Submitted::LongRunning(request) => {
-                let at = self.documents.store_json(&self.bucket, &format!("{place}.json"), &json!(request)).await?;
+            Submitted::AsyncInvocation(request) => {
+                let at = self.objects.store(&format!("{place}.json"), &json!(request)).await?;
                 Ok(Stored { async_invoke: Some(request), async_request: Some(at), ..Stored::default() })
             }
         }
@@ -104,10 +103,4 @@ struct Stored {
     async_invoke: Option<AsyncInvoke>,
     document: Option<DocumentRecord>,
     async_request: Option<S3Location>,
-}
-
-/// Where a job's document lies, if it lies in a bucket.
-pub(super) fn location_of(row: &Row) -> Option<S3Location> {
-    let DocumentRecord { bucket, key, version_id, sha256, .. } = row.document.clone();
-    Some(S3Location { bucket: bucket?, key: key?, version_id, sha256 })
 }

@@ -12,12 +12,12 @@ use crate::clock::now;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::Priority;
+use crate::domain::job::priority::Priority;
+use crate::domain::job::stored::Status;
 use crate::domain::json;
 use crate::domain::limits::{FILE_NAME_MAX_BYTES, UPLOAD_TIME};
-use crate::domain::message::check_metadata;
-use crate::domain::notification::incoming_key;
-use crate::domain::row::Status;
+use crate::domain::message::body::check_metadata;
+use crate::domain::message::s3_event::incoming_key;
 
 #[derive(Deserialize)]
 struct Fields {
@@ -63,11 +63,11 @@ impl Producer {
             Created::Existing(row) if row.attempt == 0 && row.state.status() == Status::Pending => {}
             Created::Existing(row) => {
                 let detail = format!("the document has come, and the job is {}", row.state.status().as_str());
-                return Err(Problem::not_now(Some(&job_id), detail));
+                return Err(Problem::invalid_state(Some(&job_id), detail));
             }
         }
         let key = incoming_key(&job_id, priority, &filename);
-        let presigned = self.documents.presign(&self.bucket, &key, size, UPLOAD_TIME).await.map_err(unavailable)?;
+        let presigned = self.uploads.presign(&key, size, UPLOAD_TIME).await.map_err(unavailable)?;
         let body = json!({
             "job_id": job_id,
             "status": Status::Pending,

@@ -6,25 +6,25 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
-use crate::domain::notification::name_of;
-use crate::domain::row::{Row, State, Status, StoredResult};
+use crate::domain::job::stored::{State, Status, StoredJob, StoredResult};
+use crate::domain::message::s3_event::name_of;
 
 impl Producer {
     pub(super) async fn view(&self, job_id: &JobId) -> Result<Answer, Problem> {
-        let row = self.jobs.get(job_id).await.map_err(|error| Problem::unavailable(&error, None))?;
-        Ok(Answer::json(200, self.whole(row.ok_or_else(Problem::no_such_job)?).await?))
+        let row = self.jobs.get(job_id).await?;
+        Ok(Answer::json(200, self.load_result(row.ok_or_else(Problem::no_such_job)?).await?))
     }
 
     /// A job with its result, wherever that lies.
-    pub(super) async fn whole(&self, mut row: Row) -> Result<Value, Problem> {
+    pub(super) async fn load_result(&self, mut row: StoredJob) -> Result<Value, Problem> {
         if let State::Complete(done) = &mut row.state
             && let StoredResult::Bucket(at) = &done.result
         {
-            match self.documents.load_json(at).await {
-                Ok(result) => done.result = StoredResult::Row(result),
+            match self.objects.load(at).await {
+                Ok(result) => done.result = StoredResult::Inline(result),
                 // Its retention is over, and the row's soon: told without it.
                 Err(error) if error.is_missing() => {}
-                Err(error) => return Err(Problem::unavailable(&error, None)),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(Value::Object(view(row)))
@@ -36,7 +36,7 @@ const INVOCATION_GOES_ON: &str =
     "the invocation itself may go on and be paid for: Bedrock cannot stop it; its output is in the bucket when it ends";
 
 /// A job without a result that lies in the bucket.
-pub(super) fn view(row: Row) -> Map<String, Value> {
+pub(super) fn view(row: StoredJob) -> Map<String, Value> {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -49,9 +49,9 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
     put("priority", json!(row.priority));
     put("metadata", json!(row.metadata));
     put("attempt", json!(row.attempt));
-    put("tries", json!(row.tries));
-    if row.earlier_call_possible {
-        put("earlier_call_possible", json!(true));
+    put("charged_attempts", json!(row.charged_attempts));
+    if row.possible_duplicate_call {
+        put("possible_duplicate_call", json!(true));
     }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
@@ -63,7 +63,8 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
         }
     }
     match row.state {
-        State::Pending | State::Processing { .. } | State::Cancelled => {}
+        State::Pending | State::Processing { .. } => {}
+        State::Cancelled { completed_at } => put("completed_at", json!(completed_at)),
         State::Failed { error, completed_at } => {
             put("completed_at", json!(completed_at));
             put("error", json!(error));
@@ -71,12 +72,12 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
         State::Complete(done) => {
             put("completed_at", json!(done.completed_at));
             put("model_id", json!(done.model_id));
-            put("model_ms", json!(done.model_ms));
-            put("parts", json!(done.parts));
+            put("model_latency_ms", json!(done.model_latency_ms));
+            put("chunks", json!(done.chunks));
             put("usage", json!(done.usage));
             put("stop_reason", json!(done.stop_reason));
             put("deduplicated_from", json!(done.deduplicated_from));
-            if let StoredResult::Row(result) = done.result {
+            if let StoredResult::Inline(result) = done.result {
                 put("result", result);
             }
         }
@@ -84,11 +85,11 @@ pub(super) fn view(row: Row) -> Map<String, Value> {
     view
 }
 
-fn document(row: &Row) -> Value {
+fn document(row: &StoredJob) -> Value {
     let known = &row.document;
     let mut document = Map::new();
     for (name, value) in [
-        ("name", json!(known.key.as_deref().and_then(name_of))),
+        ("name", json!(known.key().and_then(name_of))),
         ("size_bytes", json!(known.size_bytes)),
         ("sha256", json!(known.sha256)),
     ] {
@@ -103,20 +104,22 @@ fn document(row: &Row) -> Value {
 mod tests {
     use super::*;
     use crate::domain::document::DocumentRecord;
+    use crate::domain::document::location::S3Location;
     use crate::domain::failure::Failure;
     use crate::domain::ids::Owner;
     use jiff::Timestamp;
 
     #[test]
     fn a_caller_learns_the_end_and_nothing_of_the_inside() {
-        let row = Row {
+        let location = S3Location { bucket: "BUCKET".into(), key: "k".into(), version_id: None, sha256: None };
+        let row = StoredJob {
             state: State::Failed { error: Failure::new("c", "m"), completed_at: Timestamp::UNIX_EPOCH },
             attempt: 2,
-            tries: 1,
+            charged_attempts: 1,
             owner: Some(Owner::new("OWNER")),
-            document: DocumentRecord { bucket: Some("BUCKET".into()), size_bytes: Some(7), ..Default::default() },
+            document: DocumentRecord::stored(&location, 7),
             request_hash: Some("HASH".into()),
-            ..Row::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
+            ..StoredJob::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
         };
         let view = Value::Object(view(row));
         assert_eq!(view["status"], "failed");

@@ -2,13 +2,15 @@
 
 use aws_sdk_bedrockruntime::types::AsyncInvokeStatus;
 use docket::aws::async_invoke::{AsyncModel, AsyncTimeouts, Start};
-use docket::domain::async_job::{AsyncInvoke, Invocation, InvocationArn, client_request_token, output_uri};
-use docket::domain::ending::AttemptError;
+use docket::domain::async_invocation::request::{
+    AsyncInvoke, Invocation, InvocationArn, client_request_token, output_uri,
+};
+use docket::domain::job::ending::AttemptError;
 use serde_json::{Value, json};
 
-use crate::support::stand_in::StandIn;
-use crate::support::{self, unique};
 use crate::{ended, model, request, sdk};
+use test_support::stand_in::StandIn;
+use test_support::{self, unique};
 
 /// What one server makes of a start, a check, and questions that it must refuse.
 async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
@@ -34,7 +36,7 @@ async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
         "output": output_uri.starts_with(&uri),
         "ended": ended_at.is_some(),
         "listed": is_listed,
-        "unknown": matches!(model.check(&unknown).await, Err(AttemptError::Permanent(_))),
+        "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Permanent(_))),
         "bad": matches!(bad, Err(AttemptError::Permanent(_))),
     })
 }
@@ -45,7 +47,7 @@ async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
 #[tokio::test]
 #[ignore = "needs the local AWS: make test"]
 async fn two_servers_that_know_nothing_of_each_other_agree_about_an_invocation() {
-    let outputs = support::aws::outputs();
+    let outputs = test_support::aws::outputs();
     let stand_in = StandIn::start_with_s3(&outputs["AwsEndpointUrl"]);
     let (endpoint, bucket) = (&outputs["AwsEndpointUrl"], &outputs["DocumentsBucketName"]);
     for model_id in ["amazon.nova-reel-v1:1", "arn:aws:bedrock:us-east-1::foundation-model/luma.ray-v2:0"] {
@@ -58,7 +60,7 @@ async fn two_servers_that_know_nothing_of_each_other_agree_about_an_invocation()
 #[tokio::test]
 #[ignore = "needs the local AWS: make test"]
 async fn a_completed_invocation_leaves_its_output_in_the_bucket() {
-    let outputs = support::aws::outputs();
+    let outputs = test_support::aws::outputs();
     let (endpoint, bucket) = (&outputs["AwsEndpointUrl"], &outputs["DocumentsBucketName"]);
     let stand_in = StandIn::start_with_s3(endpoint);
     let model = model(&stand_in).await;
@@ -67,7 +69,7 @@ async fn a_completed_invocation_leaves_its_output_in_the_bucket() {
     let (request, uri) = (request(), output_uri(bucket, &job_id));
     let arn = model.start(&Start { request: &request, output_uri: &uri, token: &token }).await.unwrap();
     let Invocation::Completed { output_uri, .. } = ended(&model, &arn).await else { panic!("not completed") };
-    let s3 = aws_sdk_s3::Client::new(&support::aws::sdk().await);
+    let s3 = aws_sdk_s3::Client::new(&test_support::aws::sdk().await);
     let prefix = output_uri.strip_prefix(&format!("s3://{bucket}/")).unwrap();
     let listed = s3.list_objects_v2().bucket(bucket).prefix(prefix).send().await.unwrap();
     let keys: Vec<_> = listed.contents().iter().filter_map(|object| object.key()).collect();

@@ -3,9 +3,6 @@
 //! means.
 
 mod local_aws;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -13,12 +10,14 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_bedrockruntime::config::Credentials;
 use aws_sdk_bedrockruntime::types::{AsyncInvokeStatus, SortOrder};
 use docket::aws::async_invoke::{AsyncModel, AsyncTimeouts, Start};
-use docket::domain::async_job::{AsyncInvoke, Invocation, InvocationArn, client_request_token, output_uri};
-use docket::domain::ending::AttemptError;
+use docket::domain::async_invocation::request::{
+    AsyncInvoke, Invocation, InvocationArn, client_request_token, output_uri,
+};
 use docket::domain::failure::{Failure, codes};
+use docket::domain::job::ending::AttemptError;
 use serde_json::json;
-use support::eventually;
-use support::stand_in::StandIn;
+use test_support::eventually;
+use test_support::stand_in::StandIn;
 
 const BUCKET: &str = "documents";
 
@@ -33,7 +32,7 @@ async fn sdk(url: &str) -> SdkConfig {
 }
 
 async fn model(stand_in: &StandIn) -> AsyncModel {
-    let timeouts = AsyncTimeouts { start: Duration::from_secs(2), check: Duration::from_secs(1) };
+    let timeouts = AsyncTimeouts { start: Duration::from_secs(2), poll: Duration::from_secs(1) };
     AsyncModel::new(&sdk(&stand_in.url).await, timeouts)
 }
 
@@ -64,7 +63,7 @@ async fn start_asking(
 
 async fn ended(model: &AsyncModel, arn: &InvocationArn) -> Invocation {
     eventually("an end of the invocation", async || {
-        let invocation = model.check(arn).await.expect("a check");
+        let invocation = model.poll(arn).await.expect("a check");
         (invocation != Invocation::InProgress).then_some(invocation)
     })
     .await
@@ -168,14 +167,17 @@ async fn every_failure_of_a_start_and_of_a_check_has_its_class_and_is_called_onc
             let before = stand_in.calls()["async"].clone();
             let error = match on {
                 "start" => start(&model, kind, 0).await.map(|_| ()),
-                _ => model.check(&arn).await.map(|_| ()),
+                _ => model.poll(&arn).await.map(|_| ()),
             };
             let error = error.expect_err(kind);
             let (class_of, failure) = match &error {
                 AttemptError::Throttled(failure) => (throttled, failure),
                 AttemptError::Transient(failure) => (transient, failure),
                 AttemptError::Permanent(failure) => (permanent, failure),
-                AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::Cancelled => panic!("{kind}"),
+                AttemptError::StoreUnavailable(_)
+                | AttemptError::NoTime
+                | AttemptError::OverQuota(_)
+                | AttemptError::Cancelled => panic!("{kind}: {error:?}"),
             };
             assert_eq!((class_of, failure.code.as_str()), (class, code), "{on} {kind}: {failure:?}");
             let after = &stand_in.calls()["async"];
@@ -193,7 +195,7 @@ async fn each_call_has_a_time_out_of_its_own() {
     let arn = start(&model, "a-job", 0).await.unwrap();
     stand_in.behave(json!({"async_faults": [{"kind": "hang"}, {"kind": "hang", "on": "get"}]}));
     let begun = Instant::now();
-    model.check(&arn).await.expect_err("it hangs");
+    model.poll(&arn).await.expect_err("it hangs");
     let check = begun.elapsed();
     start(&model, "another", 0).await.expect_err("it hangs");
     let start = begun.elapsed() - check;
@@ -207,7 +209,7 @@ async fn a_check_sees_the_invocation_run_and_complete() {
     stand_in.behave(json!({"async_latency_ms": 700}));
     let model = model(&stand_in).await;
     let arn = start(&model, "a-job", 0).await.unwrap();
-    assert_eq!(model.check(&arn).await.unwrap(), Invocation::InProgress);
+    assert_eq!(model.poll(&arn).await.unwrap(), Invocation::InProgress);
     let Invocation::Completed { output_uri, ended_at } = ended(&model, &arn).await else { panic!("not completed") };
     let id = arn.as_str().rsplit('/').next().unwrap();
     assert_eq!(output_uri, format!("s3://documents/results/a-job/{id}"));
@@ -235,7 +237,7 @@ async fn a_check_sees_the_invocation_fail_and_why() {
 async fn an_invocation_that_bedrock_does_not_know_is_permanent() {
     let stand_in = StandIn::start();
     let arn = InvocationArn::new("arn:aws:bedrock:us-east-1:000000000000:async-invoke/aaaaaaaaaaaa");
-    let error = model(&stand_in).await.check(&arn).await.expect_err("it knows none");
+    let error = model(&stand_in).await.poll(&arn).await.expect_err("it knows none");
     assert!(matches!(error, AttemptError::Permanent(_)), "{error:?}");
 }
 

@@ -5,24 +5,23 @@
 //! in `make faults`.
 
 mod fuzz;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use bolero::check;
 use docket::domain::analysis::{Analysis, AnalysisRequest};
-use docket::domain::dead_letter::{Attribute, AttributeValue, DeadLetter};
 use docket::domain::document::Document;
 use docket::domain::failure::{Failure, codes};
 use docket::domain::job::{DocumentSource, Work};
 use docket::domain::limits::*;
-use docket::domain::message::{self, Asked, Attributes, parse};
-use docket::domain::notification;
+use docket::domain::message::attributes::ReceivedAttributes;
+use docket::domain::message::attributes::{Attribute, AttributeValue};
+use docket::domain::message::body::{self, ParsedMessage, parse_job};
+use docket::domain::message::dead_letter::DeadLetter;
+use docket::domain::message::s3_event;
 use fuzz::fuzz;
 use serde_json::{Value, json};
-use support::{event, file, read};
+use test_support::{event, file, read};
 
 /// The sample events of the queue, in the same order everywhere, so that a seed
 /// gives the same inputs.
@@ -44,11 +43,12 @@ fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         let attribute = body.get(..3);
-        let attributes = Attributes { priority: attribute, failed_attempt: attribute, check: attribute };
-        match message::read(Some(body), attributes) {
-            Ok(Asked::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
-            Ok(Asked::Several(bodies)) => assert!(bodies.len() > 1),
-            Ok(Asked::Nothing) => {}
+        let attributes = ReceivedAttributes { priority: attribute, failed_attempt: attribute, poll: attribute };
+        let _ = (attributes.redrive_of(), attributes.poll());
+        match body::parse_message(Some(body), attributes.priority) {
+            Ok(ParsedMessage::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
+            Ok(ParsedMessage::Several(bodies)) => assert!(bodies.len() > 1),
+            Ok(ParsedMessage::Nothing) => {}
             Err(failure) => {
                 assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
                 assert!(!failure.message.is_empty() && failure.message.len() <= FAILURE_MESSAGE_MAX_BYTES);
@@ -65,7 +65,7 @@ fn no_event_makes_it_panic() {
     fuzz(check!(), &events, |bytes| {
         let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
         for message in event.records {
-            let _ = message::read(message.body.as_deref(), Attributes::default());
+            let _ = body::parse_message(message.body.as_deref(), None);
         }
     });
 }
@@ -74,8 +74,8 @@ fn no_event_makes_it_panic() {
 fn no_notification_of_a_bucket_makes_it_panic() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
-        if let Ok(notification::Notification::Several(bodies)) = notification::read(body) {
-            assert!(bodies.iter().all(|body| notification::is_notification(body)));
+        if let Ok(s3_event::S3Event::Several(bodies)) = s3_event::parse(body) {
+            assert!(bodies.iter().all(|body| s3_event::is_s3_event(body)));
         }
     });
 }
@@ -135,30 +135,27 @@ fn no_analysis_of_ones_own_makes_it_panic() {
 }
 
 fn problem(body: &str) -> Failure {
-    parse(Some(body), Attributes::default()).expect_err("malformed")
+    parse_job(Some(body), None).expect_err("malformed")
 }
 
 #[test]
 fn each_limit_holds_to_the_byte() {
-    let with_id = |id: &str| parse(Some(&json!({"job_id": id, "document": "x"}).to_string()), Attributes::default());
+    let with_id = |id: &str| parse_job(Some(&json!({"job_id": id, "document": "x"}).to_string()), None);
     assert!(with_id(&"x".repeat(ID_MAX_BYTES)).is_ok());
     assert!(with_id(&"x".repeat(ID_MAX_BYTES + 1)).is_err());
     let with_key = |bytes: usize| {
         let location = json!({"bucket": "b", "key": "k".repeat(bytes)});
-        parse(Some(&json!({"job_id": "a", "document_s3": location}).to_string()), Attributes::default())
+        parse_job(Some(&json!({"job_id": "a", "document_s3": location}).to_string()), None)
     };
     assert!(with_key(KEY_MAX_BYTES).is_ok() && with_key(KEY_MAX_BYTES + 1).is_err());
     let with_model = |bytes: usize| {
-        parse(
-            Some(&json!({"job_id": "a", "document": "x", "model_id": "m".repeat(bytes)}).to_string()),
-            Attributes::default(),
-        )
+        parse_job(Some(&json!({"job_id": "a", "document": "x", "model_id": "m".repeat(bytes)}).to_string()), None)
     };
     assert!(with_model(MODEL_ID_MAX_BYTES).is_ok() && with_model(MODEL_ID_MAX_BYTES + 1).is_err());
     // {"a":"…"} is eight bytes around its text.
     let with_metadata = |bytes: usize| {
         let metadata = json!({"a": "x".repeat(bytes - 8)});
-        parse(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), Attributes::default())
+        parse_job(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None)
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
     let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
@@ -194,8 +191,7 @@ fn what_is_deep_broken_or_of_another_type_is_a_reason_and_no_crash() {
     ] {
         assert_eq!(problem(body).code, codes::MALFORMED_MESSAGE, "{body:?}");
     }
-    let nul = parse(Some("{\"job_id\": \"a\", \"document\": \"x\\u0000y\"}"), Attributes::default())
-        .expect("NUL is a character");
+    let nul = parse_job(Some("{\"job_id\": \"a\", \"document\": \"x\\u0000y\"}"), None).expect("NUL is a character");
     assert!(matches!(nul.work, Work::Document(DocumentSource::Inline(text)) if text == "x\0y"));
 }
 
@@ -203,7 +199,7 @@ fn what_is_deep_broken_or_of_another_type_is_a_reason_and_no_crash() {
 fn a_body_of_a_whole_message_is_kept_whole() {
     let large = json!({"job_id": "large", "document": "word ".repeat(180_000)}).to_string();
     assert!(large.len() > 900_000);
-    parse(Some(&large), Attributes::default()).expect("900 KB are a document");
+    parse_job(Some(&large), None).expect("900 KB are a document");
     let carried = Attribute { name: "a".into(), data_type: "String".into(), value: AttributeValue::Text("v".into()) };
     let letter = DeadLetter::new(Some(&large), vec![carried], &Failure::new("c", "m"), None);
     assert_eq!((letter.body.len(), letter.attributes.len()), (large.len(), 3));

@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::proxy::{Blow, Plan, Proxy, Seen};
-use crate::support::aws::{World, queued, receive};
-use crate::support::function::{Answer, Function};
+use test_support::aws::{World, queued, receive};
+use test_support::function::{Answer, Function};
 
 /// Time of one invocation, from its start to its deadline.
 pub const INVOCATION: Duration = Duration::from_secs(7);

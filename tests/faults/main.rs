@@ -6,47 +6,49 @@
 
 mod delivery;
 mod proxy;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use delivery::Run;
-use docket::domain::row::State;
+use docket::domain::job::stored::State;
 use proxy::{FAULTS, Fault, Kind, Plan};
 use serde_json::json;
-use support::aws::{Letter, World};
+use test_support::aws::{Letter, World};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Runs side by side. They wait more than they work.
 const SIDE_BY_SIDE: usize = 32;
-const MAX_TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// A job, by how it would end undisturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum Scenario {
     Succeeds,
     ThrottledFirst,
     PermanentlyBad,
     Malformed,
-    LongRunning,
+    AsyncInvocation,
 }
 
-const SORTS: [Sort; 5] =
-    [Sort::Succeeds, Sort::ThrottledFirst, Sort::PermanentlyBad, Sort::Malformed, Sort::LongRunning];
+const SORTS: [Scenario; 5] = [
+    Scenario::Succeeds,
+    Scenario::ThrottledFirst,
+    Scenario::PermanentlyBad,
+    Scenario::Malformed,
+    Scenario::AsyncInvocation,
+];
 
-impl Sort {
+impl Scenario {
     /// How many requests it makes undisturbed.
     fn requests(self) -> usize {
         match self {
-            Self::Succeeds => 4,       // claim, fetch, converse, complete
-            Self::ThrottledFirst => 9, // claim, fetch, converse, release, visibility, and again
-            Self::PermanentlyBad => 5, // claim, fetch, converse, dead letter, fail
-            Self::Malformed => 1,      // dead letter
-            Self::LongRunning => 10,   // look, claim, start, send, wait; look, take, check, list, complete
+            Self::Succeeds => 4,         // claim, fetch, converse, complete
+            Self::ThrottledFirst => 9,   // claim, fetch, converse, release, visibility, and again
+            Self::PermanentlyBad => 5,   // claim, fetch, converse, dead letter, fail
+            Self::Malformed => 1,        // dead letter
+            Self::AsyncInvocation => 10, // look, claim, start, send, wait; look, take, check, list, complete
         }
     }
 
@@ -55,7 +57,7 @@ impl Sort {
         match self {
             Self::Succeeds | Self::PermanentlyBad => 1,
             Self::ThrottledFirst => 2,
-            Self::Malformed | Self::LongRunning => 0,
+            Self::Malformed | Self::AsyncInvocation => 0,
         }
     }
 
@@ -65,7 +67,7 @@ impl Sort {
             Self::ThrottledFirst => "throttled-first",
             Self::PermanentlyBad => "permanently-bad",
             Self::Malformed => "malformed",
-            Self::LongRunning => "long-running",
+            Self::AsyncInvocation => "long-running",
         }
     }
 }
@@ -73,7 +75,7 @@ impl Sort {
 /// One job, with what happens to its requests.
 #[derive(Debug, Clone)]
 struct Case {
-    sort: Sort,
+    sort: Scenario,
     faults: BTreeMap<usize, Fault>,
     name: String,
 }
@@ -95,8 +97,8 @@ async fn check(world: &World, case: &Case, deadly: bool) -> Vec<String> {
     let own = world.beside().await;
     let job_id = format!("{}-{}", case.sort.slug(), case.name);
     let body = match case.sort {
-        Sort::Malformed => format!("{{ malformed {job_id}"),
-        Sort::LongRunning => {
+        Scenario::Malformed => format!("{{ malformed {job_id}"),
+        Scenario::AsyncInvocation => {
             json!({"job_id": job_id, "async_invoke": {"model_id": "m", "model_input": {"b": 0.1, "a": []}}}).to_string()
         }
         _ => json!({"job_id": job_id, "document_s3": {"bucket": world.bucket, "key": "lease.txt"}}).to_string(),
@@ -104,7 +106,7 @@ async fn check(world: &World, case: &Case, deadly: bool) -> Vec<String> {
     own.send(&body).await;
     let mut environment = own.environment();
     environment.insert("MODEL_TIMEOUT_SECONDS".into(), "1".into());
-    environment.insert("MAX_TRIES".into(), MAX_TRIES.to_string());
+    environment.insert("MAX_ATTEMPTS".into(), MAX_ATTEMPTS.to_string());
     let plan = Plan {
         faults: case.faults.clone(),
         deadly,
@@ -131,30 +133,34 @@ async fn ending(world: &World, case: &Case, job_id: &str, body: &str, letters: &
             wrong.push(what);
         }
     };
-    let row = if case.sort == Sort::Malformed { None } else { world.row(job_id).await };
+    let row = if case.sort == Scenario::Malformed { None } else { world.row(job_id).await };
     match (case.sort, row.as_ref().map(|row| &row.state)) {
-        (Sort::Malformed, None) => {
+        (Scenario::Malformed, None) => {
             expect(letters.iter().any(|l| l.attributes["error_code"] == "malformed_message"), "no dead letter".into());
         }
-        (Sort::Succeeds | Sort::ThrottledFirst, Some(State::Complete(done))) => {
-            let summary = done.result.on_row().expect("on the row")["summary"].as_str().unwrap_or_default();
+        (Scenario::Succeeds | Scenario::ThrottledFirst, Some(State::Complete(done))) => {
+            let summary = done.result.inline().expect("on the row")["summary"].as_str().unwrap_or_default();
             expect(summary.contains("900 euros"), format!("a wrong result: {summary}"));
             expect(letters.is_empty(), format!("complete, and a dead letter: {letters:?}"));
         }
-        (Sort::LongRunning, Some(State::Complete(done))) => {
-            let output = &done.result.on_row().expect("on the row")["output"];
+        (Scenario::AsyncInvocation, Some(State::Complete(done))) => {
+            let output = &done.result.inline().expect("on the row")["output"];
             expect(output["objects"].as_array().is_some_and(|all| all.len() == 2), format!("a wrong output: {output}"));
             expect(letters.is_empty(), format!("complete, and a dead letter: {letters:?}"));
             let count = &world.model.calls()["async"]["by_output"][output_uri(world, job_id)];
             expect(*count == json!(1), format!("{count} invocations"));
         }
         (sort, Some(State::Failed { error, .. })) => {
-            // One that would succeed may fail only for tries that faults used up.
-            let used_up = deadly || case.faults.len() >= MAX_TRIES as usize;
+            // One that would succeed may fail only for charged_attempts that faults used up.
+            let used_up = deadly || case.faults.len() >= MAX_ATTEMPTS as usize;
             let fits = match sort {
-                Sort::PermanentlyBad => ["validation_exception", "tries_exhausted"].contains(&error.code.as_str()),
+                Scenario::PermanentlyBad => {
+                    ["validation_exception", "attempts_exhausted"].contains(&error.code.as_str())
+                }
                 _ => {
-                    used_up && error.code == "tries_exhausted" && row.as_ref().is_some_and(|row| row.tries == MAX_TRIES)
+                    used_up
+                        && error.code == "attempts_exhausted"
+                        && row.as_ref().is_some_and(|row| row.charged_attempts == MAX_ATTEMPTS)
                 }
             };
             expect(fits, format!("failed with {error:?}"));
@@ -170,14 +176,14 @@ async fn ending(world: &World, case: &Case, job_id: &str, body: &str, letters: &
 }
 
 fn output_uri(world: &World, job_id: &str) -> String {
-    docket::domain::async_job::output_uri(&world.bucket, &job_id.parse().expect("a job id"))
+    docket::domain::async_invocation::request::output_uri(&world.bucket, &job_id.parse().expect("a job id"))
 }
 
 /// What was done on the way: calls, their order, and whose writes took effect.
 fn conduct(case: &Case, run: &Run, deadly: bool) -> Vec<String> {
     let mut wrong: Vec<String> = run.unsettled.iter().map(|how| format!("it never settled: {how}")).collect();
     let begun: Vec<_> = run.seen.iter().filter(|seen| seen.kind == Kind::Converse).collect();
-    let allowed = if deadly { MAX_TRIES as usize } else { case.sort.calls() + case.faults.len() };
+    let allowed = if deadly { MAX_ATTEMPTS as usize } else { case.sort.calls() + case.faults.len() };
     if begun.len() > allowed {
         wrong.push(format!("{} calls, and {allowed} are allowed", begun.len()));
     }
@@ -268,7 +274,7 @@ async fn pairs_of_faults_have_their_right_ending() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
 async fn a_document_that_kills_every_process_fails_after_the_set_number_of_tries() {
-    let case = Case { sort: Sort::Succeeds, faults: BTreeMap::new(), name: "deadly".into() };
+    let case = Case { sort: Scenario::Succeeds, faults: BTreeMap::new(), name: "deadly".into() };
     run_all(vec![case], true).await;
 }
 
@@ -291,7 +297,7 @@ async fn the_response_leaves_before_the_deadline_whatever_does_not_answer() {
         environment.insert("MODEL_TIMEOUT_SECONDS".into(), "2".into());
         environment.insert("AWS_ENDPOINT_URL".into(), address.clone());
         environment.insert("AWS_ENDPOINT_URL_BEDROCK_RUNTIME".into(), address);
-        let consumer = support::function::Function::start(env!("CARGO_BIN_EXE_consumer"), &environment).await;
+        let consumer = test_support::function::Function::start(env!("CARGO_BIN_EXE_consumer"), &environment).await;
         let body = json!({"job_id": name, "document_s3": {"bucket": world.bucket, "key": "lease.txt"}}).to_string();
         let event = own.delivered(&[(body, Default::default())]).await;
         let id = event["Records"][0]["messageId"].clone();

@@ -3,7 +3,7 @@
 
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::row::{Completed, Row, State, StoredResult, Usage};
+use docket::domain::job::stored::{Completed, State, StoredJob, StoredResult, Usage};
 use jiff::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ pub enum Status {
 pub struct Job {
     pub status: Status,
     pub attempt: u8,
-    pub tries: u8,
+    pub charged_attempts: u8,
     /// Ticks until the lease ends, in true time.
     pub lease_left: u8,
     /// The message as it was sent.
@@ -61,7 +61,7 @@ pub struct Task {
     pub job: u8,
     pub message: Message,
     pub attempt: u8,
-    pub tries: u8,
+    pub charged_attempts: u8,
     /// Ticks until Lambda ends the worker, in true time.
     pub time_left: u8,
     /// How far the worker's clock is ahead.
@@ -76,7 +76,7 @@ impl Job {
             self.lease_left = 0;
         }
         if matches!(self.status, Status::Complete | Status::Failed) {
-            self.tries = 0;
+            self.charged_attempts = 0;
         }
         if self.redriven.is_some_and(|attempt| attempt < self.attempt || self.status == Status::Complete) {
             self.redriven = Some(0);
@@ -90,7 +90,7 @@ impl Task {
     /// Forgets what the steps that are left do not look at.
     pub fn forget(&mut self) {
         if self.step != Step::Call {
-            self.tries = 0;
+            self.charged_attempts = 0;
         }
         if self.step == Step::Acknowledge {
             self.attempt = 0;
@@ -107,29 +107,29 @@ pub fn time(ticks: u8) -> Timestamp {
 }
 
 /// The model's row as the real one, for the real decision.
-pub fn row(job: &Job) -> Option<Row> {
+pub fn row(job: &Job) -> Option<StoredJob> {
     let state = match job.status {
         Status::None => return None,
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: time(NOW + job.lease_left) },
         Status::Complete => State::Complete(Box::new(Completed {
-            result: StoredResult::Row(Default::default()),
+            result: StoredResult::Inline(Default::default()),
             model_id: String::new(),
             usage: Usage::default(),
             stop_reason: String::new(),
-            model_ms: 0,
-            parts: None,
+            model_latency_ms: 0,
+            chunks: None,
             completed_at: time(0),
             deduplicated_from: None,
             fingerprint: None,
         })),
         Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: time(0) },
     };
-    Some(Row {
+    Some(StoredJob {
         state,
         attempt: job.attempt.into(),
-        tries: job.tries.into(),
+        charged_attempts: job.charged_attempts.into(),
         owner: Some(Owner::new("another")),
-        ..Row::new("j".parse().expect("a job id"), time(0))
+        ..StoredJob::new("j".parse().expect("a job id"), time(0))
     })
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use job::{Job, Message, Status, Step};
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use world::{Left, MAX_TRIES, Without, World};
+use world::{Left, MAX_ATTEMPTS, Without, World};
 
 /// What bounds the exploration.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ impl Model for Protocol {
         let job = Job {
             status: Status::None,
             attempt: 0,
-            tries: 0,
+            charged_attempts: 0,
             lease_left: 0,
             original: true,
             redriven: None,
@@ -138,7 +138,7 @@ impl Model for Protocol {
                 world.left.fault(|left| &mut left.failures);
                 let task = world.workers[worker].as_mut()?;
                 world.jobs[task.job as usize].uncalled -= 1;
-                let gives_up = permanent || u32::from(task.tries) >= MAX_TRIES;
+                let gives_up = permanent || u32::from(task.charged_attempts) >= MAX_ATTEMPTS;
                 task.step = if gives_up { Step::SendLetter { silent: false } } else { Step::Release { charged: true } };
             }
             Action::Go { worker } => world.go(worker, self.without)?,

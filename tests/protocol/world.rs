@@ -1,12 +1,12 @@
 //! The world of the protocol: jobs, workers, writes under way, and what each step
 //! does to them.
 
-use docket::domain::claim::{Claimant, Decision, Refusal, decide};
 use docket::domain::ids::Owner;
+use docket::domain::job::claim::{ClaimRejected, Claimant, Decision, decide};
 
 use crate::job::{Job, Message, NOW, Status, Step, Task, row, time};
 
-pub const MAX_TRIES: u32 = 2;
+pub const MAX_ATTEMPTS: u32 = 2;
 /// From a claim to the invocation's deadline, in ticks.
 pub const INVOCATION: u8 = 1;
 /// From the deadline to the end of the lease: more than clocks differ by.
@@ -90,7 +90,7 @@ impl World {
             Step::Release { charged } => {
                 job.status = Status::Pending;
                 if !charged {
-                    job.tries = job.tries.saturating_sub(1);
+                    job.charged_attempts = job.charged_attempts.saturating_sub(1);
                     job.uncalled -= 1;
                 }
             }
@@ -105,32 +105,32 @@ impl World {
         let job = &mut self.jobs[place];
         let owner = Owner::new("me");
         let redrive_of = if message == Message::Redriven { job.redriven.map(u32::from) } else { None };
-        let claimant = Claimant { owner: &owner, redrive_of, max_tries: MAX_TRIES };
+        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS };
         let margin = if without == Without::Margin { 0 } else { MARGIN };
-        let task = |attempt, tries, step| Task {
+        let task = |attempt, charged_attempts, step| Task {
             job: place as u8,
             message,
             attempt,
-            tries,
+            charged_attempts,
             time_left: INVOCATION,
             ahead,
             step,
         };
         let new = match decide(row(job).as_ref(), time(NOW + ahead), &claimant) {
-            Decision::Claim { tries } => {
+            Decision::Claim { charged_attempts } => {
                 job.status = Status::Processing;
                 job.attempt += 1;
                 job.uncalled += 1;
-                job.tries = tries as u8;
+                job.charged_attempts = charged_attempts as u8;
                 // The deadline is Lambda's, by a clock of its own.
                 job.lease_left = INVOCATION + margin;
-                task(job.attempt, job.tries, Step::Call)
+                task(job.attempt, job.charged_attempts, Step::Call)
             }
-            Decision::Refuse(Refusal::Finished) => task(job.attempt, job.tries, Step::Acknowledge),
-            Decision::Refuse(Refusal::Exhausted { attempt, tries }) => {
-                task(attempt as u8, tries as u8, Step::SendLetter { silent: true })
+            Decision::Reject(ClaimRejected::Finished) => task(job.attempt, job.charged_attempts, Step::Acknowledge),
+            Decision::Reject(ClaimRejected::Exhausted { attempt, charged_attempts }) => {
+                task(attempt as u8, charged_attempts as u8, Step::SendLetter { silent: true })
             }
-            Decision::Refuse(Refusal::Busy { .. }) | Decision::GoOn(_) => return None,
+            Decision::Reject(ClaimRejected::Busy { .. }) | Decision::Continue(_) => return None,
         };
         self.workers[worker] = Some(new);
         Some(())

@@ -4,9 +4,9 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 
-use super::{Jobs, UPDATE, unreadable};
+use super::table::{Jobs, UPDATE, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{Item, attribute};
+use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
 use crate::domain::batch::Batch;
 use crate::domain::ids::BatchId;

@@ -3,16 +3,16 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
+use super::table::{Jobs, UPDATE, Write, unreadable};
 use super::waiting::INVOCATION;
-use super::{Jobs, UPDATE, Write, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{attribute, decode};
+use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{number, text};
-use crate::domain::batch::shard_of;
-use crate::domain::claim::{Claim, Claimant, Decision, Refusal, decide};
+use crate::domain::batch::shard::shard_of;
 use crate::domain::document::DocumentRecord;
+use crate::domain::job::claim::{Claim, ClaimRejected, Claimant, Decision, decide};
+use crate::domain::job::stored::Status;
 use crate::domain::job::{DocumentSource, Job, Work};
-use crate::domain::row::Status;
 
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub enum ClaimAnswer {
     /// The job is ours until the lease ends.
     Claimed(Claim),
     /// It is not, and why.
-    Refused(Refusal),
+    Rejected(ClaimRejected),
 }
 
 impl Jobs {
@@ -37,7 +37,7 @@ impl Jobs {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<ClaimAnswer, Unavailable> {
-        let mut decision = Decision::Claim { tries: 1 };
+        let mut decision = Decision::Claim { charged_attempts: 1 };
         if claimant.redrive_of.is_some() {
             decision = self.try_claim(job, claimant, now, lease_until, claimant.redrive_of).await?;
         }
@@ -45,15 +45,15 @@ impl Jobs {
             decision = self.try_claim(job, claimant, now, lease_until, None).await?;
         }
         match decision {
-            Decision::GoOn(claim) => Ok(ClaimAnswer::Claimed(claim)),
-            Decision::Refuse(refusal) => Ok(ClaimAnswer::Refused(refusal)),
+            Decision::Continue(claim) => Ok(ClaimAnswer::Claimed(claim)),
+            Decision::Reject(refusal) => Ok(ClaimAnswer::Rejected(refusal)),
             // The write was refused where the decision would claim: the two
             // disagree, which a test keeps from happening.
             Decision::Claim { .. } => Err(Unavailable { service: UPDATE, code: "ClaimDisagrees".to_owned() }),
         }
     }
 
-    /// One conditional write: `GoOn` with the claim it made, or the decision
+    /// One conditional write: `Continue` with the claim it made, or the decision
     /// about the row that refused it.
     async fn try_claim(
         &self,
@@ -63,15 +63,9 @@ impl Jobs {
         lease_until: Timestamp,
         redrive_of: Option<u32>,
     ) -> Result<Decision, Unavailable> {
-        let inline = DocumentRecord::default();
         let document = match &job.work {
-            Work::Document(DocumentSource::Inline(_)) | Work::LongRunning(_) => inline,
-            Work::Document(DocumentSource::S3(at)) => DocumentRecord {
-                bucket: Some(at.bucket.clone()),
-                key: Some(at.key.clone()),
-                version_id: at.version_id.clone(),
-                ..inline
-            },
+            Work::Document(DocumentSource::S3(location)) => DocumentRecord::unread(location),
+            Work::Document(DocumentSource::Inline(_)) | Work::AsyncInvocation(_) => DocumentRecord::default(),
         };
         let mut update = self
             .changed(now)
@@ -93,31 +87,33 @@ impl Jobs {
         let condition = match redrive_of {
             Some(attempt) => {
                 // Another life: an invocation is another.
-                update = update.set("tries", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
+                update =
+                    update.set("charged_attempts", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
                 let (attempt_name, failed) =
                     (update.name("attempt"), update.value("failed", attribute(&Status::Failed)));
                 let attempt = update.value("redrive_of", number(attempt));
                 format!("{status} = {failed} AND {attempt_name} = {attempt}")
             }
             None => {
-                update = update.step("tries", 1);
-                let (job_id, lease, tries) = (update.name("job_id"), update.name("lease_until"), update.name("tries"));
+                update = update.step("charged_attempts", 1);
+                let (job_id, lease, charged_attempts) =
+                    (update.name("job_id"), update.name("lease_until"), update.name("charged_attempts"));
                 let pending = update.value("pending", attribute(&Status::Pending));
                 let now = update.value("now", number(now.as_millisecond()));
-                let max_tries = update.value("max_tries", number(claimant.max_tries));
+                let max_attempts = update.value("max_attempts", number(claimant.max_attempts));
                 // `:status` is `processing`: the status that this write sets.
                 format!(
                     "attribute_not_exists({job_id}) OR {status} = {pending} OR \
-                     ({status} = :status AND {lease} <= {now} AND {tries} < {max_tries})"
+                     ({status} = :status AND {lease} <= {now} AND {charged_attempts} < {max_attempts})"
                 )
             }
         };
         match self.write(&job.job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
-                Ok(Decision::GoOn(Claim::of(&row, claimant.owner, lease_until)))
+                Ok(Decision::Continue(Claim::from_stored(&row, claimant.owner, lease_until)))
             }
-            // `GoOn` here is our own claim: its answer was lost, and the SDK
+            // `Continue` here is our own claim: its answer was lost, and the SDK
             // wrote again.
             Write::Refused(row) => Ok(decide(row.as_deref(), now, claimant)),
         }

@@ -5,15 +5,16 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Jobs, unreadable};
+use super::table::{Jobs, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{Item, RowItem, decode, encode};
+use crate::aws::job_item::{Item, StoredJobItem, decode, encode};
 use crate::domain::analysis::AnalysisRequest;
-use crate::domain::batch::shard_of;
+use crate::domain::batch::shard::shard_of;
 use crate::domain::document::DocumentRecord;
+use crate::domain::document::location::S3Location;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::{Priority, S3Location};
-use crate::domain::row::{Row, Status};
+use crate::domain::job::priority::Priority;
+use crate::domain::job::stored::{Status, StoredJob};
 
 /// What became of a new job's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +22,7 @@ pub enum Created {
     /// The row is new.
     New,
     /// A row stood there already.
-    Existing(Box<Row>),
+    Existing(Box<StoredJob>),
 }
 
 /// A `pending` row to be made.
@@ -48,14 +49,14 @@ pub struct NewJob {
 impl Jobs {
     /// Makes a `pending` row, unless the job has one.
     pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
-        let item = encode(&RowItem {
+        let item = encode(&StoredJobItem {
             status: Status::Pending,
             attempt: 0,
-            tries: 0,
+            charged_attempts: 0,
             owner: None,
             lease_until: None,
             claimed_from: None,
-            earlier_call_possible: false,
+            possible_duplicate_call: false,
             batch_shard: new.batch_id.as_ref().map(|id| shard_of(id, &new.job_id)),
             batch_id: new.batch_id,
             model_id: new.analysis.as_ref().and_then(|analysis| analysis.model_id.clone()),
@@ -68,7 +69,7 @@ impl Jobs {
             generation: 0,
             invocation_arn: None,
             invocation_started_at: None,
-            check: None,
+            poll: None,
             waiting: false,
             async_request: new.async_request,
             created_at: now,
@@ -80,8 +81,8 @@ impl Jobs {
             fingerprint: None,
             usage: None,
             stop_reason: None,
-            model_ms: None,
-            parts: None,
+            model_latency_ms: None,
+            chunks: None,
             error: None,
             expires_at: Some(self.expires_at(now)),
         });

@@ -4,15 +4,15 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
-use super::{Jobs, Write};
+use super::table::{Jobs, Write};
 use crate::aws::Unavailable;
-use crate::aws::row_item::attribute;
+use crate::aws::job_item::attribute;
 use crate::aws::update::{Update, number, text};
-use crate::domain::claim::Claim;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
-use crate::domain::row::{Completed, Row, State, Status, StoredResult};
+use crate::domain::job::claim::Claim;
+use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult};
 
 /// What a fenced write found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Jobs {
         document: &DocumentRecord,
     ) -> Result<Fenced, CompleteError> {
         let (result, other, stored) = match &completed.result {
-            StoredResult::Row(result) => ("result", "result_s3", attribute(result)),
+            StoredResult::Inline(result) => ("result", "result_s3", attribute(result)),
             StoredResult::Bucket(at) => ("result_s3", "result", attribute(at)),
         };
         let mut update = self
@@ -57,7 +57,7 @@ impl Jobs {
             .set("model_id", text(&completed.model_id))
             .set("usage", attribute(&completed.usage))
             .set("stop_reason", text(&completed.stop_reason))
-            .set("model_ms", number(completed.model_ms))
+            .set("model_latency_ms", number(completed.model_latency_ms))
             .set("document", attribute(document))
             .remove(&["lease_until", "error", other]);
         if let Some(job_id) = &completed.deduplicated_from {
@@ -66,8 +66,8 @@ impl Jobs {
         if let Some(fingerprint) = &completed.fingerprint {
             update = update.set("fingerprint", text(fingerprint));
         }
-        if let Some(parts) = completed.parts {
-            update = update.set("parts", number(parts));
+        if let Some(chunks) = completed.chunks {
+            update = update.set("chunks", number(chunks));
         }
         match self.fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
@@ -89,13 +89,13 @@ impl Jobs {
     ) -> Result<Fenced, Unavailable> {
         let mut update = self.changed(now).set("status", attribute(&Status::Pending)).remove(&["lease_until"]);
         if !charged {
-            update = update.step("tries", -1);
+            update = update.step("charged_attempts", -1);
         }
         self.fenced(job_id, claim, Status::Pending, update).await
     }
 
     /// Marks a job `cancelled` whose batch was cancelled before it began.
-    pub async fn give_up(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
+    pub async fn mark_cancelled(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
         let update = self
             .changed(now)
             .set("status", attribute(&Status::Cancelled))
@@ -116,9 +116,9 @@ impl Jobs {
         self.fenced(job_id, claim, Status::Failed, self.failed(error, now)).await
     }
 
-    /// Marks a job `failed` that fell silent at `attempt` and has no tries
+    /// Marks a job `failed` that fell silent at `attempt` and has no charged_attempts
     /// left. Refused if anybody has taken it since.
-    pub async fn fail_silent(
+    pub async fn fail_expired_lease(
         &self,
         job_id: &JobId,
         attempt: u32,
@@ -151,7 +151,7 @@ impl Jobs {
         mut update: Update,
     ) -> Result<Fenced, Unavailable> {
         if claim.took_over {
-            update = update.set("earlier_call_possible", attribute(&true));
+            update = update.set("possible_duplicate_call", attribute(&true));
         }
         let (status, attempt) = (update.name("status"), update.name("attempt"));
         let processing = update.value("processing", attribute(&Status::Processing));
@@ -175,6 +175,6 @@ impl Jobs {
 
 /// A refused write may be the second of two, when the first took effect and its
 /// answer was lost: then the row bears our claim and stands where we put it.
-fn is_own_write(row: &Row, claim: &Claim, target: Status) -> bool {
+fn is_own_write(row: &StoredJob, claim: &Claim, target: Status) -> bool {
     row.state.status() == target && row.attempt == claim.attempt && row.owner.as_ref() == Some(&claim.owner)
 }

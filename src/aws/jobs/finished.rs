@@ -20,9 +20,10 @@
 
 use jiff::Timestamp;
 
-use super::Jobs;
+use super::table::Jobs;
 use crate::aws::Unavailable;
-use crate::domain::batch::{Entry, Select, Tally, latest};
+use crate::domain::batch::cursor::Select;
+use crate::domain::batch::tally::{Entry, Tally, latest};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{INDEX_BEHIND_MAX, LOOKED_AT_FIRST};
 

@@ -12,14 +12,16 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Jobs, unreadable};
+use super::table::{Jobs, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{Item, WITHOUT_RESULT, attribute, decode};
+use crate::aws::job_item::{Item, WITHOUT_RESULT, attribute, decode};
 use crate::aws::update::text;
-use crate::domain::batch::{Cursor, Entry, Select, Tally, shard_name};
+use crate::domain::batch::cursor::{Cursor, Select};
+use crate::domain::batch::shard::shard_name;
+use crate::domain::batch::tally::{Entry, Tally};
 use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::stored::{Status, StoredJob, Usage};
 use crate::domain::limits::{BATCH_GET_ROUNDS, BATCH_SHARDS};
-use crate::domain::row::{Row, Status, Usage};
 
 /// The index over `batch_shard` and `status`.
 pub const BATCH_INDEX: &str = "batch-index";
@@ -152,26 +154,26 @@ impl Jobs {
     }
 
     /// Reads many rows; one that is gone is left out. The order is not kept.
-    pub async fn get_many(&self, job_ids: &[JobId]) -> Result<Vec<Row>, Unavailable> {
+    pub async fn get_many(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
         self.get_each(job_ids, &[]).await
     }
 
     /// Reads many rows without what may be large: a result on the row is told as
     /// null.
-    pub async fn get_many_without_results(&self, job_ids: &[JobId]) -> Result<Vec<Row>, Unavailable> {
+    pub async fn get_many_without_results(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
         self.get_each(job_ids, &WITHOUT_RESULT).await
     }
 
     /// A job that moved while the index was read may be named twice, which the
     /// table refuses.
-    async fn get_each(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<Row>, Unavailable> {
+    async fn get_each(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
         let distinct: Vec<&JobId> = job_ids.iter().collect::<BTreeSet<_>>().into_iter().collect();
         let chunks = distinct.chunks(KEYS_MAX).map(|chunk| self.get_chunk(chunk, attributes));
         Ok(try_join_all(chunks).await?.into_iter().flatten().collect())
     }
 
     /// An answer ends at 16 MB, and names what it left out.
-    async fn get_chunk(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<Row>, Unavailable> {
+    async fn get_chunk(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
         let keys = job_ids.iter().map(|id| Item::from([("job_id".to_owned(), text(id.as_str()))])).collect();
         let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
         if !attributes.is_empty() {
@@ -202,7 +204,7 @@ impl Jobs {
     }
 
     /// A complete job whose document had been analysed the same way.
-    pub async fn by_fingerprint(&self, fingerprint: &str) -> Result<Option<Row>, Unavailable> {
+    pub async fn find_by_fingerprint(&self, fingerprint: &str) -> Result<Option<StoredJob>, Unavailable> {
         let answer = self
             .client
             .query()

@@ -4,20 +4,21 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
-use super::{Fenced, Jobs, Write, unreadable};
+use super::endings::Fenced;
+use super::table::{Jobs, Write, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{attribute, decode};
+use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::number;
-use crate::domain::check::StartedInvocation;
-use crate::domain::claim::Claim;
+use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::ids::{JobId, Owner};
-use crate::domain::row::{State, Status};
+use crate::domain::job::claim::Claim;
+use crate::domain::job::stored::{State, Status};
 
 /// What the row keeps of an invocation, but for `waiting`.
-pub(super) const INVOCATION: [&str; 3] = ["invocation_arn", "invocation_started_at", "check"];
+pub(super) const INVOCATION: [&str; 3] = ["invocation_arn", "invocation_started_at", "poll"];
 
 impl Jobs {
-    /// Ends a claim whose job waits for `started.check`, the message of which
+    /// Ends a claim whose job waits for `started.poll`, the message of which
     /// must be in the queue before. Until `lease_until` that check is waited for.
     pub async fn wait(
         &self,
@@ -31,7 +32,7 @@ impl Jobs {
             .changed(now)
             .set("invocation_arn", attribute(&started.arn))
             .set("invocation_started_at", attribute(&started.started_at))
-            .set("check", number(started.check))
+            .set("poll", number(started.poll))
             .set("waiting", attribute(&true))
             .set("lease_until", number(lease_until.as_millisecond()));
         self.fenced(job_id, claim, Status::Processing, update).await
@@ -39,7 +40,7 @@ impl Jobs {
 
     /// Takes a row that was seen to wait at `attempt`: attempt + 1, and no try is
     /// charged. `None` when it waits there no longer.
-    pub async fn take(
+    pub async fn resume(
         &self,
         job_id: &JobId,
         attempt: u32,
@@ -70,6 +71,6 @@ impl Jobs {
             }
             Write::Refused(_) => return Ok(None),
         };
-        Ok(Some(Claim::of(&row, owner, lease_until)))
+        Ok(Some(Claim::from_stored(&row, owner, lease_until)))
     }
 }

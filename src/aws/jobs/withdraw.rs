@@ -5,21 +5,21 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
+use super::table::{Jobs, Write};
 use super::waiting::INVOCATION;
-use super::{Jobs, Write};
 use crate::aws::Unavailable;
-use crate::aws::row_item::{attribute, decode};
+use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::number;
 use crate::domain::ids::JobId;
-use crate::domain::row::{Row, Status};
+use crate::domain::job::stored::{Status, StoredJob};
 
 /// What became of a change from outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Changed {
     /// The row is changed; as it is now.
-    Done(Box<Row>),
+    Done(Box<StoredJob>),
     /// The row stands where this change cannot begin; as it is.
-    Otherwise(Box<Row>),
+    Otherwise(Box<StoredJob>),
     /// There is no such job.
     Unknown,
 }
@@ -40,13 +40,13 @@ impl Jobs {
         self.change(job_id, update, condition).await
     }
 
-    /// Puts a job that failed at `attempt` back to `pending`, its tries begun
+    /// Puts a job that failed at `attempt` back to `pending`, its charged_attempts begun
     /// again. Its message must be in the queue before.
     pub async fn retry(&self, job_id: &JobId, attempt: u32, now: Timestamp) -> Result<Changed, Unavailable> {
         let mut update = self
             .changed(now)
             .set("status", attribute(&Status::Pending))
-            .set("tries", number(0))
+            .set("charged_attempts", number(0))
             // Another life: an invocation is another.
             .set_from("generation", "attempt", number(0))
             .remove(&["error", "completed_at"])
@@ -64,7 +64,7 @@ impl Jobs {
     ) -> Result<Changed, Unavailable> {
         Ok(match self.write(job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
-                Changed::Done(Box::new(output.attributes.and_then(decode).ok_or_else(super::unreadable)?))
+                Changed::Done(Box::new(output.attributes.and_then(decode).ok_or_else(super::table::unreadable)?))
             }
             Write::Refused(Some(row)) => Changed::Otherwise(row),
             Write::Refused(None) => Changed::Unknown,

@@ -1,17 +1,22 @@
 //! A document as the model takes it: text, a file, or an image.
 
+pub mod chunks;
+mod failures;
+mod format;
 mod kind;
+pub mod location;
 mod office;
+mod record;
 mod text;
 
-pub use self::kind::{FileFormat, ImageFormat, TextFormat};
+pub use self::failures::{text_too_large, too_large};
+pub use self::format::{FileFormat, ImageFormat, TextFormat};
+pub use self::record::{DocumentRecord, sha256_hex};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
+use self::failures::{empty, type_unknown};
 use self::kind::Kind;
-use super::failure::{Failure, codes};
-use super::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES, PARTS_MAX};
+use crate::domain::failure::Failure;
+use crate::domain::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES};
 
 /// A document that may be sent: of a type that the model takes, not empty, not
 /// encrypted, and not too large, except that a text may have to go in parts.
@@ -27,11 +32,11 @@ pub struct Document {
 pub enum Role {
     /// It is the whole.
     Whole,
-    /// A part of a longer text.
-    Part {
+    /// A chunk of a longer text.
+    Chunk {
         /// From 1.
         number: usize,
-        /// How many parts there are.
+        /// The count of chunks.
         of: usize,
     },
     /// The results of a longer text's parts, in their order.
@@ -95,9 +100,9 @@ impl Document {
     }
 
     /// A part of a longer text, `number` from 1.
-    pub fn part(format: TextFormat, text: &str, number: usize, of: usize) -> Self {
+    pub fn chunk(format: TextFormat, text: &str, number: usize, of: usize) -> Self {
         let content = Content::Text { format, text: text.to_owned() };
-        Self { content, size_bytes: text.len(), role: Role::Part { number, of } }
+        Self { content, size_bytes: text.len(), role: Role::Chunk { number, of } }
     }
 
     /// The results of a longer text's parts, as a JSON array.
@@ -141,62 +146,6 @@ impl std::fmt::Debug for Document {
 
 fn within(what: &str, size_bytes: usize, limit: usize) -> Result<(), Failure> {
     if size_bytes <= limit { Ok(()) } else { Err(too_large(what, size_bytes, limit)) }
-}
-
-/// The failure of a document over a limit; `what` says what the limit is of.
-pub fn too_large(what: &str, size_bytes: usize, limit: usize) -> Failure {
-    let message = format!("the document has {size_bytes} bytes; {limit} is the limit of {what}");
-    Failure::new(codes::DOCUMENT_TOO_LARGE, message)
-}
-
-/// The failure of a text that does not fit as many parts as there may be.
-pub fn text_too_large(size_bytes: usize, part_max_bytes: usize) -> Failure {
-    let message = format!(
-        "the text has {size_bytes} bytes in UTF-8; {} is the limit, {PARTS_MAX} parts of {part_max_bytes}",
-        PARTS_MAX * part_max_bytes
-    );
-    Failure::new(codes::DOCUMENT_TOO_LARGE, message)
-}
-
-fn empty() -> Failure {
-    Failure::new(codes::DOCUMENT_EMPTY, "the document has nothing in it to analyse")
-}
-
-fn encrypted() -> Failure {
-    Failure::new(codes::DOCUMENT_ENCRYPTED, "the document is encrypted; hand it in without a password or protection")
-}
-
-fn type_unknown() -> Failure {
-    Failure::new(
-        codes::DOCUMENT_TYPE_UNKNOWN,
-        "the document is none of what is taken: text (txt, md, html, csv; UTF-8, UTF-16 or Latin-1), pdf, doc, docx, \
-         xls, xlsx, png, jpeg, gif, webp",
-    )
-}
-
-/// The SHA-256 of some bytes, in hexadecimal.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
-/// What the row keeps about a document.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentRecord {
-    /// The bucket; `None` when the document came in the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bucket: Option<String>,
-    /// The object's key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The object's version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version_id: Option<String>,
-    /// In bytes, as it came; `None` until it was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size_bytes: Option<u64>,
-    /// Of the bytes as they came, in hexadecimal; `None` until it was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
 }
 
 #[cfg(test)]

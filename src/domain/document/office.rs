@@ -2,9 +2,9 @@
 //! OLE compound file of the older kind. Only their lists of contents are read,
 //! so that nothing is unpacked.
 
-use super::super::failure::Failure;
-use super::kind::FileFormat;
-use super::{encrypted, type_unknown};
+use super::failures::{encrypted, type_unknown};
+use super::format::FileFormat;
+use crate::domain::failure::Failure;
 
 /// The record at the end of a ZIP, without its comment, and the longest comment.
 ///

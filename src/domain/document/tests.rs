@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::failure::codes;
 
 fn code(name: Option<&str>, bytes: impl Into<Vec<u8>>) -> String {
     Document::new(name, bytes.into()).expect_err("refused").code

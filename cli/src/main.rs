@@ -1,0 +1,5 @@
+//! The command line of Docket.
+
+fn main() -> std::process::ExitCode {
+    docket_cli::run()
+}

@@ -1,0 +1,205 @@
+//! The row as a DynamoDB item, and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::analysis::AnalysisRequest;
+use crate::domain::async_invocation::request::InvocationArn;
+use crate::domain::async_invocation::request::StartedInvocation;
+use crate::domain::document::DocumentRecord;
+use crate::domain::document::location::S3Location;
+use crate::domain::failure::Failure;
+use crate::domain::ids::{BatchId, JobId, Owner};
+use crate::domain::job::priority::Priority;
+use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult, Usage};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The item's attributes, as the contract of names has them. Times are RFC
+/// 3339, but for `lease_until` (epoch milliseconds) and `expires_at` (epoch
+/// seconds: the table's TTL reads it).
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredJobItem {
+    pub job_id: JobId,
+    pub status: Status,
+    #[serde(default)]
+    pub attempt: u32,
+    #[serde(default)]
+    pub charged_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_from: Option<Status>,
+    #[serde(default)]
+    pub possible_duplicate_call: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
+    /// The index's partition: see `domain::batch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_shard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisRequest>,
+    #[serde(default)]
+    pub priority: Priority,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_arn: Option<InvocationArn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_started_at: Option<Timestamp>,
+    /// The number of the check that is due or is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<u32>,
+    /// The check is due.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub async_request: Option<S3Location>,
+    #[serde(default)]
+    pub created_at: Timestamp,
+    #[serde(default)]
+    pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_s3: Option<S3Location>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplicated_from: Option<JobId>,
+    /// What a result is found again by: see `Completed::fingerprint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_latency_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+}
+
+/// The attributes of a row but for its result and what only the index needs.
+pub(super) const WITHOUT_RESULT: [&str; 30] = [
+    "job_id",
+    "status",
+    "attempt",
+    "charged_attempts",
+    "owner",
+    "lease_until",
+    "claimed_from",
+    "possible_duplicate_call",
+    "batch_id",
+    "priority",
+    "document",
+    "request_hash",
+    "metadata",
+    "generation",
+    "invocation_arn",
+    "invocation_started_at",
+    "poll",
+    "waiting",
+    "async_request",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "model_id",
+    "result_s3",
+    "deduplicated_from",
+    "usage",
+    "stop_reason",
+    "model_latency_ms",
+    "chunks",
+    "error",
+];
+
+/// Reads an item. `None` when it is not a row of ours.
+pub(super) fn decode(item: Item) -> Option<StoredJob> {
+    row(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
+}
+
+/// Reads an item as the table's stream has it.
+pub(super) fn decode_image(item: serde_dynamo::Item) -> Option<StoredJob> {
+    row(serde_dynamo::from_item(item).ok()?)
+}
+
+fn row(item: StoredJobItem) -> Option<StoredJob> {
+    let state = match item.status {
+        Status::Pending => State::Pending,
+        Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
+        Status::Complete => State::Complete(Box::new(Completed {
+            result: match (item.result, item.result_s3) {
+                (Some(result), _) => StoredResult::Inline(result),
+                (None, Some(at)) => StoredResult::Bucket(at),
+                // Left out by who reads many rows.
+                (None, None) => StoredResult::Inline(Value::Null),
+            },
+            model_id: item.model_id.clone()?,
+            usage: item.usage.unwrap_or_default(),
+            stop_reason: item.stop_reason.unwrap_or_default(),
+            model_latency_ms: item.model_latency_ms.unwrap_or_default(),
+            chunks: item.chunks,
+            completed_at: item.completed_at.unwrap_or(item.updated_at),
+            deduplicated_from: item.deduplicated_from,
+            fingerprint: item.fingerprint,
+        })),
+        Status::Failed => {
+            State::Failed { error: item.error?, completed_at: item.completed_at.unwrap_or(item.updated_at) }
+        }
+        Status::Cancelled => State::Cancelled { completed_at: item.completed_at.unwrap_or(item.updated_at) },
+    };
+    Some(StoredJob {
+        job_id: item.job_id,
+        state,
+        attempt: item.attempt,
+        charged_attempts: item.charged_attempts,
+        owner: item.owner,
+        claimed_from: item.claimed_from,
+        possible_duplicate_call: item.possible_duplicate_call,
+        batch_id: item.batch_id,
+        analysis: item.analysis,
+        model_id: item.model_id,
+        priority: item.priority,
+        document: item.document.unwrap_or_default(),
+        request_hash: item.request_hash,
+        metadata: item.metadata,
+        generation: item.generation,
+        invocation: item.invocation_arn.map(|arn| StartedInvocation {
+            arn,
+            started_at: item.invocation_started_at.unwrap_or(item.updated_at),
+            poll: item.poll.unwrap_or_default(),
+            is_waiting: item.waiting,
+        }),
+        async_request: item.async_request,
+        created_at: item.created_at,
+        updated_at: item.updated_at,
+    })
+}
+
+/// Any of our values as an attribute.
+pub(super) fn attribute(value: &impl Serialize) -> AttributeValue {
+    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(value).expect("our own types serialize")
+}
+
+pub(super) fn encode(item: &StoredJobItem) -> Item {
+    serde_dynamo::aws_sdk_dynamodb_1::to_item(item).expect("our own types serialize")
+}

@@ -1,5 +1,0 @@
-//! Docket at the terminal.
-
-fn main() -> std::process::ExitCode {
-    docket::cli::run()
-}

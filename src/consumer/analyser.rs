@@ -1,0 +1,245 @@
+//! The analysis of one document. A short document takes one call. A long text takes
+//! one call for each chunk, and further calls that join the chunk results:
+//!
+//! ```text
+//! text ─ split → chunks ─ one call each → results ─ join calls → result
+//! ```
+//!
+//! Each chunk result is stored in S3 as soon as it is known, and is looked up before
+//! the call. An attempt that was throttled, ran out of time or crashed thus leaves
+//! its paid results to the next attempt.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::admission::{Admission, Permit};
+use super::delivery::Delivery;
+use crate::aws::chunk_results::{ChunkResult, ChunkResults};
+use crate::aws::model::{Answer, Answered, Call, Model};
+use crate::clock::until;
+use crate::domain::document::chunks::{groups, split};
+use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
+use crate::domain::failure::{Failure, codes};
+use crate::domain::job::ending::AttemptError;
+use crate::domain::job::stored::Usage;
+use crate::domain::limits::{CHUNK_STORE_TIMEOUT, CHUNKS_MAX, CONCURRENT_CHUNKS, DOCUMENT_MAX_BYTES};
+
+/// Analyses documents within the model's quota.
+#[derive(Debug, Clone)]
+pub(super) struct Analyser {
+    pub model: Model,
+    /// `None` when no quota is configured.
+    pub admission: Option<Admission>,
+    pub chunk_results: ChunkResults,
+    /// A longer text is analysed in chunks of at most this size.
+    pub chunk_max_bytes: usize,
+}
+
+impl Analyser {
+    /// The hash by which the result of an equal document is found: the document's
+    /// bytes, the analysis, and every setting of the call.
+    pub fn fingerprint(&self, call: &Call<'_>, sha256: &str) -> String {
+        call.analysis.fingerprint(sha256, &json!([self.model.cache_key_params(call), self.chunk_max_bytes]))
+    }
+
+    /// Analyses a document. Chunk results are stored under `fingerprint`.
+    ///
+    /// The caller has checked that there is time for the first call, and `permit`
+    /// admits it. Before each further call, this function checks the time itself.
+    ///
+    /// # Errors
+    /// The error of a call. After [`AttemptError::NoTime`], the results so far are stored.
+    pub async fn analyse(
+        &self,
+        call: &Call<'_>,
+        document: Document,
+        fingerprint: &str,
+        permit: Option<Permit>,
+        delivery: &Delivery,
+    ) -> Result<Answer, AttemptError> {
+        let (format, text) = match document.content() {
+            Content::Text { format, text } if text.len() > self.chunk_max_bytes => (*format, text),
+            _ => return self.converse(call, document, permit, delivery).await,
+        };
+        drop(permit);
+        let chunks = split(text, self.chunk_max_bytes, CHUNKS_MAX)
+            .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), self.chunk_max_bytes)))?;
+        let folder = format!("chunks/{}/{fingerprint}", call.job_id);
+        let long_text = LongText { analyser: self, call, delivery, folder };
+        let count = chunks.len();
+        let chunk = |(number, chunk)| (format!("{number}"), Document::chunk(format, chunk, number, count));
+        let documents = (1..).zip(chunks).map(chunk).collect();
+        drop(document);
+        let done = long_text.analyse_all(documents).await?;
+        let chunks = u32::try_from(count).ok();
+        Ok(Answer { chunks, ..long_text.join(done).await? })
+    }
+
+    /// Makes one call within the quota of its model.
+    async fn converse(
+        &self,
+        call: &Call<'_>,
+        document: Document,
+        permit: Option<Permit>,
+        delivery: &Delivery,
+    ) -> Result<Answer, AttemptError> {
+        let mut permit = match self.admission.as_ref().filter(|admission| admission.applies_to(call.model_id)) {
+            Some(admission) => {
+                let is_text = matches!(document.content(), Content::Text { .. });
+                let input_bytes = is_text.then(|| document.size_bytes() + call.analysis.prompt_bytes());
+                let request = delivery.admission_request();
+                Some(admission.admit(permit, input_bytes, call.analysis.max_tokens, request).await?)
+            }
+            None => {
+                drop(permit);
+                None
+            }
+        };
+        // The steps before the call took some of the time.
+        if !delivery.has_time() {
+            return Err(AttemptError::NoTime);
+        }
+        if let Some(permit) = &mut permit {
+            permit.begin_call();
+        }
+        match self.model.converse(call, document).await {
+            Ok(Answered { usage, elapsed, answer }) => {
+                if let Some(permit) = permit.filter(|_| usage.input_tokens > 0) {
+                    permit.settle(usage, elapsed);
+                }
+                answer
+            }
+            Err(error) => Err(match permit {
+                Some(permit) => permit.charge_if_too_large(error),
+                None => error,
+            }),
+        }
+    }
+}
+
+/// The calls of one long text.
+struct LongText<'a> {
+    analyser: &'a Analyser,
+    call: &'a Call<'a>,
+    delivery: &'a Delivery,
+    /// The S3 folder of the chunk results. Its name holds everything that the
+    /// results depend on.
+    folder: String,
+}
+
+/// The result of one call, with what this attempt spent on it.
+struct Done {
+    result: Value,
+    stop_reason: String,
+    usage: Usage,
+    elapsed: Duration,
+}
+
+impl LongText<'_> {
+    /// Joins results until one remains. Each round at least halves their number.
+    async fn join(&self, mut done: Vec<Done>) -> Result<Answer, AttemptError> {
+        let (mut usage, mut elapsed) = (Usage::default(), Duration::ZERO);
+        loop {
+            for one in &done {
+                usage += one.usage;
+                elapsed += one.elapsed;
+            }
+            if let [_] = done[..] {
+                break;
+            }
+            let mut results: Vec<Value> = done.into_iter().map(|one| one.result).collect();
+            let sizes: Vec<usize> = results.iter().map(|result| result.to_string().len()).collect();
+            let documents: Vec<_> = groups(&sizes, self.analyser.chunk_max_bytes)
+                .into_iter()
+                .map(|count| {
+                    let group = Value::Array(results.drain(..count).collect()).to_string();
+                    (format!("joined-{}", sha256_hex(group.as_bytes())), Document::results(group))
+                })
+                .collect();
+            if documents.iter().any(|(_, document)| document.size_bytes() > DOCUMENT_MAX_BYTES) {
+                let message = "the chunk results are too long to be joined; ask for shorter results";
+                return Err(AttemptError::Permanent(Failure::new(codes::ANSWER_TOO_LARGE, message)));
+            }
+            done = self.analyse_all(documents).await?;
+        }
+        let Done { result, stop_reason, .. } = done.pop().expect("results are joined until one remains");
+        let model_id = self.call.model_id.to_owned();
+        Ok(Answer { result, model_id, usage, stop_reason, elapsed, chunks: None })
+    }
+
+    /// Analyses documents concurrently. After the first error no call begins; calls
+    /// in flight are awaited, because they are paid for.
+    async fn analyse_all(&self, documents: Vec<(String, Document)>) -> Result<Vec<Done>, AttemptError> {
+        let has_failed = AtomicBool::new(false);
+        let has_failed = &has_failed;
+        let one = |(name, document): (String, Document)| async move {
+            if has_failed.load(Ordering::Relaxed) {
+                return Err(AttemptError::NoTime);
+            }
+            let done = self.analyse_one(&name, document).await;
+            has_failed.fetch_or(done.is_err(), Ordering::Relaxed);
+            done
+        };
+        let ended: Vec<_> = stream::iter(documents).map(one).buffered(CONCURRENT_CHUNKS).collect().await;
+        let (mut done, mut errors) = (Vec::with_capacity(ended.len()), Vec::new());
+        for end in ended {
+            match end {
+                Ok(one) => done.push(one),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.into_iter().max_by_key(severity).map_or(Ok(done), Err)
+    }
+
+    /// Analyses one document, unless its result is stored.
+    async fn analyse_one(&self, name: &str, document: Document) -> Result<Done, AttemptError> {
+        self.check_time()?;
+        let key = format!("{}/{name}.json", self.folder);
+        if let Some(ChunkResult { result, usage, stop_reason }) = self.load(&key).await? {
+            return Ok(Done { result, stop_reason, usage, elapsed: Duration::ZERO });
+        }
+        self.check_time()?;
+        let Answer { result, usage, stop_reason, elapsed, .. } =
+            self.analyser.converse(self.call, document, None, self.delivery).await?;
+        let stored = ChunkResult { result, usage, stop_reason };
+        if let Err(error) = self.analyser.chunk_results.put(&key, &stored).await {
+            // This attempt keeps the result; only a later attempt would pay again.
+            let job_id = self.call.job_id.as_str();
+            warn!(job_id, service = error.service, code = error.code, "a chunk result could not be stored");
+        }
+        let ChunkResult { result, usage, stop_reason } = stored;
+        Ok(Done { result, stop_reason, usage, elapsed })
+    }
+
+    /// The stored result, if it fits the analysis.
+    async fn load(&self, key: &str) -> Result<Option<ChunkResult>, AttemptError> {
+        let stored = self.analyser.chunk_results.get(key).await.map_err(|error| {
+            let message = format!("the stored chunk results could not be read ({})", error.code);
+            AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
+        })?;
+        Ok(stored.filter(|stored| self.call.analysis.check(&stored.result).is_ok()))
+    }
+
+    /// Checks that there is time for a call and for storing its result.
+    fn check_time(&self) -> Result<(), AttemptError> {
+        let needed = self.delivery.time_for_a_job + CHUNK_STORE_TIMEOUT;
+        if until(self.delivery.deadline) < needed { Err(AttemptError::NoTime) } else { Ok(()) }
+    }
+}
+
+/// The most severe of several errors ends the attempt.
+fn severity(error: &AttemptError) -> u8 {
+    match error {
+        AttemptError::NoTime => 0,
+        AttemptError::OverQuota(_) => 1,
+        AttemptError::Throttled(_) => 2,
+        AttemptError::StoreUnavailable(_) => 3,
+        AttemptError::Transient(_) => 4,
+        AttemptError::Permanent(_) => 5,
+        AttemptError::Cancelled => 6,
+    }
+}

@@ -1,0 +1,139 @@
+//! The work of a document job: admit, fetch, find a duplicate, analyse, complete.
+
+use super::admission::{NotAdmitted, Permit};
+use super::analyser::Analyser;
+use super::attempt::Attempt;
+use super::delivery::Delivery;
+use super::document_reader::DocumentReader;
+use super::memory_budget::MemoryPermit;
+use super::response::Handled;
+use super::result_store::ResultStore;
+use crate::aws::model::Call;
+use crate::clock::now;
+use crate::domain::analysis::Analysis;
+use crate::domain::document::{Document, DocumentRecord};
+use crate::domain::failure::{Failure, codes};
+use crate::domain::job::ending::AttemptError;
+use crate::domain::job::outcome::{Outcome, Retry, RetryReason};
+use crate::domain::job::stored::Completed;
+use crate::domain::job::{DocumentSource, Job};
+use crate::domain::limits::FETCH_RESERVE;
+
+/// Runs document jobs.
+#[derive(Debug, Clone)]
+pub(super) struct DocumentWork {
+    pub reader: DocumentReader,
+    pub analyser: Analyser,
+    pub results: ResultStore,
+    pub deduplicate: bool,
+}
+
+impl DocumentWork {
+    /// Admits the model call of a document to the quota; `None` when no quota applies.
+    ///
+    /// # Errors
+    /// The outcome of a message that must wait. Its stored job is unchanged.
+    pub async fn admit(
+        &self,
+        job: &Job,
+        source: &DocumentSource,
+        delivery: &Delivery,
+    ) -> Result<Option<Permit>, Outcome> {
+        let Some(admission) = &self.analyser.admission else { return Ok(None) };
+        let request = job.analysis.as_ref();
+        let model_id = job.model_id.as_deref().or(request.and_then(|request| request.model_id.as_deref()));
+        if model_id.is_some_and(|model_id| !admission.applies_to(model_id)) {
+            return Ok(None);
+        }
+        let input_bytes = match source {
+            DocumentSource::Inline(text) => {
+                Some(text.len().min(self.analyser.chunk_max_bytes) + Analysis::standard().prompt_bytes())
+            }
+            DocumentSource::S3(_) => None,
+        };
+        let max_tokens = request.and_then(|request| request.max_tokens);
+        match admission.admit(None, input_bytes, max_tokens, delivery.admission_request()).await {
+            Ok(permit) => Ok(Some(permit)),
+            Err(NotAdmitted::OverQuota(after)) => Err(Retry::after(after, RetryReason::OverQuota)),
+            Err(NotAdmitted::Unavailable(error)) => Err(delivery.retry_unavailable(job, &error)),
+            Err(NotAdmitted::NoTime) => Err(delivery.retry_without_time()),
+            // The attempt fails with this reason once the job is claimed.
+            Err(NotAdmitted::NeverFits) => Ok(None),
+        }
+    }
+
+    /// Runs a claimed job to its ending.
+    pub async fn run(&self, attempt: &Attempt<'_>, source: &DocumentSource, permit: Option<Permit>) -> Handled {
+        match self.analyse(attempt, source, permit).await {
+            Ok((completed, document)) => {
+                let usage = Some(completed.usage);
+                Handled { outcome: attempt.complete(completed, document).await, usage }
+            }
+            Err(error) => Handled::without_usage(attempt.end(error).await),
+        }
+    }
+
+    /// Everything between the claim and its ending. The stored job is not written here.
+    async fn analyse(
+        &self,
+        attempt: &Attempt<'_>,
+        source: &DocumentSource,
+        permit: Option<Permit>,
+    ) -> Result<(Completed, DocumentRecord), AttemptError> {
+        let Attempt { job, delivery, claim, .. } = attempt;
+        let batch = attempt.batch().await?;
+        if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
+            return Err(AttemptError::Cancelled);
+        }
+        let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref());
+        let request = claim.analysis.as_deref().or(of_batch);
+        let custom = request.map(Analysis::new).transpose();
+        let custom = custom.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
+        let analysis = custom.as_ref().unwrap_or_else(|| Analysis::standard());
+        let of_analysis = request.and_then(|request| request.model_id.as_deref());
+        let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.model.model_id());
+        let time = delivery.time_before_call();
+        let fetched = tokio::time::timeout(time, self.fetch(source, delivery)).await;
+        let (document, record, _memory) = fetched.map_err(|_| {
+            // A late start is no fault of the document or the bucket.
+            if time < FETCH_RESERVE {
+                return AttemptError::NoTime;
+            }
+            let message = "the document could not be read before the invocation's deadline";
+            AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
+        })??;
+        if !delivery.has_time() {
+            return Err(AttemptError::NoTime);
+        }
+        let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.deduplicate);
+        let sha256 = record.sha256.as_deref().unwrap_or_default();
+        let call = Call { job_id: &job.job_id, attempt: claim.attempt, model_id, analysis };
+        let fingerprint = self.analyser.fingerprint(&call, sha256);
+        if deduplicate
+            && let Some(completed) = self.results.find_duplicate(call.job_id, call.attempt, &fingerprint).await?
+        {
+            return Ok((completed, record));
+        }
+        let answer = self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await?;
+        let completed = self.results.store_answer(&job.job_id, claim.attempt, answer, fingerprint, now()).await?;
+        Ok((completed, record))
+    }
+
+    /// Reads the document. Returns it with its record and its share of the memory
+    /// budget; a document from the message is in memory already and has no share.
+    async fn fetch(
+        &self,
+        source: &DocumentSource,
+        delivery: &Delivery,
+    ) -> Result<(Document, DocumentRecord, Option<MemoryPermit>), AttemptError> {
+        let (name, bytes, record, memory) = match source {
+            DocumentSource::Inline(text) => (None, text.clone().into_bytes(), DocumentRecord::default(), None),
+            DocumentSource::S3(location) => {
+                let (bytes, memory) = self.reader.read(location, delivery).await?;
+                (Some(location.key.as_str()), bytes, DocumentRecord::unread(location), Some(memory))
+            }
+        };
+        let record = record.with_bytes(&bytes);
+        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, memory))
+    }
+}

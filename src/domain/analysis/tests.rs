@@ -1,0 +1,146 @@
+use super::*;
+use crate::domain::document::TextFormat;
+use crate::domain::limits::OUTPUT_TOKENS_MAX;
+use serde_json::json;
+
+fn good() -> Value {
+    json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]})
+}
+
+fn refused(request: AnalysisRequest) -> InvalidAnalysis {
+    Analysis::new(&request).expect_err("refused")
+}
+
+#[test]
+fn an_answer_that_does_not_fit_the_schema_is_a_failure() {
+    let analysis = Analysis::standard();
+    analysis.check(&good()).unwrap();
+    for (pointer, wrong) in [
+        ("/summary", json!(7)),
+        ("/summary", json!("")),
+        ("/classification/label", json!("poem")),
+        ("/classification/confidence", json!(1.01)),
+        ("/classification/confidence", json!("high")),
+        ("/key_points", json!("one")),
+        ("/key_points/0", json!(null)),
+    ] {
+        let mut answer = good();
+        *answer.pointer_mut(pointer).unwrap() = wrong;
+        let failure = analysis.check(&answer).expect_err(pointer);
+        assert_eq!(failure.code, codes::ANSWER_UNFIT);
+        assert!(failure.message.contains(pointer), "{}", failure.message);
+    }
+    assert!(analysis.check(&json!({})).is_err());
+    assert!(analysis.check(&json!("text")).is_err());
+}
+
+#[test]
+fn a_failures_message_repeats_nothing_of_the_answer() {
+    let mut answer = good();
+    answer["classification"]["label"] = json!("SECRET");
+    let failure = Analysis::standard().check(&answer).expect_err("unfit");
+    assert!(!failure.message.contains("SECRET"));
+}
+
+#[test]
+fn the_task_says_what_stands_beside_it() {
+    let task = |document: &Document| Analysis::standard().task(document);
+    let text = Document::new(None, b"words".to_vec()).unwrap();
+    assert!(task(&text).starts_with("Analyse the document named \"document\". Summarise it"));
+    let image = Document::new(None, b"GIF89a".to_vec()).unwrap();
+    assert!(task(&image).contains("the image shows") && !task(&image).contains("named"));
+    assert!(task(&Document::chunk(TextFormat::Txt, "words", 2, 5)).contains("part 2 of 5"));
+    assert!(task(&Document::results("[]".into())).contains("holds for the whole document"));
+}
+
+#[test]
+fn labels_replace_those_of_the_default_schema() {
+    let request = AnalysisRequest { labels: Some(vec!["a".into(), "b".into()]), ..Default::default() };
+    let analysis = Analysis::new(&request).unwrap();
+    let mut answer = good();
+    assert!(analysis.check(&answer).is_err());
+    answer["classification"]["label"] = json!("b");
+    analysis.check(&answer).unwrap();
+}
+
+#[test]
+fn a_schema_of_ones_own_replaces_the_default() {
+    let schema = json!({"type": "object", "properties": {"rent": {"type": "number"}}, "required": ["rent"]});
+    let request = AnalysisRequest { schema: Some(schema), ..Default::default() };
+    let analysis = Analysis::new(&request).unwrap();
+    analysis.check(&json!({"rent": 12.5})).unwrap();
+    assert!(analysis.check(&good()).is_err());
+}
+
+#[test]
+fn what_cannot_be_asked_is_told_by_its_field() {
+    let labels = |labels: &[&str]| AnalysisRequest {
+        labels: Some(labels.iter().map(|label| label.to_string()).collect()),
+        ..Default::default()
+    };
+    let schema = |schema: Value| AnalysisRequest { schema: Some(schema), ..Default::default() };
+    let instructions = |text: String| AnalysisRequest { instructions: Some(text), ..Default::default() };
+    assert_eq!(refused(labels(&["one"])).field, "labels");
+    assert_eq!(refused(labels(&["one", "one"])).field, "labels");
+    assert_eq!(refused(labels(&["one", " "])).field, "labels");
+    assert_eq!(refused(schema(json!({"type": "string"}))).field, "schema");
+    assert_eq!(refused(schema(json!({"type": "object", "properties": 7}))).field, "schema");
+    assert_eq!(refused(schema(json!({"type": "object", "$ref": "https://example.com/s.json"}))).field, "schema");
+    // What the row could not keep.
+    for property in [json!({"": {}}), json!({"n": {"maximum": 1e300}})] {
+        assert_eq!(refused(schema(json!({"type": "object", "properties": property}))).field, "schema");
+    }
+    let deep = (0..RESULT_MAX_DEPTH).fold(json!({}), |inner, _| json!({"not": inner}));
+    assert_eq!(refused(schema(json!({"type": "object", "not": deep}))).field, "schema");
+    assert_eq!(refused(instructions(" ".into())).field, "instructions");
+    assert_eq!(refused(instructions("x".repeat(INSTRUCTIONS_MAX_BYTES + 1))).field, "instructions");
+    Analysis::new(&instructions("x".repeat(INSTRUCTIONS_MAX_BYTES))).unwrap();
+}
+
+#[test]
+fn what_the_table_cannot_hold_is_refused_before_it_is_written() {
+    let schema = json!({"type": "object"});
+    let analysis = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
+    let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
+    analysis.check(&nested(RESULT_MAX_DEPTH)).unwrap();
+    for answer in [
+        nested(RESULT_MAX_DEPTH + 1),
+        json!({"n": 1e126}),
+        json!({"n": 1e-200}),
+        json!({"s": "x".repeat(RESULT_MAX_BYTES)}),
+    ] {
+        assert_eq!(analysis.check(&answer).expect_err("refused").code, codes::ANSWER_TOO_LARGE);
+    }
+    analysis.check(&json!({"n": 0.0, "m": -1.5e120})).unwrap();
+}
+
+fn analysis(request: AnalysisRequest) -> Analysis {
+    Analysis::new(&request).unwrap()
+}
+
+#[test]
+fn the_same_question_about_the_same_bytes_has_the_same_fingerprint() {
+    let one = Analysis::standard().fingerprint("s", &json!("m"));
+    assert_eq!(one, analysis(AnalysisRequest::default()).fingerprint("s", &json!("m")));
+    let about = AnalysisRequest { instructions: Some("the rent".into()), ..Default::default() };
+    for other in [
+        Analysis::standard().fingerprint("t", &json!("m")),
+        Analysis::standard().fingerprint("s", &json!("n")),
+        analysis(about).fingerprint("s", &json!("m")),
+    ] {
+        assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn what_a_model_cannot_be_told_is_refused_by_its_field() {
+    let refused = |request: AnalysisRequest| Analysis::new(&request).expect_err("refused").field;
+    for max_tokens in [0, -1, OUTPUT_TOKENS_MAX + 1] {
+        assert_eq!(refused(AnalysisRequest { max_tokens: Some(max_tokens), ..Default::default() }), "max_tokens");
+    }
+    for temperature in [-0.1, 1.1, 1e-200, f64::NAN] {
+        let request = AnalysisRequest { temperature: Some(temperature), ..Default::default() };
+        assert_eq!(refused(request), "temperature");
+    }
+    assert_eq!(refused(AnalysisRequest { model_id: Some(String::new()), ..Default::default() }), "model_id");
+}

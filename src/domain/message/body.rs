@@ -1,0 +1,260 @@
+//! The queue message: its body, its attributes, and how a body becomes a job.
+//! Dead letters stand in `dead_letter`, a bucket's notifications in
+//! `notification`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::s3_event::{self, S3Event};
+use crate::domain::analysis::AnalysisRequest;
+use crate::domain::async_invocation::request::AsyncInvoke;
+use crate::domain::document::location::S3Location;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::priority::Priority;
+use crate::domain::job::{DocumentSource, Job, Work};
+use crate::domain::json;
+use crate::domain::limits::{
+    BUCKET_MAX_BYTES, INLINE_RESULT_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH,
+};
+
+/// The body of a message, as Docket writes it and as any producer may.
+/// Unknown fields are ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessageBody {
+    /// Names the job for ever.
+    pub job_id: JobId,
+    /// The document itself, when it is text that fits in a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// Where the document lies, otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_s3: Option<S3Location>,
+    /// What is asked of a model that works for minutes, in place of a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub async_invoke: Option<AsyncInvoke>,
+    /// The batch it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
+    /// What to ask of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisRequest>,
+    /// The model or inference profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    /// The caller's own words about the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ParsedMessage {
+    /// One job.
+    Job(Box<Job>),
+    /// Several: each of these bodies wants a message of its own.
+    Several(Vec<String>),
+    /// Nothing: a bucket told of its test, of a folder or of a deletion.
+    Nothing,
+}
+
+/// Reads a message: a job's own body, or a bucket's event notification.
+///
+/// # Errors
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
+/// the body.
+pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<ParsedMessage, Failure> {
+    let Some(event) = body.filter(|body| s3_event::is_s3_event(body)) else {
+        return parse_job(body, priority).map(|job| ParsedMessage::Job(Box::new(job)));
+    };
+    match s3_event::parse(event).map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))? {
+        S3Event::Nothing => Ok(ParsedMessage::Nothing),
+        S3Event::Several(bodies) => Ok(ParsedMessage::Several(bodies)),
+        S3Event::Upload(upload) => Ok(ParsedMessage::Job(Box::new(Job {
+            job_id: upload.job_id,
+            work: Work::Document(DocumentSource::S3(upload.location)),
+            batch_id: upload.batch_id,
+            analysis: None,
+            model_id: None,
+            metadata: None,
+            priority: Priority::from_attribute(priority),
+        }))),
+    }
+}
+
+/// Makes a job of a job's own body.
+///
+/// # Errors
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
+/// the body.
+pub fn parse_job(body: Option<&str>, priority: Option<&str>) -> Result<Job, Failure> {
+    let malformed = |message: String| Failure::new(codes::MALFORMED_MESSAGE, message);
+    let body = body.ok_or_else(|| malformed("the message has no body".into()))?;
+    let body: MessageBody = json::read(body).map_err(|error| malformed(error.to_string()))?;
+    bounded(&body).map_err(|problem| malformed(problem.to_string()))?;
+    let work = match (body.document, body.document_s3, body.async_invoke) {
+        (Some(text), None, None) => Work::Document(DocumentSource::Inline(text)),
+        (None, Some(location), None) => Work::Document(DocumentSource::S3(location)),
+        (None, None, Some(request)) => Work::AsyncInvocation(Box::new(request)),
+        (None, None, None) => {
+            return Err(malformed("none of `document`, `document_s3` and `async_invoke` is given".into()));
+        }
+        _ => return Err(malformed("give one of `document`, `document_s3` and `async_invoke`, and no other".into())),
+    };
+    Ok(Job {
+        job_id: body.job_id,
+        work,
+        batch_id: body.batch_id,
+        analysis: body.analysis,
+        model_id: body.model_id,
+        metadata: body.metadata,
+        priority: Priority::from_attribute(priority),
+    })
+}
+
+/// What a producer may have sent that the row could not hold. A document's own
+/// size is not looked at here: that is a job, which fails with its reason.
+fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
+    let within = |field: &str, text: &str, limit: usize| match text.len() {
+        0 => Err(json::JsonError::shape(field, "is empty")),
+        len if len > limit => Err(json::JsonError::shape(field, format!("has {len} bytes; {limit} is the limit"))),
+        _ => Ok(()),
+    };
+    if let Some(at) = &body.document_s3 {
+        within("document_s3.bucket", &at.bucket, BUCKET_MAX_BYTES)?;
+        within("document_s3.key", &at.key, KEY_MAX_BYTES)?;
+        let is_hash = |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !at.sha256.iter().all(is_hash) {
+            return Err(json::JsonError::shape("document_s3.sha256", "is not a SHA-256 in lower-case hexadecimal"));
+        }
+        at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
+    }
+    body.async_invoke.iter().try_for_each(AsyncInvoke::check)?;
+    body.model_id.iter().try_for_each(|id| within("model_id", id, MODEL_ID_MAX_BYTES))?;
+    body.analysis.iter().try_for_each(check_analysis)?;
+    body.metadata.iter().try_for_each(check_metadata)
+}
+
+/// Whether it can be asked is looked at later; the claim must be able to keep it.
+fn check_analysis(analysis: &AnalysisRequest) -> Result<(), json::JsonError> {
+    let analysis = serde_json::to_value(analysis).unwrap_or_default();
+    if json::table_bytes(&analysis) > INLINE_RESULT_MAX_BYTES || !json::fits_the_table(&analysis, RESULT_MAX_DEPTH + 1)
+    {
+        let problem = "is larger or nests deeper than the table takes, or has a number or a name that it cannot hold";
+        return Err(json::JsonError::shape("analysis", problem));
+    }
+    Ok(())
+}
+
+/// Checks a caller's metadata: what the row can hold, and no more than
+/// [`METADATA_MAX_BYTES`].
+pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), json::JsonError> {
+    let problem = |problem: String| json::JsonError::shape("metadata", problem);
+    let metadata = Value::Object(metadata.clone());
+    let size = metadata.to_string().len();
+    if size > METADATA_MAX_BYTES {
+        return Err(problem(format!("has {size} bytes of JSON; {METADATA_MAX_BYTES} is the limit")));
+    }
+    if !json::fits_the_table(&metadata, RESULT_MAX_DEPTH) {
+        return Err(problem(format!(
+            "nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(body: &str) -> String {
+        let failure = parse_job(Some(body), None).expect_err("malformed");
+        assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
+        failure.message
+    }
+
+    #[test]
+    fn any_producer_may_send_an_inline_document() {
+        let body = r#"{"job_id": "a-1", "document": "Dear Sir", "sent_by": "somebody else"}"#;
+        let job = parse_job(Some(body), Some("high")).unwrap();
+        assert_eq!(job.job_id.as_str(), "a-1");
+        assert_eq!(job.work, Work::Document(DocumentSource::Inline("Dear Sir".into())));
+        assert_eq!(job.priority, Priority::High);
+    }
+
+    #[test]
+    fn a_document_may_lie_in_a_bucket() {
+        let body = r#"{"job_id": "a", "document_s3": {"bucket": "b", "key": "k/ö 1.txt"}, "batch_id": "x"}"#;
+        let job = parse_job(Some(body), None).unwrap();
+        let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None, sha256: None };
+        assert_eq!(job.work, Work::Document(DocumentSource::S3(location)));
+        assert_eq!(job.priority, Priority::Normal);
+    }
+
+    #[test]
+    fn a_malformed_body_is_told_by_its_field() {
+        assert_eq!(problem_of("not json"), "it is not JSON: line 1, column 2");
+        assert_eq!(problem_of(r#"["a", "text"]"#), "`.`: expected an object");
+        assert_eq!(problem_of("{}"), "`.`: missing field `job_id`");
+        assert_eq!(problem_of(r#"{"job_id": 7}"#), "`job_id`: expected a string");
+        assert_eq!(problem_of(r#"{"job_id": "a"}"#), "none of `document`, `document_s3` and `async_invoke` is given");
+        assert_eq!(problem_of(r#"{"job_id": "a", "document": 3.5}"#), "`document`: expected a string");
+        assert!(problem_of(r#"{"job_id": "a b", "document": "x"}"#).starts_with("`job_id`: has the character ' '"));
+    }
+
+    #[test]
+    fn a_job_may_be_for_a_long_running_model() {
+        let body = r#"{"job_id": "a", "async_invoke": {"model_id": "m", "model_input": {"text": "SECRET"}}}"#;
+        let job = parse_job(Some(body), None).unwrap();
+        let Work::AsyncInvocation(request) = job.work else { panic!("{:?}", job.work) };
+        assert_eq!((request.model_id.as_str(), request.model_input["text"].as_str()), ("m", Some("SECRET")));
+        let both = problem_of(&body.replace(r#""job_id""#, r#""document": "x", "job_id""#));
+        assert_eq!(both, "give one of `document`, `document_s3` and `async_invoke`, and no other");
+        assert!(problem_of(&body.replace(r#""m""#, r#""a b""#)).starts_with("`async_invoke.model_id`"));
+        assert!(!problem_of(&body.replace("SECRET", &"SECRET".repeat(200_000))).contains("SECRET"));
+    }
+
+    #[test]
+    fn what_the_row_could_not_hold_is_malformed() {
+        let s3 = |bucket: &str, key: &str| {
+            problem_of(&format!(r#"{{"job_id": "a", "document_s3": {{"bucket": "{bucket}", "key": "{key}"}}}}"#))
+        };
+        assert_eq!(s3("", "k"), "`document_s3.bucket`: is empty");
+        assert_eq!(s3("b", &"k".repeat(1025)), "`document_s3.key`: has 1025 bytes; 1024 is the limit");
+        let large = "x".repeat(METADATA_MAX_BYTES);
+        assert!(
+            problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {{"a": "{large}"}}}}"#))
+                .starts_with("`metadata`: has 4104 bytes")
+        );
+        assert!(problem_of(r#"{"job_id": "a", "document": "x", "metadata": {"a": 1e200}}"#).starts_with("`metadata`"));
+        let analysis =
+            |fields: &str| problem_of(&format!(r#"{{"job_id": "a", "document": "x", "analysis": {fields}}}"#));
+        let large = format!(r#"{{"instructions": "{}"}}"#, "x".repeat(INLINE_RESULT_MAX_BYTES));
+        for fields in [r#"{"temperature": 1e-200}"#, r#"{"schema": {"type": "object", "": {}}}"#, &large] {
+            assert!(analysis(fields).starts_with("`analysis`"), "{}", analysis(fields));
+        }
+    }
+
+    #[test]
+    fn a_malformed_bodys_message_repeats_nothing_of_the_document() {
+        for body in [
+            r#"{"job_id": "a", "document_s3": "SECRET, expected SECRET"}"#,
+            r#"{"job_id": "a", "document": "x", "analysis": "SECRET"}"#,
+            r#"{"job_id": "a", "document": {"SECRET": 1}}"#,
+            r#"{"job_id": "a", "document": "SECRET" "SECRET"}"#,
+        ] {
+            assert!(!problem_of(body).contains("SECRET"), "{}", problem_of(body));
+        }
+    }
+
+    #[test]
+    fn deep_and_broken_json_is_malformed_and_no_crash() {
+        problem_of(&"{\"a\":".repeat(10_000));
+        problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {}}}"#, "[".repeat(10_000)));
+        problem_of(r#"{"job_id": "a", "document": "\ud800"}"#);
+        problem_of("");
+        let metadata = (0..100).fold("1".to_owned(), |inner, _| format!(r#"{{"a": {inner}}}"#));
+        problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {metadata}}}"#));
+        assert!(parse_job(None, None).is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! Queue messages: job bodies, S3 events, attributes and dead letters.
+
+pub mod attributes;
+pub mod body;
+pub mod dead_letter;
+pub mod s3_event;

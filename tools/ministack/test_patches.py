@@ -1,0 +1,154 @@
+"""Tests of the patches against the installed ministack.
+
+`.venv/bin/python -m unittest tools.ministack.test_patches`, run in the
+repository's root. They start no server.
+"""
+import contextlib
+import gc
+import re
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from ministack.services import lambda_svc, sqs
+from ministack.services.cloudformation import provisioners
+
+from .patch import REQUIREMENTS, Patch, PatchError, Target, apply_patches, check_version, read_pinned_version
+from .patches import PATCHES, number_parameters, stream_batch_failures, stream_batching_window
+
+ROOT = REQUIREMENTS.parent.parent
+CHECKED_BY_A_CALL = {
+    "connection_backlog",
+    "garbage_collection",
+    "python_interpreter",
+    "sqs_batch_size",
+    "sqs_scaling",
+}
+
+
+@contextlib.contextmanager
+def restored_targets():
+    """Puts every target back afterwards, so that a test may apply patches."""
+    thresholds = gc.get_threshold()
+    with contextlib.ExitStack() as stack:
+        for target in (target for patch in PATCHES for target in patch.targets):
+            stack.enter_context(mock.patch.object(target.owner, target.name, getattr(target.owner, target.name)))
+        stack.enter_context(mock.patch.dict(provisioners._RESOURCE_HANDLERS[number_parameters.RESOURCE_TYPE]))
+        stack.enter_context(mock.patch("threading.Thread.start"))
+        try:
+            yield
+        finally:
+            gc.set_threshold(*thresholds)
+
+
+class PatchesTest(unittest.TestCase):
+    def test_every_patch_applies_to_the_pinned_version(self):
+        check_version()
+        options = {patch.option: "1" for patch in PATCHES if patch.option}
+        with restored_targets():
+            applied = apply_patches(PATCHES, options)
+        self.assertEqual(applied, [patch.name for patch in PATCHES])
+
+    def test_optional_patch_without_its_option_is_not_applied(self):
+        with restored_targets():
+            applied = apply_patches(PATCHES, {"LOCAL_AWS_RAMP": "0"})
+        self.assertEqual(applied, [patch.name for patch in PATCHES if patch.option is None])
+
+    def test_applied_patch_is_reported_as_obsolete(self):
+        """Where a check calls ministack, it sees the behaviour of the patch."""
+        for patch in (patch for patch in PATCHES if patch.name in CHECKED_BY_A_CALL):
+            with self.subTest(patch.name), restored_targets():
+                patch.apply({patch.option: "python"})
+                with self.assertRaisesRegex(PatchError, "obsolete"):
+                    patch.check()
+
+    def test_every_patch_has_a_file_with_documentation(self):
+        files = {path.stem for path in (Path(__file__).parent / "patches").glob("*.py")} - {"__init__"}
+        self.assertEqual({patch.name for patch in PATCHES}, files)
+        for name in files:
+            text = (Path(__file__).parent / "patches" / f"{name}.py").read_text()
+            for heading in ("AWS: ", "ministack: ", "The patch: "):
+                self.assertIn(f"\n{heading}", text, name)
+
+    def test_other_version_fails(self):
+        with tempfile.TemporaryDirectory() as directory:
+            requirements = Path(directory) / "requirements.txt"
+            requirements.write_text(f"ministack=={read_pinned_version()}.1\n")
+            with self.assertRaisesRegex(PatchError, "pins"):
+                check_version(requirements)
+
+    def test_unpinned_version_fails(self):
+        with tempfile.TemporaryDirectory() as directory:
+            requirements = Path(directory) / "requirements.txt"
+            requirements.write_text("ministack>=1\n")
+            with self.assertRaisesRegex(PatchError, "must pin"):
+                check_version(requirements)
+
+    def test_every_missing_target_fails(self):
+        for patch in PATCHES:
+            for target in patch.targets:
+                with self.subTest(f"{patch.name}: {target.name}"), contextlib.ExitStack() as stack:
+                    stack.enter_context(mock.patch.object(target.owner, target.name))
+                    delattr(target.owner, target.name)
+                    with self.assertRaisesRegex(PatchError, "does not exist"):
+                        patch.check()
+
+    def test_every_changed_signature_fails(self):
+        def other(first, *, second):
+            """Has parameters that no target has."""
+
+        for patch in PATCHES:
+            for target in (target for target in patch.targets if target.parameters is not None):
+                with self.subTest(f"{patch.name}: {target.name}"):
+                    with mock.patch.object(target.owner, target.name, other):
+                        with self.assertRaisesRegex(PatchError, "takes"):
+                            patch.check()
+
+    def test_obsolete_patch_fails(self):
+        patch = Patch("none", (), is_needed=lambda: False, apply=lambda environment: None)
+        with self.assertRaisesRegex(PatchError, "obsolete"):
+            apply_patches([patch], {})
+
+    def test_failing_check_fails_and_applies_nothing(self):
+        applied = []
+        good = Patch("good", (), is_needed=lambda: True, apply=applied.append)
+        bad = Patch("bad", (), is_needed=lambda: 1 / 0, apply=applied.append)
+        with self.assertRaisesRegex(PatchError, "cannot be checked"):
+            apply_patches([good, bad], {})
+        self.assertEqual(applied, [])
+
+    def test_value_in_place_of_function_fails(self):
+        with mock.patch.object(sqs, "_collect_msgs", 1), self.assertRaisesRegex(PatchError, "not a function"):
+            Target(sqs, "_collect_msgs", ("q",)).check()
+
+
+class BehaviourTest(unittest.TestCase):
+    def test_decimal_text_becomes_a_number(self):
+        properties = {"BatchSize": "50", "ScalingConfig": {"MaximumConcurrency": "20"}, "Queue": "q-1"}
+        expected = {"BatchSize": 50, "ScalingConfig": {"MaximumConcurrency": 20}, "Queue": "q-1"}
+        self.assertEqual(number_parameters.convert_numbers(properties), expected)
+
+    def test_stream_response_with_failures_is_an_error(self):
+        event = {"Records": [{"eventSource": "aws:dynamodb"}]}
+        for body, failed in (
+            ('{"batchItemFailures": [{"itemIdentifier": "7"}]}', True),
+            ({"batchItemFailures": [{"itemIdentifier": "7"}]}, True),
+            ('{"batchItemFailures": []}', False),
+            ("not JSON", False),
+            (None, False),
+        ):
+            with self.subTest(body=body), restored_targets():
+                lambda_svc._execute_function = lambda func, event, body=body: {"body": body}
+                stream_batch_failures.apply({})
+                self.assertEqual(bool(lambda_svc._execute_function({}, event).get("error")), failed)
+                queue_event = {"Records": [{"eventSource": "aws:sqs"}]}
+                self.assertNotIn("error", lambda_svc._execute_function({}, queue_event))
+
+    def test_batching_window_equals_the_template(self):
+        windows = re.findall(r"MaximumBatchingWindowInSeconds: (\d+)", (ROOT / "template.yaml").read_text())
+        self.assertEqual([float(window) for window in windows], [stream_batching_window.WINDOW_SECONDS])
+
+
+if __name__ == "__main__":
+    unittest.main()

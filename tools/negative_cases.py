@@ -1,0 +1,168 @@
+"""The cases of the negative control: a safeguard each, and the tests that notice its absence."""
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Case:
+    # The safeguard, as in "without …".
+    name: str
+    source: str
+    # Must occur exactly once in the source.
+    old: str
+    new: str
+    # Each is a test target (`claim`) or one test of a target (`claim::stale_worker_cannot_complete`).
+    tests: tuple[str, ...]
+
+    def find_errors(self, root: Path) -> list[str]:
+        """Reasons why the case does not fit the sources below `root`."""
+        test_errors = [error for test in self.tests for error in self.find_test_errors(root, test)]
+        return self.find_source_errors(root) + test_errors
+
+    def find_source_errors(self, root: Path) -> list[str]:
+        path = root / self.source
+        if not path.exists():
+            return [f"case {self.name!r}: {self.source} does not exist"]
+        count = path.read_text().count(self.old)
+        if count != 1:
+            return [f"case {self.name!r}: {self.source} contains {self.old!r} {count} times, not once"]
+        return []
+
+    def find_test_errors(self, root: Path, test: str) -> list[str]:
+        target, _, function = test.partition("::")
+        sources = [path for path in [root / "tests" / f"{target}.rs"] if path.exists()]
+        if (root / "tests" / target / "main.rs").exists():
+            sources += (root / "tests" / target).glob("*.rs")
+        if not sources:
+            return [f"case {self.name!r}: there is no test target {target!r} in tests/"]
+        if function and not any(re.search(rf"\bfn {function}\b", path.read_text()) for path in sources):
+            return [f"case {self.name!r}: the test target {target!r} has no `fn {function}`"]
+        return []
+
+
+CLAIM = "src/aws/jobs/claim.rs"
+ENDINGS = "src/aws/jobs/endings.rs"
+FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
+
+CASES = [
+    Case(
+        "the fence of complete, fail and release",
+        ENDINGS,
+        FENCE,
+        'format!("{status} = {processing} OR {attempt} <= {fence}")',
+        ("claim", "interleavings"),
+    ),
+    Case(
+        "the attempt in the fence",
+        ENDINGS,
+        FENCE,
+        'format!("{status} = {processing} AND {attempt} >= {fence}")',
+        ("claim", "interleavings"),
+    ),
+    Case(
+        "the status in the fence",
+        ENDINGS,
+        FENCE,
+        'format!("({status} = {processing} OR {status} <> {processing}) AND {attempt} = {fence}")',
+        ("claim", "interleavings"),
+    ),
+    Case(
+        "the lease in fail_expired_lease",
+        ENDINGS,
+        " AND {lease} <= {now}",
+        " AND ({lease} <= {now} OR {lease} > {now})",
+        ("claim",),
+    ),
+    Case(
+        "the lease in the claim",
+        CLAIM,
+        "{lease} <= {now} AND {charged_attempts}",
+        "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {charged_attempts}",
+        ("claim", "interleavings"),
+    ),
+    Case(
+        "the charged attempts in the claim",
+        CLAIM,
+        "{charged_attempts} < {max_attempts}",
+        "({charged_attempts} < {max_attempts} OR {charged_attempts} >= {max_attempts})",
+        ("claim", "interleavings"),
+    ),
+    Case(
+        "the last moment of the lease",
+        CLAIM,
+        "{lease} <= {now} AND",
+        "{lease} < {now} AND",
+        ("claim",),
+    ),
+    Case(
+        "the attempt of a redrive",
+        "src/domain/job/claim.rs",
+        "claimant.redrive_of == Some(row.attempt)",
+        "claimant.redrive_of.is_some()",
+        ("claim",),
+    ),
+    Case(
+        "the owner of a worker's own write",
+        ENDINGS,
+        "&& row.owner.as_ref() == Some(&claim.owner)",
+        "",
+        ("claim",),
+    ),
+    Case(
+        "the free attempt of a throttled call",
+        "src/domain/job/ending.rs",
+        "AttemptError::Throttled(_) => Ending::Release {\n            charged: false,",
+        "AttemptError::Throttled(_) => Ending::Release {\n            charged: true,",
+        ("consumer",),
+    ),
+    Case(
+        "the dead letter before the stored job",
+        "src/consumer/attempt.rs",
+        "if let Err(error) = self.dead_letters.send(letter).await {",
+        "if let Err(error) = Ok::<(), Unavailable>(drop(letter)) {",
+        ("consumer",),
+    ),
+    Case(
+        "the table's check of the index",
+        "src/aws/jobs/finished.rs",
+        "if self.all_ended(&first).await?.is_none() {",
+        "if !first.is_empty() {",
+        ("notifier",),
+    ),
+    Case(
+        "the event bus's answer for each entry",
+        "src/aws/events.rs",
+        "if entry.event_id.is_some()",
+        "if entry.event_id.is_some() || entry.error_code.is_some()",
+        ("notifier",),
+    ),
+    Case(
+        "the burst limit of a reservation",
+        "src/aws/quota.rs",
+        "latest_start + QUOTA_BURST",
+        "latest_start + QUOTA_BURST + QUOTA_BURST",
+        ("quota",),
+    ),
+    Case(
+        "the quota before the claim",
+        "src/consumer/job.rs",
+        "consumer.documents.admit(&job, source, &delivery).await?",
+        "consumer.documents.admit(&job, source, &delivery).await.unwrap_or(None)",
+        ("quota",),
+    ),
+    Case(
+        "the charged attempt of a document larger than the quota",
+        "src/consumer/permit.rs",
+        "self.fit == Fit::Marginal",
+        "self.fit == Fit::Never",
+        ("quota",),
+    ),
+    Case(
+        "the status before a change",
+        "src/domain/events.rs",
+        "if before.has_ended() {",
+        "if before == Status::Pending && before.has_ended() {",
+        ("notifier",),
+    ),
+]

@@ -1,6 +1,6 @@
-# make demo   the sample documents, all the way through, on this machine
-# make test   everything that CI runs
-# Both set up what they need: Rust, Python 3.10+ and a C compiler are enough.
+# make demo    runs the sample documents through the whole stack on this machine
+# make test    runs everything that CI runs
+# Both install what they need: Rust, Python 3.10+ and a C compiler are enough.
 
 PYTHON ?= python3
 PORT ?= 4566
@@ -14,24 +14,31 @@ MEASURES ?=
 REPEATS ?=
 
 BIN := $(CURDIR)/.venv/bin
+CHECK := $(CURDIR)/.venv/check/bin
 LOCAL_AWS = $(BIN)/python tools/local_aws.py
-export PATH := $(BIN):$(PATH)
+export PATH := $(BIN):$(CHECK):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test lint up down build bench faults negative-control mutants api-cases
+.PHONY: help setup setup-check demo check prose test up down build docs bench faults negative-control mutants api-cases
 
 help:
-	@echo "make demo    set up, build, deploy to a local AWS, run the sample documents through"
-	@echo "make test    set up, then everything that CI runs"
-	@echo "make up      the local AWS with the stack deployed; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
-	@echo "make down    its end"
-	@echo "make build   release binaries by sam build"
-	@echo "make bench   Docket beside Python, measured and drawn; MEASURES=start,cpu,… REPEATS=5"
-	@echo "make api-cases  ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
-	@echo "make faults  the long tests; make negative-control, the tests' own test"
+	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents"
+	@echo "make check             format, lints, unit tests, texts and docs: no local AWS"
+	@echo "make test              make check, then every test on a local AWS"
+	@echo "make up, make down     start and end the local AWS; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
+	@echo "make build             release binaries by sam build"
+	@echo "make docs              the documentation as a book, in target/book"
+	@echo "make bench             measures Docket and Python consumers; MEASURES=start,cpu,… REPEATS=5"
+	@echo "make api-cases         ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
+	@echo "make faults            the long tests"
+	@echo "make negative-control  removes each safeguard in turn: a test must fail"
+	@echo "make mutants           mutates the claim and the endings: a test must fail"
 
 setup:
 	@$(PYTHON) tools/setup.py
+
+setup-check: setup
+	@$(PYTHON) tools/setup.py --check-tools
 
 demo: setup
 	@$(BIN)/python tools/demo.py --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)"
@@ -46,21 +53,55 @@ down: setup
 build: setup
 	sam build
 
-lint: setup
-	cargo fmt --check
-	cargo clippy --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+# The quick tier.
+check: setup-check prose
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test --workspace --quiet --lib --bins
+	cargo test --quiet --test layering --test agreement --test openapi
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	sam validate --lint --region us-east-1
 	$(BIN)/python bench/draw.py --check
+	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/release_template.py --self-test
+	$(BIN)/python -m unittest --quiet tools.ministack.test_patches
+	$(BIN)/python tools/negative_control.py --check
+	actionlint
+	zizmor --offline --no-progress --quiet .github
+	shellcheck .ci/run
+	$(PYTHON) tools/vendored.py --self-test
+	$(PYTHON) tools/vendored.py
+	cargo deny --locked --workspace check licenses sources
+	cargo deny --locked check bans
+	cargo deny --locked --manifest-path cli/Cargo.toml --config deny.toml check bans
+	cargo shear --locked --deny-warnings
+	$(PYTHON) tools/advisories.py
 
-# Long: ten thousand pairs of faults, a hundred thousand interleavings, ten
-# minutes of each fuzz target, and the tests' own test.
+# The texts: words, names of tests, spelling, links, and the pages of the book.
+prose: setup-check
+	$(PYTHON) tools/prose.py --self-test
+	$(PYTHON) tools/prose.py
+	$(PYTHON) tools/commits.py --self-test
+	$(PYTHON) tools/docs_check.py --self-test
+	$(PYTHON) tools/docs_check.py
+	typos
+	mdbook build docs
+
+docs: setup-check
+	mdbook build docs
+	@echo "docs: open target/book/index.html"
+
+test: check
+	@$(BIN)/python tools/test.py --port $(TEST_PORT)
+
+# Long: ten thousand pairs of faults, a hundred thousand interleavings, ten minutes
+# of each fuzz target, and the negative control.
 faults: setup
 	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 \
 		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim"
 	@$(MAKE) negative-control
 
-# With a safeguard taken out, a test must fail.
+# Removes each safeguard in turn: a test must fail.
 negative-control: setup
 	@$(BIN)/python tools/negative_control.py --port $(TEST_PORT)
 
@@ -68,24 +109,21 @@ negative-control: setup
 mutants: setup
 	@test -x $(BIN)/cargo-mutants || cargo install --quiet --locked --root .venv --version 27.1.0 cargo-mutants
 	DOCKET_OUTPUTS=$(CURDIR)/.local/outputs.env cargo mutants --no-shuffle --timeout 300 \
-		-f src/domain/claim.rs -f src/domain/ending.rs -f src/aws/jobs/claim.rs -f src/aws/jobs/endings.rs \
-		-- --lib --examples --test claim --test consumer -- --include-ignored
+		-f src/domain/job/claim.rs -f src/domain/job/ending.rs -f src/aws/jobs/claim.rs -f src/aws/jobs/endings.rs \
+		-- --lib --test claim --test consumer -- --include-ignored
 
 # Every measure by release binaries, or those that MEASURES names; without it also
-# docket plan held against a run. Then figures and tables of docs/PERFORMANCE.md.
+# docket plan held against a run. Then the figures and tables of the documentation.
 bench: setup
-	cargo build --release --bins
-	cargo build --profile servers --example bedrock_stand_in --example bench_services
+	cargo build --release --bins -p docket -p docket-cli
+	cargo build --profile servers -p stand_in -p bench_services
 	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS)) --clean-build
 	@$(BIN)/python bench/draw.py
 ifeq ($(MEASURES),)
 	@$(BIN)/python tools/test.py --port $(TEST_PORT) --tests plan_measured
 endif
 
-# Random requests, right and wrong, by schemathesis: no 5xx, and no answer that
+# Random requests, right and wrong, by schemathesis: no 5xx, and no response that
 # openapi.yaml does not describe. SEED repeats a run.
 api-cases: setup
 	@$(BIN)/python tools/api_cases.py --port $(TEST_PORT) --cases $(CASES) $(if $(SEED),--seed $(SEED))
-
-test: lint
-	@$(BIN)/python tools/test.py --port $(TEST_PORT)

@@ -1,4 +1,4 @@
-"""The Powertools peer as a function of the local AWS, with a queue and a table of its own."""
+"""The Powertools peer as a function of the local AWS, with its own queue and table."""
 import hashlib
 import io
 import json
@@ -8,61 +8,62 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from lab import HANDLERS, MODEL_ID, PEERS, PYTHON, Stop
-from measures.size import OF_BOTO3, OF_POWERTOOLS, packages
+from lab import HANDLERS, MODEL_ID, PEERS, PYTHON, BenchError
+from measures.size import BOTO3_PACKAGES, POWERTOOLS_PACKAGES, list_package_files
 from results import THREADS
-from stack import Place, Stack
+from stack import Deployment, Stack
 
 NAME = "bench-peer"
 ROLE = "arn:aws:iam::000000000000:role/bench"
-# As Docket's template has it, so that a throttled message is not given up.
-RECEIVED = 1_000
-# boto3's own answer to throttling, which it is here for.
-ATTEMPTS = {"MODEL_ATTEMPTS": "8", "MODEL_RETRY_MODE": "adaptive"}
+# As in Docket's template, so that SQS does not dead-letter a throttled message.
+MAX_RECEIVE_COUNT = 1_000
+# boto3's adaptive retries, its means against throttling.
+RETRY_VARIABLES = {"MODEL_ATTEMPTS": "8", "MODEL_RETRY_MODE": "adaptive"}
 
 
-# What Powertools puts before a job's hash in its key: the function of bench/peers/idempotent.py.
-KEYS = f"{NAME}.idempotent.analyse_once#"
+# The prefix of Powertools' keys: the function of bench/peers/idempotent.py.
+KEY_PREFIX = f"{NAME}.idempotent.analyse_once#"
 
 
-def code() -> bytes:
-    """The peer and its packages, with their bytecode: a new environment does not compile."""
-    files = {path.name: path for path in PEERS.iterdir() if path.is_file()} | packages(OF_POWERTOOLS + OF_BOTO3)
+def make_zip() -> bytes:
+    """The peer and its packages with their bytecode, so that a new environment compiles nothing."""
+    files = {path.name: path for path in PEERS.iterdir() if path.is_file()}
+    files |= list_package_files(POWERTOOLS_PACKAGES + BOTO3_PACKAGES)
     buffer = io.BytesIO()
-    with tempfile.TemporaryDirectory() as made, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with tempfile.TemporaryDirectory() as directory, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, path in files.items():
-            (Path(made) / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, Path(made) / name)
-        # By the Python that runs it. Unpacking gives the source another time: the bytecode must not ask for it.
-        command = [PYTHON, "-m", "compileall", "-q", "-s", made, "--invalidation-mode", "unchecked-hash", made]
+            (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, Path(directory) / name)
+        # Unpacking changes the modification times of the sources, so the bytecode must not depend on them.
+        command = [PYTHON, "-m", "compileall", "-q", "-s", directory, "--invalidation-mode", "unchecked-hash", directory]
         if subprocess.run(command).returncode != 0:
-            raise Stop("the peer could not be compiled: see above")
-        for path in sorted(Path(made).rglob("*")):
-            archive.write(path, path.relative_to(made))
+            raise BenchError("compileall failed for the peer: see its messages above")
+        for path in sorted(Path(directory).rglob("*")):
+            archive.write(path, path.relative_to(directory))
     return buffer.getvalue()
 
 
-def key(job: str) -> str:
-    """The job's key in the peer's table, as Powertools makes it."""
-    return KEYS + hashlib.md5(json.dumps(job).encode()).hexdigest()
+def make_key(job: str) -> str:
+    """The job's key in the peer's table, as Powertools builds it."""
+    return KEY_PREFIX + hashlib.md5(json.dumps(job).encode()).hexdigest()
 
 
-def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: bool = True) -> Place:
-    """Makes the queue, the table, the function and its mapping.
+def deploy_peer(stack: Stack, concurrency: int, batch: int, seconds: int, polled: bool = True) -> Deployment:
+    """Creates the queue, the table, the function and its event source mapping.
 
-    `seconds` is the function's time-out, and the messages' visibility time-out: the
-    shortest that Lambda allows, after which a failed one comes again, is the best for
-    the peer.
+    `seconds` is the time-out of the function and the visibility time-out of the
+    messages. That is the minimum that Lambda allows, and the best for the peer: SQS
+    redelivers a failed message only after it.
     """
     sqs, functions = stack.local.client("sqs"), stack.local.client("lambda")
 
-    def queue(name: str, attributes: dict) -> tuple[str, str]:
+    def create_queue(name: str, attributes: dict) -> tuple[str, str]:
         url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
-    dead, dead_arn = queue(f"{NAME}-dead", {})
-    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": RECEIVED})
-    url, arn = queue(NAME, {"VisibilityTimeout": str(seconds), "RedrivePolicy": redrive})
+    dead, dead_arn = create_queue(f"{NAME}-dead", {})
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVE_COUNT})
+    url, arn = create_queue(NAME, {"VisibilityTimeout": str(seconds), "RedrivePolicy": redrive})
     stack.local.client("dynamodb").create_table(
         TableName=NAME,
         KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}],
@@ -74,10 +75,10 @@ def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: b
         Runtime="python3.12",
         Role=ROLE,
         Handler=HANDLERS[THREADS],
-        Code={"ZipFile": code()},
+        Code={"ZipFile": make_zip()},
         Timeout=seconds,
         MemorySize=512,
-        Environment={"Variables": {"JOBS_TABLE": NAME, "MODEL_ID": MODEL_ID} | ATTEMPTS},
+        Environment={"Variables": {"JOBS_TABLE": NAME, "MODEL_ID": MODEL_ID} | RETRY_VARIABLES},
     )
     functions.create_event_source_mapping(
         FunctionName=NAME,
@@ -88,4 +89,4 @@ def deployed(stack: Stack, concurrency: int, batch: int, seconds: int, polled: b
         ScalingConfig={"MaximumConcurrency": concurrency},
         Enabled=polled,
     )
-    return Place(NAME, url, dead, NAME, f"/aws/lambda/{NAME}", key)
+    return Deployment(NAME, url, dead, NAME, f"/aws/lambda/{NAME}", make_key)

@@ -1,7 +1,7 @@
-"""What a measure found, and how it is written down: bench/results/<measure>.json.
+"""The result of a measure, and its file bench/results/<measure>.json.
 
-A file names the machine, the versions, every repeat in order, median and range,
-and the ratios to the peers. It holds no path and no name of a host.
+A file has the machine, the versions, every repeat in order, median and range, and
+the ratios to the peers. It has no path and no host name.
 """
 import hashlib
 import json
@@ -26,7 +26,7 @@ THREADS = "powertools-threads"
 
 @dataclass
 class Series:
-    """One variant's values at one place of the measure, in the order they were taken."""
+    """The values of one variant under one condition (`at`), in the order of the repeats."""
 
     variant: str
     at: str
@@ -37,7 +37,7 @@ class Series:
 
 @dataclass
 class Ratio:
-    """One series divided by another, repeat by repeat: `value` is the median."""
+    """One series divided by another, per repeat. `value` is the median."""
 
     name: str
     value: float
@@ -47,10 +47,10 @@ class Ratio:
 
 @dataclass
 class Bar:
-    """What was to be reached, and whether it was. `value` is what it was held against.
+    """A target, the measured `value`, and whether the value reached the target.
 
-    `goal`, where there is one, is the bar's place in the figure: on the axis of
-    `quantity`, over the values at `at`.
+    `goal` is the position of the target in the figure: on the axis of `quantity`, for
+    the condition `at`. Without it, the figure does not show the target.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Bar:
 
 @dataclass
 class Result:
-    """A measure in the making. `write` puts it down."""
+    """The result of a measure. `write` stores it."""
 
     measure: str
     title: str
@@ -76,54 +76,54 @@ class Result:
     recorded_at: str = ""
 
     def add(self, variant: str, at: str, quantity: str, value: float, unit: str | None = None) -> None:
-        """One repeat's value."""
+        """Adds the value of one repeat."""
         self.recorded_at = ""
         for series in self.series:
             if (series.variant, series.at, series.quantity) == (variant, at, quantity):
-                series.values.append(rounded(value))
+                series.values.append(round_value(value))
                 return
-        self.series.append(Series(variant, at, quantity, self.unit if unit is None else unit, [rounded(value)]))
+        self.series.append(Series(variant, at, quantity, self.unit if unit is None else unit, [round_value(value)]))
 
     def values(self, variant: str, at: str = "", quantity: str = "") -> list[float]:
         for series in self.series:
             if (series.variant, series.at, series.quantity) == (variant, at, quantity):
                 return series.values
-        raise KeyError(f"{self.measure} has no values of {variant} at {at!r} for {quantity!r}")
+        raise KeyError(f"{self.measure} has no values of {variant} for {quantity!r} at {at!r}")
 
-    def taken(self) -> int:
-        """How often it was taken so far."""
+    def count_repeats(self) -> int:
+        """The number of repeats so far."""
         return max((len(series.values) for series in self.series), default=0)
 
     def median(self, variant: str, at: str = "", quantity: str = "") -> float:
         return median(self.values(variant, at, quantity))
 
-    def ratio(self, name: str, above: list[float], below: list[float]) -> Ratio:
-        """`above` divided by `below`, each repeat by its own."""
+    def add_ratio(self, name: str, above: list[float], below: list[float]) -> Ratio:
+        """Adds the ratio of `above` to `below`, calculated per repeat."""
         each = [a / b for a, b in zip(above, below, strict=True)]
-        self.ratios.append(Ratio(name, rounded(median(each)), rounded(min(each)), rounded(max(each))))
+        self.ratios.append(Ratio(name, round_value(median(each)), round_value(min(each)), round_value(max(each))))
         return self.ratios[-1]
 
-    def bar(
+    def add_bar(
         self, text: str, value: float, reached: bool, goal: float | None = None, quantity: str = "", at: str = ""
     ) -> None:
-        placed = None if goal is None else rounded(goal)
-        self.bars.append(Bar(text, rounded(value), bool(reached), placed, quantity, at))
+        rounded_goal = None if goal is None else round_value(goal)
+        self.bars.append(Bar(text, round_value(value), bool(reached), rounded_goal, quantity, at))
 
-    def note(self, text: str) -> None:
+    def add_note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def written(self, consumer: Path) -> dict:
+    def to_dict(self, consumer: Path) -> dict:
         return {
             "measure": self.measure,
             "title": self.title,
             "unit": self.unit,
             "command": self.command or f"make bench MEASURES={self.measure}",
             "recorded_at": self.recorded_at or datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "machine": machine(),
-            "versions": versions(consumer),
+            "machine": describe_machine(),
+            "versions": read_versions(consumer),
             "series": [
-                asdict(one) | {"median": rounded(median(one.values)), "min": min(one.values), "max": max(one.values)}
+                asdict(one) | {"median": round_value(median(one.values)), "min": min(one.values), "max": max(one.values)}
                 for one in self.series
             ],
             "ratios": [asdict(one) for one in self.ratios],
@@ -132,41 +132,41 @@ class Result:
         }
 
     def write(self, consumer: Path, directory: Path = RESULTS) -> Path:
-        """`consumer` is the binary that was measured, which the file names by its hash."""
+        """Writes the file. `consumer` is the measured binary; the file has its hash."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.measure}.json"
-        text = json.dumps(self.written(consumer), indent=2, ensure_ascii=False)
-        # A list of numbers on one line: a run that changed nothing else is read as such.
+        text = json.dumps(self.to_dict(consumer), indent=2, ensure_ascii=False)
+        # Lists of numbers on one line make the difference between two runs readable.
         text = re.sub(r"\[\s+([-0-9.e+,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
         path.write_text(text + "\n")
         return path
 
 
-def earlier(begun: Result, directory: Path, consumer: Path) -> Result:
-    """The same, with what a result that lies there has found so far, for more repeats.
+def read_recorded(empty: Result, directory: Path, consumer: Path) -> Result:
+    """The result with the values that its file has, so that more repeats can be added.
 
-    Raises ValueError if that is of another binary, of other versions or of another machine.
+    Raises ValueError if the file has another machine, other versions or another binary.
     """
-    path = directory / f"{begun.measure}.json"
+    path = directory / f"{empty.measure}.json"
     if not path.exists():
-        return begun
+        return empty
     found = json.loads(path.read_text())
-    for name, now in (("machine", machine()), ("versions", versions(consumer))):
-        if found[name] != now:
-            raise ValueError(f"{path.name} is of other {name}: {found[name]} and not {now}")
-    kept = ("variant", "at", "quantity", "unit", "values")
-    series = [Series(**{key: one[key] for key in kept}) for one in found["series"]]
-    return replace(begun, series=series, recorded_at=found["recorded_at"])
+    for name, present in (("machine", describe_machine()), ("versions", read_versions(consumer))):
+        if found[name] != present:
+            raise ValueError(f"{path.name} has other {name}: {found[name]}, not {present}")
+    fields = ("variant", "at", "quantity", "unit", "values")
+    series = [Series(**{key: one[key] for key in fields}) for one in found["series"]]
+    return replace(empty, series=series, recorded_at=found["recorded_at"])
 
 
-def rounded(value: float) -> float:
-    """Four significant digits, or all that stand before the point: a measure has no more."""
+def round_value(value: float) -> float:
+    """Rounds to four significant digits, or to a whole number from 1,000 on."""
     whole = round(value)
     return whole if abs(value) >= 1_000 or whole == value else float(f"{value:.4g}")
 
 
-def machine() -> dict:
-    """The machine, as far as a figure depends on it."""
+def describe_machine() -> dict:
+    """The properties of the machine that the values depend on."""
     info = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*:\s*(.+)", info)
     memory = re.search(r"MemTotal:\s*(\d+) kB", Path("/proc/meminfo").read_text())
@@ -176,20 +176,20 @@ def machine() -> dict:
         "memory_gib": round(int(memory[1]) / 2**20) if memory else None,
         "kernel": platform.release(),
         "rustc": subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip(),
-        "python": python_version(),
+        "python": read_python_version(),
     }
 
 
-def python_version() -> str:
-    """The peers' Python, where it is installed."""
+def read_python_version() -> str:
+    """The version of the peers' Python; of this one if the peers are not installed."""
     python = ROOT / ".venv" / "bench" / "bin" / "python"
     if not python.exists():
         return platform.python_version()
     return subprocess.run([python, "--version"], capture_output=True, text=True).stdout.split()[-1]
 
 
-def versions(consumer: Path) -> dict:
-    """Docket's version and binary, and the versions that bench/requirements.txt pins."""
+def read_versions(consumer: Path) -> dict:
+    """The version and hash of Docket's binary, and the versions that bench/requirements.txt pins."""
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
     found = {"docket": f"{version} (sha256 {hashlib.sha256(consumer.read_bytes()).hexdigest()[:12]})"}
     pins = dict(re.findall(r"^([\w-]+)==(\S+)", (BENCH / "requirements.txt").read_text(), re.MULTILINE))

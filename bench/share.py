@@ -1,34 +1,34 @@
-"""A share of one processor for a process and its children, by a control group."""
+"""Limits a process and its children to a share of one processor, by a control group."""
 import os
 from pathlib import Path
 
-from lab import Stop
+from lab import BenchError
 
-# Lambda gives a whole processor at 1,769 MB, and to less memory its part of it.
+# Lambda gives a function one processor at 1,769 MB, and a proportional share below.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-MB_OF_A_PROCESSOR = 1_769
+MB_PER_PROCESSOR = 1_769
 SMALLEST_MB = 128
 PERIOD_US = 20_000
-QUOTA_US = PERIOD_US * SMALLEST_MB // MB_OF_A_PROCESSOR
+QUOTA_US = PERIOD_US * SMALLEST_MB // MB_PER_PROCESSOR
 
 ROOT_V1, ROOT_V2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 
 
-class Share:
-    """A group of which all processes together get QUOTA_US of every PERIOD_US."""
+class CpuShare:
+    """A control group whose processes together get QUOTA_US of every PERIOD_US."""
 
     def __init__(self) -> None:
         name = f"docket-bench-{os.getpid()}"
         try:
             if (ROOT_V2 / "cgroup.controllers").exists():
-                self.group = self._made(ROOT_V2 / name, {"cpu.max": f"{QUOTA_US} {PERIOD_US}"})
+                self.group = self._make_group(ROOT_V2 / name, {"cpu.max": f"{QUOTA_US} {PERIOD_US}"})
             else:
                 limits = {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(QUOTA_US)}
-                self.group = self._made(ROOT_V1 / name, limits)
+                self.group = self._make_group(ROOT_V1 / name, limits)
         except OSError as error:
-            raise Stop(f"no control group can be made here ({error.strerror}): it takes root") from error
+            raise BenchError(f"cannot create a control group ({error.strerror}): run the benchmark as root") from error
 
-    def _made(self, group: Path, limits: dict[str, str]) -> Path:
+    def _make_group(self, group: Path, limits: dict[str, str]) -> Path:
         group.mkdir()
         try:
             for name, value in limits.items():
@@ -38,11 +38,11 @@ class Share:
             raise
         return group
 
-    def within(self) -> list[str]:
-        """A command that joins the group, and becomes the command that follows."""
+    def command(self) -> list[str]:
+        """A command prefix that joins the group and then executes the command after it."""
         return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.group / "cgroup.procs")]
 
-    def __enter__(self) -> "Share":
+    def __enter__(self) -> "CpuShare":
         return self
 
     def __exit__(self, *_) -> None:

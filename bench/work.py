@@ -1,12 +1,12 @@
-"""What the environments are given to do, and whether it was really done."""
+"""The events for the environments, and the check that their work was done."""
 import json
 import uuid
 
-from lab import Lab, Stop
+from lab import BenchError, Lab
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:000000000000:jobs"
 DONE = ("complete", "COMPLETED")
-# Each names its document, so that a result tells whose it is, whichever it is made of.
+# Every sentence has the job id, so that any result can be matched with its job.
 SENTENCES = [
     "This lease, {job_id}, is made between the landlord, Mr Fergus Tallow, and the tenant, Ms Ines Brightwater.",
     "By {job_id} the landlord lets the flat at 4 Cooper's Court, Marrowby, for twelve months from 1 February 2026.",
@@ -16,20 +16,20 @@ SENTENCES = [
 ]
 
 
-def jobs(count: int, prefix: str = "job") -> list[str]:
-    """Ids that no other batch has."""
+def make_job_ids(count: int, prefix: str = "job") -> list[str]:
+    """Job ids that no other batch has."""
     mark = uuid.uuid4().hex[:12]
     return [f"{prefix}-{mark}-{number:05}" for number in range(count)]
 
 
-def document(job_id: str, size: int = 0) -> str:
-    """A text of about so many bytes, at least some sentences; each job's is its own."""
+def make_document(job_id: str, size: int = 0) -> str:
+    """A different text for each job, of about `size` bytes and at least all sentences."""
     text = " ".join(SENTENCES).format(job_id=job_id)
     return (text + "\n") * max(1, size // len(text))
 
 
-def message(body: dict, number: int) -> dict:
-    """A record as a queue's poller hands it over."""
+def make_record(body: dict, number: int) -> dict:
+    """An SQS record of a Lambda event."""
     return {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": f"receipt-{number}",
@@ -48,36 +48,36 @@ def message(body: dict, number: int) -> dict:
     }
 
 
-def batch(job_ids: list[str], size: int = 0) -> dict:
-    """An event whose messages hold their documents."""
-    bodies = [{"job_id": job_id, "document": document(job_id, size)} for job_id in job_ids]
-    return {"Records": [message(body, number) for number, body in enumerate(bodies)]}
+def make_event(job_ids: list[str], size: int = 0) -> dict:
+    """An event whose messages contain the documents."""
+    bodies = [{"job_id": job_id, "document": make_document(job_id, size)} for job_id in job_ids]
+    return {"Records": [make_record(body, number) for number, body in enumerate(bodies)]}
 
 
-def batch_in_bucket(lab: Lab, job_ids: list[str], size: int) -> dict:
-    """An event whose documents lie in the bucket."""
+def make_event_with_objects(lab: Lab, job_ids: list[str], size: int) -> dict:
+    """An event whose documents are objects in the bucket."""
     bodies = []
     for job_id in job_ids:
         key = f"documents/{job_id}.txt"
-        lab.services.ask("PUT", f"/_objects/{key}", document(job_id, size).encode())
+        lab.services.request("PUT", f"/_objects/{key}", make_document(job_id, size).encode())
         bodies.append({"job_id": job_id, "document_s3": {"bucket": "documents", "key": key}})
-    return {"Records": [message(body, number) for number, body in enumerate(bodies)]}
+    return {"Records": [make_record(body, number) for number, body in enumerate(bodies)]}
 
 
-def check_done(lab: Lab, job_ids: list[str], failed: list[str]) -> None:
-    """Each job was asked of the model once, and has a result in the table."""
+def check_results(lab: Lab, job_ids: list[str], failed: list[str]) -> None:
+    """Raises BenchError unless each job made one call of the model and has its own result in the table."""
     if failed:
-        raise Stop(f"{len(failed)} of {len(job_ids)} messages were given back")
-    calls = lab.calls()["by_job"]
+        raise BenchError(f"{len(failed)} of {len(job_ids)} messages failed")
+    calls = lab.read_calls()["by_job"]
     wrong = [job_id for job_id in job_ids if calls.get(job_id) != 1]
     if wrong:
-        raise Stop(f"{len(wrong)} jobs were not asked of the model exactly once: {wrong[0]} {calls.get(wrong[0], 0)} times")
-    done = [item for item in lab.services.ask("GET", "/_items").values() if is_done(item)]
-    told = json.dumps([item.get("result") or item["data"] for item in done])
-    missing = [job_id for job_id in job_ids if job_id not in told]
+        raise BenchError(f"{len(wrong)} jobs did not make exactly one call: {wrong[0]} made {calls.get(wrong[0], 0)}")
+    done = [item for item in lab.services.request("GET", "/_items").values() if is_complete(item)]
+    results = json.dumps([item.get("result") or item["data"] for item in done])
+    missing = [job_id for job_id in job_ids if job_id not in results]
     if missing or len(done) < len(job_ids):
-        raise Stop(f"{len(done)} rows are complete, and {len(missing)} of {len(job_ids)} results tell nothing of their document")
+        raise BenchError(f"{len(done)} of {len(job_ids)} jobs are complete, {len(missing)} have no result of their own document")
 
 
-def is_done(item: dict) -> bool:
+def is_complete(item: dict) -> bool:
     return item["status"]["S"] in DONE and ("result" in item or "data" in item)

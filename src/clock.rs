@@ -1,27 +1,27 @@
-//! The one clock. The domain is told the time, and never asks.
+//! The clock. Only this module reads the time; the domain receives it as an argument.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 
-/// What cannot be a time since 1970, and is a time from now.
+/// A smaller deadline is a remaining time, because it is no plausible date.
 const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 
-/// Now, in whole milliseconds, which is what leases are kept in.
+/// The current time in whole milliseconds, the unit in which leases are stored.
 pub fn now() -> Timestamp {
     let now = Timestamp::now();
     now.round(Unit::Millisecond).unwrap_or(now)
 }
 
-/// How long it is until a time; zero when that is past.
+/// The time that remains until `time`; zero when `time` is past.
 pub fn until(time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now())).unwrap_or_default()
 }
 
-/// When the invocation ends, from the Runtime API's deadline.
+/// The end of the invocation, from the deadline of the Runtime API.
 ///
-/// Lambda gives epoch milliseconds. `cargo lambda watch` gives the milliseconds
-/// that are left; so early a date is none, and is read as that.
+/// Lambda's deadline is in milliseconds since 1970. `cargo lambda watch` passes the
+/// remaining milliseconds instead, so a deadline in 1970 is read as a remaining time.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 pub fn deadline(milliseconds: u64) -> Timestamp {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_is_read_as_lambda_and_as_cargo_lambda_give_it() {
+    fn deadline_is_a_date_or_a_remaining_time() {
         assert_eq!(deadline(1_795_369_709_000).as_millisecond(), 1_795_369_709_000);
         let left = until(deadline(600_000)).as_secs();
         assert!((598..=600).contains(&left), "{left}");
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_until_a_time_that_is_past() {
+    fn no_time_remains_until_a_past_time() {
         assert_eq!(until(now() - Duration::from_secs(1)), Duration::ZERO);
     }
 }

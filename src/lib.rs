@@ -1,15 +1,15 @@
 //! Docket analyses documents with Amazon Bedrock in the background.
 //!
-//! A producer stores a `pending` job and queues a message. The consumer takes
-//! batches from the queue, claims each job by a conditional write, calls the model
-//! once, and stores the result under the claim's fencing token:
+//! A producer stores a `pending` job and queues a message. The consumer claims each job
+//! of a batch of messages by a conditional write. It then calls the model once, and
+//! stores the result under the claim's fencing token:
 //!
 //! ```text
 //! SqsEvent ─ record ─ parse → Job ─ claim → Claim ─ fetch → Document ─ converse → Analysis ─ complete → Outcome → SqsBatchResponse
 //! ```
 //!
-//! **The rule:** the consumer acknowledges a message only when the job's end is
-//! durable, or when the message is in the dead-letter queue with its reason.
+//! **The rule:** the consumer acknowledges a message only when the end of its job is
+//! stored, or when the dead-letter queue has the message and its reason.
 //!
 //! The notifier reads the table's stream and publishes an event for each finished
 //! job and batch:

@@ -11,7 +11,8 @@ pub const NAMESPACE: &str = "Docket";
 pub type Counts = BTreeMap<&'static str, u64>;
 
 /// Writes one line of metrics: each count by its name, with the function as its
-/// dimension. `properties` appear in the line and are no metrics.
+/// dimension. `properties` appear in the line and are no metrics. Without a count,
+/// nothing is written.
 ///
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 pub fn write(function: &str, now_ms: i64, counts: &Counts, properties: &[(&'static str, u64)]) {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_named_metric_has_its_value() {
+    fn every_metric_of_the_line_has_its_value() {
         let line =
             metrics_line("consumer", 1, &Counts::from([("completed", 7), ("throttled", 1)]), &[("elapsed_ms", 5)]);
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -1,14 +1,22 @@
-//! README, template and code say the same.
+//! The template, the reference pages and the code agree.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use docket::aws::AwsConfig;
 use docket::config::{
-    DEFAULT_CHUNK_MAX_BYTES, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_TOKENS, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS,
+    ConfigError, ConsumerConfig, DEFAULT_CHUNK_MAX_BYTES, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_TOKENS,
+    DEFAULT_RETENTION_DAYS, Lookup, MIN_RETENTION_DAYS, NotifierConfig, ProducerConfig, variables,
 };
 use docket::domain::events::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
+use docket::domain::failure::codes;
 use docket::domain::job::stored::Status;
 use docket::domain::limits::{MESSAGE_MAX_BYTES, RESPONSE_MARGIN, STORE_RESERVE};
-use test_support::{file, read};
+use docket::producer::problem_type::PROBLEM_TYPES;
+use test_support::read;
+
+/// The C library reads this variable, which only the consumer has.
+const MALLOC_VARIABLE: &str = "MALLOC_MMAP_THRESHOLD_";
 
 /// The lines of a top-level section of the template.
 fn section(name: &str) -> Vec<String> {
@@ -36,14 +44,15 @@ fn parameters() -> BTreeMap<String, BTreeMap<String, String>> {
     parameters
 }
 
-/// The environment that a function is given.
-fn variables(function: &str) -> BTreeSet<String> {
+/// The variables that the template sets for a function.
+fn template_variables(function: &str) -> BTreeSet<String> {
     let resources = section("Resources");
     let own = resources.iter().skip_while(|line| **line != format!("  {function}:")).skip(1);
     let own: Vec<&String> = own.take_while(|line| !line.starts_with("  ") || line.starts_with("   ")).collect();
     let variables = own.iter().skip_while(|line| line.trim() != "Variables:").skip(1);
     variables
         .take_while(|line| line.starts_with("          "))
+        .filter(|line| !line.trim().starts_with('#'))
         .map(|line| line.trim().split_once(':').expect("NAME: value").0.to_owned())
         .collect()
 }
@@ -52,19 +61,59 @@ fn default(name: &str) -> String {
     parameters()[name]["Default"].clone()
 }
 
+/// The variables that `read_config` looks up. The looked-up values reach every branch.
+fn read_variables<T>(read_config: impl Fn(Lookup<'_>) -> Result<T, ConfigError>) -> BTreeSet<String> {
+    let names = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        names.borrow_mut().insert(name.to_owned());
+        let value = match name {
+            variables::AWS_USE_DUALSTACK_ENDPOINT | variables::AWS_USE_FIPS_ENDPOINT | variables::DEDUPLICATE => "true",
+            variables::CHUNK_MAX_BYTES => "1000",
+            variables::MODEL_REQUEST_FIELDS => "{}",
+            variables::TEMPERATURE => "1",
+            // A valid number, and a valid text.
+            _ => "29",
+        };
+        Some(value.to_owned())
+    };
+    if let Err(error) = read_config(&lookup) {
+        panic!("{error}");
+    }
+    names.into_inner()
+}
+
+/// The variables that each function reads, by the heading of the function's section in
+/// environment.md.
+fn read_variables_by_section() -> [(&'static str, BTreeSet<String>); 3] {
+    [
+        ("Consumer", read_variables(ConsumerConfig::read)),
+        ("Producer", read_variables(ProducerConfig::read)),
+        ("Notifier", read_variables(NotifierConfig::read)),
+    ]
+}
+
+/// The variables of a section of environment.md: the code in the first cell of each row.
+fn documented_variables(section: &str) -> BTreeSet<String> {
+    let page = read("docs/reference/environment.md");
+    let section = page.split(&format!("\n## {section}\n")).nth(1).expect("a section");
+    let rows = section.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
 #[test]
-fn the_readme_lists_every_parameter_with_its_default() {
-    let readme = read("README.md");
+fn parameters_page_lists_every_parameter_and_default() {
+    let page = read("docs/reference/parameters.md");
     for (name, attributes) in parameters() {
         let value = &attributes["Default"];
         let row = if value.is_empty() { format!("| `{name}` | |") } else { format!("| `{name}` | `{value}` |") };
-        assert!(readme.contains(&row), "README.md wants a row {row}");
-        assert!(attributes.contains_key("Description"), "{name} wants a description");
+        assert!(page.contains(&row), "parameters.md lacks the row {row}: run tools/reference.py");
+        assert!(attributes.contains_key("Description"), "{name} has no description");
     }
 }
 
 #[test]
-fn every_parameter_stands_in_the_console_in_a_group() {
+fn every_parameter_is_in_a_console_group() {
     let groups = section("Metadata").join("\n");
     for name in parameters().keys() {
         assert!(groups.contains(name.as_str()), "{name} is in no group");
@@ -72,49 +121,59 @@ fn every_parameter_stands_in_the_console_in_a_group() {
 }
 
 #[test]
-fn the_template_gives_each_function_the_variables_that_it_reads() {
-    let config = read("src/config.rs");
-    let code = config.split("#[cfg(test)]").next().expect("code");
-    let read_somewhere: BTreeSet<String> = code
-        .split('"')
-        .skip(1)
-        .step_by(2)
-        // Lambda gives its own by itself.
-        .filter(|word| {
-            word.len() > 3 && !word.starts_with("AWS_") && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
-        })
-        .map(str::to_owned)
-        .collect();
-    let (consumer, producer) = (variables("ConsumerFunction"), variables("ProducerFunction"));
-    let notifier = variables("NotifierFunction");
-    let mut given: BTreeSet<String> = [&consumer, &producer, &notifier].into_iter().flatten().cloned().collect();
-    assert!(given.remove("RUST_LOG"), "the log's level is a parameter");
-    assert!(given.remove("MALLOC_MMAP_THRESHOLD_"), "the C library reads it");
-    assert_eq!(given, read_somewhere);
-    for (function, own, name) in [
-        ("consumer", &consumer, "EVENT_BUS_NAME"),
-        ("producer", &producer, "DEAD_LETTER_QUEUE_URL"),
-        ("producer", &producer, "EVENT_BUS_NAME"),
-    ] {
-        assert!(!own.contains(name), "the {function} needs no {name}");
+fn template_sets_exactly_the_variables_a_function_reads() {
+    for (name, mut expected) in read_variables_by_section() {
+        // Lambda sets its own variables.
+        expected.retain(|variable| !variable.starts_with("AWS_"));
+        expected.insert(variables::RUST_LOG.to_owned());
+        if name == "Consumer" {
+            expected.insert(MALLOC_VARIABLE.to_owned());
+        }
+        assert_eq!(template_variables(&format!("{name}Function")), expected, "{name}");
     }
-    let notifier: Vec<&str> = notifier.iter().map(String::as_str).collect();
-    assert_eq!(notifier, ["EVENT_BUS_NAME", "JOBS_TABLE", "RUST_LOG"], "no more than needed");
 }
 
 #[test]
-fn defaults_stand_in_one_place() {
+fn environment_page_lists_every_variable_of_each_function() {
+    for (name, mut expected) in read_variables_by_section() {
+        expected.extend(read_variables(AwsConfig::read));
+        expected.insert(variables::RUST_LOG.to_owned());
+        // The AWS SDK reads the credentials.
+        let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        expected.extend(credentials.map(str::to_owned));
+        if name == "Consumer" {
+            expected.insert(MALLOC_VARIABLE.to_owned());
+        }
+        let documented: BTreeSet<String> = &documented_variables("All functions") | &documented_variables(name);
+        assert_eq!(documented, expected, "{name}");
+    }
+}
+
+#[test]
+fn error_codes_page_lists_every_code_and_problem_type() {
+    let page = read("docs/reference/error-codes.md");
+    for code in codes::ALL {
+        assert!(page.contains(&format!("\n| `{code}` | ")), "error-codes.md has no row of {code}");
+    }
+    for problem in PROBLEM_TYPES {
+        let row = format!("\n| `{}` | {} | ", problem.kind, problem.status);
+        assert!(page.contains(&row), "error-codes.md has no row of {} with {}", problem.kind, problem.status);
+    }
+}
+
+#[test]
+fn template_and_code_have_the_same_defaults() {
     assert_eq!(default("MaxTokens"), DEFAULT_MAX_TOKENS.to_string());
     assert_eq!(default("ChunkMaxBytes"), DEFAULT_CHUNK_MAX_BYTES.to_string());
     assert_eq!(default("MaxAttempts"), DEFAULT_MAX_ATTEMPTS.to_string());
     assert_eq!(default("RetentionDays"), DEFAULT_RETENTION_DAYS.to_string());
     assert_eq!(parameters()["RetentionDays"]["MinValue"], MIN_RETENTION_DAYS.to_string());
-    assert!(default("ModelId").ends_with(&default("FoundationModelId")), "the role may call what is called");
+    assert!(default("ModelId").ends_with(&default("FoundationModelId")), "the role may call the default model");
     assert_eq!(MESSAGE_MAX_BYTES, 1024 * 1024);
 }
 
 #[test]
-fn the_model_ends_before_the_function_and_the_queue_waits_six_times_as_long() {
+fn model_and_visibility_timeouts_follow_the_functions() {
     let rows: Vec<(u64, u64, u64)> = section("Mappings")
         .iter()
         .filter(|line| line.contains("Model:"))
@@ -129,26 +188,28 @@ fn the_model_ends_before_the_function_and_the_queue_waits_six_times_as_long() {
         .collect();
     let allowed = &parameters()["FunctionTimeoutSeconds"]["AllowedValues"];
     assert_eq!(rows.len(), allowed.split(',').count());
-    let kept_free = (STORE_RESERVE + RESPONSE_MARGIN).as_secs_f64().ceil() as u64;
+    let reserve = (STORE_RESERVE + RESPONSE_MARGIN).as_secs_f64().ceil() as u64;
     for (function, model, visibility) in rows {
         assert!(allowed.contains(&format!("\"{function}\"")));
-        assert!(model + kept_free + 2 <= function, "{function} s leave no time to claim and fetch");
+        assert!(model + reserve + 2 <= function, "{function} s leave too little time to claim and fetch");
         assert_eq!(visibility, 6 * function);
     }
 }
 
 #[test]
-fn the_stack_has_the_outputs_of_the_contract() {
+fn stack_has_the_outputs_of_the_contract() {
     let outputs = section("Outputs");
     for name in [
         "ApiUrl",
         "JobsQueueUrl",
+        "HighPriorityQueueUrl",
         "DeadLetterQueueUrl",
         "JobsTableName",
         "DocumentsBucketName",
         "ConsumerFunctionName",
         "ProducerFunctionName",
         "NotifierFunctionName",
+        "NotifierFailureQueueUrl",
         "EventBusName",
     ] {
         assert!(outputs.contains(&format!("  {name}:")), "{name}");
@@ -156,7 +217,7 @@ fn the_stack_has_the_outputs_of_the_contract() {
 }
 
 #[test]
-fn the_rules_and_the_filter_let_through_what_the_notifier_tells() {
+fn event_rules_and_stream_filter_match_the_events() {
     let template = read("template.yaml");
     let rules: Vec<&str> = template.split("Type: AWS::Events::Rule").skip(1).collect();
     assert_eq!(rules.len(), 2);
@@ -175,30 +236,21 @@ fn the_rules_and_the_filter_let_through_what_the_notifier_tells() {
 }
 
 #[test]
-fn what_holds_data_is_retained_and_no_role_may_do_everything() {
+fn resources_with_data_are_retained() {
     let resources = section("Resources").join("\n");
     for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "NotifierFailureQueue"] {
-        let own = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
-        let own: Vec<&str> = own.lines().take(4).collect();
-        assert!(
-            own.contains(&"    DeletionPolicy: Retain") && own.contains(&"    UpdateReplacePolicy: Retain"),
-            "{name}"
-        );
+        let resource = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
+        let attributes: Vec<&str> = resource.lines().take(4).collect();
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+            assert!(attributes.contains(&format!("    {policy}: Retain").as_str()), "{name} lacks {policy}: Retain");
+        }
     }
-    let starred = resources.matches("Resource: \"*\"").count();
-    assert_eq!(starred, resources.matches("xray:PutTraceSegments").count(), "only X-Ray has no resources to name");
-    assert!(!resources.contains("Action: \"*\""));
 }
 
 #[test]
-fn what_the_readme_names_is_there() {
-    let readme = read("README.md") + &read("ARCHITECTURE.md");
-    let mut named = 0;
-    for link in readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        if !link.starts_with("http") {
-            assert!(file(link).exists(), "{link} is named and not there");
-            named += 1;
-        }
-    }
-    assert!(named > 20);
+fn no_role_has_all_actions_or_all_resources() {
+    let resources = section("Resources").join("\n");
+    let starred = resources.matches("Resource: \"*\"").count();
+    assert_eq!(starred, resources.matches("xray:PutTraceSegments").count(), "only X-Ray has no resource to name");
+    assert!(!resources.contains("Action: \"*\""));
 }

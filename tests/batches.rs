@@ -1,5 +1,5 @@
-//! Batches, through the real consumer: exactly the failing records are wanted
-//! again, whichever they are.
+//! Batches of messages, through the real consumer: the response reports exactly the
+//! records that failed.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ fn record(place: usize, job_id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn all_subsets_of_ten_failing_records_give_exactly_the_failing_ids() {
+async fn every_subset_of_ten_failing_records_is_reported_exactly() {
     let world = World::new().await;
     let consumer = world.consumer().await;
     world.model.behave(json!({"faults": [{"kind": "throttling", "job_id_contains": "-fails"}]}));
     for subset in 0..1024u32 {
         let fails = |place: usize| subset & (1 << place) != 0;
-        let ending = |place| if fails(place) { "fails" } else { "runs" };
-        let records: Vec<Value> = (0..10).map(|n| record(n, &format!("{subset}-{n}-{}", ending(n)))).collect();
+        let suffix = |place| if fails(place) { "fails" } else { "runs" };
+        let records: Vec<Value> = (0..10).map(|n| record(n, &format!("{subset}-{n}-{}", suffix(n)))).collect();
         let failures: Vec<Value> =
             (0..10).filter(|n| fails(*n)).map(|n| json!({"itemIdentifier": format!("m-{n}")})).collect();
         let answer = consumer.invoke(json!({"Records": records}), TIME).await;
         assert_eq!(answer, Ok(json!({"batchItemFailures": failures})), "subset {subset:010b}");
     }
-    assert_eq!(world.model.calls()["total"], 10_240, "each record was sent once");
+    assert_eq!(world.model.calls()["total"], 10_240, "one call for each record");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn the_same_job_ten_times_in_one_batch_makes_one_call_and_a_message_id_twice_is_named_once() {
+async fn repeated_job_is_called_once_and_repeated_id_reported_once() {
     let world = World::new().await;
     let consumer = world.consumer().await;
     let ten: Vec<Value> = (0..10).map(|place| record(place, "ten-times")).collect();

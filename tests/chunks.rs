@@ -1,5 +1,5 @@
-//! A text longer than one call takes: a call for each part and one that joins
-//! their results, and no part paid for twice.
+//! A text larger than one call allows: one call for each chunk, one call that joins
+//! the results, and no chunk is paid for twice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,48 +13,48 @@ use test_support::event;
 const TIME: Duration = Duration::from_secs(60);
 const CHUNK_BYTES: (&str, &str) = ("CHUNK_MAX_BYTES", "10000");
 
-/// Five parts, when it is cut into [`CHUNK_BYTES`].
+/// A text that [`CHUNK_BYTES`] cuts into five chunks.
 fn text_of_five_chunks() -> String {
     let paragraph =
         |n: usize| format!("In month {n} the tenant pays the landlord a rent of {} euros for the flat.\n\n", 900 + n);
     (0..600).map(paragraph).collect()
 }
 
-async fn delivered(world: &World, job_id: &str, text: &str) -> Value {
+async fn deliver_text(world: &World, job_id: &str, text: &str) -> Value {
     let body = json!({"job_id": job_id, "document": text}).to_string();
-    world.delivered(&[(body, HashMap::new())]).await
+    world.deliver(&[(body, HashMap::new())]).await
 }
 
-fn wanted_again(event: &Value) -> Value {
+fn one_failure(event: &Value) -> Value {
     json!({"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]})
 }
 
-fn nothing_wanted() -> Value {
+fn no_failures() -> Value {
     json!({"batchItemFailures": []})
 }
 
-async fn completed(world: &World, job_id: &str) -> Completed {
-    match world.row(job_id).await.expect("a row").state {
+async fn read_completion(world: &World, job_id: &str) -> Completed {
+    match world.row(job_id).await.expect("a stored job").state {
         State::Complete(done) => *done,
-        other => panic!("{other:?}"),
+        other => panic!("the job is not complete: {other:?}"),
     }
 }
 
-/// The results that lie in the bucket.
-async fn stored(world: &World) -> Vec<ChunkResult> {
+/// The results of chunks and joins that are stored in the bucket.
+async fn list_stored_results(world: &World) -> Vec<ChunkResult> {
     let s3 = aws_sdk_s3::Client::new(&world.sdk);
-    let found = s3.list_objects_v2().bucket(&world.bucket).prefix("parts/").send().await.expect("the bucket answers");
+    let found = s3.list_objects_v2().bucket(&world.bucket).prefix("chunks/").send().await.expect("the bucket answers");
     let mut results = Vec::new();
     for object in found.contents() {
         let key = object.key().expect("a key");
-        let object = s3.get_object().bucket(&world.bucket).key(key).send().await.expect("there");
-        let bytes = object.body.collect().await.expect("whole").into_bytes();
-        results.push(serde_json::from_slice(&bytes).expect("a result"));
+        let object = s3.get_object().bucket(&world.bucket).key(key).send().await.expect("the bucket answers");
+        let bytes = object.body.collect().await.expect("the bytes of the object").into_bytes();
+        results.push(serde_json::from_slice(&bytes).expect("a chunk result"));
     }
     results
 }
 
-fn sum(results: &[ChunkResult]) -> Usage {
+fn sum_usage(results: &[ChunkResult]) -> Usage {
     results.iter().fold(Usage::default(), |sum, result| Usage {
         input_tokens: sum.input_tokens + result.usage.input_tokens,
         output_tokens: sum.output_tokens + result.usage.output_tokens,
@@ -63,111 +63,121 @@ fn sum(results: &[ChunkResult]) -> Usage {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_text_of_five_parts_is_six_calls_and_its_usage_their_sum() {
+async fn text_of_five_chunks_makes_six_calls_and_sums_their_usage() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[CHUNK_BYTES]).await;
     world.model.behave(json!({"latency_ms": 300}));
-    let message = delivered(&world, "long", &text_of_five_chunks()).await;
-    assert_eq!(consumer.invoke(message, TIME).await, Ok(nothing_wanted()));
-    let done = completed(&world, "long").await;
+    let message = deliver_text(&world, "long", &text_of_five_chunks()).await;
+    assert_eq!(consumer.invoke(message, TIME).await, Ok(no_failures()));
+    let done = read_completion(&world, "long").await;
     assert_eq!(done.chunks, Some(5));
     assert_eq!(done.result.inline().unwrap()["classification"]["label"], "lease");
     assert!(done.model_latency_ms >= 6 * 300, "{} ms", done.model_latency_ms);
     assert_eq!(world.model.calls_of("long"), 6);
-    assert_eq!(world.model.calls()["peak_in_flight"], 4, "side by side, within the bound");
-    let results = stored(&world).await;
-    assert_eq!((results.len(), sum(&results)), (6, done.usage));
+    assert_eq!(world.model.calls()["peak_in_flight"], 4, "chunks run concurrently, within the limit");
+    let results = list_stored_results(&world).await;
+    assert_eq!((results.len(), sum_usage(&results)), (6, done.usage));
     let producer = world.producer().await;
     let mut request = event("api-get-job");
     request["pathParameters"]["job_id"] = json!("long");
     let answer = producer.invoke(request, TIME).await.expect("an answer");
     let view: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
-    assert_eq!(view["parts"], 5, "{view}");
+    assert_eq!(view["chunks"], 5, "{view}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_part_that_is_throttled_costs_no_other_part_a_second_call() {
+async fn throttled_chunk_costs_no_other_chunk_a_second_call() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[CHUNK_BYTES]).await;
     world.model.behave(json!({"latency_ms": 500, "faults": [{"kind": "throttling", "times": 1}]}));
-    let event = delivered(&world, "long", &text_of_five_chunks()).await;
-    assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(wanted_again(&event)));
+    let event = deliver_text(&world, "long", &text_of_five_chunks()).await;
+    assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(one_failure(&event)));
     let row = world.row("long").await.unwrap();
     assert_eq!((row.state.status().as_str(), row.charged_attempts), ("pending", 0), "throttling is not charged");
-    assert_eq!((world.model.calls_of("long"), stored(&world).await.len()), (4, 3), "those that ran were heard out");
-    assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_wanted()));
-    assert_eq!(world.model.calls_of("long"), 7, "five parts, one that joins them, one that was throttled");
-    let done = completed(&world, "long").await;
-    assert_eq!((done.chunks, done.usage), (Some(5), sum(&stored(&world).await)), "stored ones are counted too");
+    assert_eq!(
+        (world.model.calls_of("long"), list_stored_results(&world).await.len()),
+        (4, 3),
+        "the calls in flight were completed"
+    );
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
+    assert_eq!(world.model.calls_of("long"), 7, "five chunks, one join, and one throttled call");
+    let done = read_completion(&world, "long").await;
+    assert_eq!(
+        (done.chunks, done.usage),
+        (Some(5), sum_usage(&list_stored_results(&world).await)),
+        "the usage of stored chunks is counted too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn what_an_invocation_has_no_time_for_goes_on_in_the_next() {
+async fn chunks_left_without_time_run_in_the_next_invocation() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[CHUNK_BYTES]).await;
-    // A call begins with 5 s for it and 6.75 s for what follows: after one of
-    // 2.5 s there is no time for another.
+    // A call needs 5 s, and the work after it 6.75 s. After one call of 2.5 s, an
+    // invocation of 14 s has no time for another.
     let time = Duration::from_secs(14);
     world.model.behave(json!({"latency_ms": 2_500}));
-    let event = delivered(&world, "long", &text_of_five_chunks()).await;
-    assert_eq!(consumer.invoke(event.clone(), time).await, Ok(wanted_again(&event)));
+    let event = deliver_text(&world, "long", &text_of_five_chunks()).await;
+    assert_eq!(consumer.invoke(event.clone(), time).await, Ok(one_failure(&event)));
     assert_eq!((world.model.calls_of("long"), world.row("long").await.unwrap().charged_attempts), (4, 0));
-    assert_eq!(consumer.invoke(event.clone(), time).await, Ok(wanted_again(&event)));
+    assert_eq!(consumer.invoke(event.clone(), time).await, Ok(one_failure(&event)));
     assert_eq!((world.model.calls_of("long"), world.row("long").await.unwrap().charged_attempts), (5, 0));
-    assert_eq!(consumer.invoke(event, time).await, Ok(nothing_wanted()));
-    assert_eq!((world.model.calls_of("long"), completed(&world, "long").await.chunks), (6, Some(5)));
+    assert_eq!(consumer.invoke(event, time).await, Ok(no_failures()));
+    assert_eq!((world.model.calls_of("long"), read_completion(&world, "long").await.chunks), (6, Some(5)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_part_that_cannot_pass_ends_the_job() {
+async fn chunk_with_a_permanent_error_fails_the_job() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[CHUNK_BYTES]).await;
     let faults = json!([{"kind": "throttling", "times": 1}, {"kind": "validation", "times": 1}]);
     world.model.behave(json!({"latency_ms": 300, "faults": faults}));
-    let event = delivered(&world, "long", &text_of_five_chunks()).await;
-    assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_wanted()));
-    let State::Failed { error, .. } = world.row("long").await.unwrap().state else { panic!("not failed") };
-    assert_eq!(error.code, "validation_exception", "of several errors the one that says most");
+    let event = deliver_text(&world, "long", &text_of_five_chunks()).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
+    let State::Failed { error, .. } = world.row("long").await.unwrap().state else { panic!("the job has not failed") };
+    assert_eq!(error.code, "validation_exception", "the permanent error is reported, not the throttling");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn results_that_are_longer_than_a_part_are_joined_in_levels() {
+async fn results_longer_than_a_chunk_are_joined_in_levels() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("CHUNK_MAX_BYTES", "1000")]).await;
-    let event = delivered(&world, "long", &text_of_five_chunks()[..12_000]).await;
-    assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_wanted()));
-    let done = completed(&world, "long").await;
-    let parts = u64::from(done.chunks.expect("parts"));
-    assert!((12..=24).contains(&parts), "{parts} parts");
+    let event = deliver_text(&world, "long", &text_of_five_chunks()[..12_000]).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
+    let done = read_completion(&world, "long").await;
+    let chunks = u64::from(done.chunks.expect("several chunks"));
+    assert!((12..=24).contains(&chunks), "{chunks} chunks");
     let calls = world.model.calls_of("long");
-    assert!(calls > parts + 1 && calls < 2 * parts, "{calls} calls for {parts} parts");
-    assert_eq!(stored(&world).await.len() as u64, calls);
+    assert!(calls > chunks + 1 && calls < 2 * chunks, "{calls} calls for {chunks} chunks");
+    assert_eq!(list_stored_results(&world).await.len() as u64, calls);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_text_of_one_part_is_one_call_and_the_bucket_is_left_alone() {
+async fn text_of_one_chunk_makes_one_call_and_stores_no_chunks() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[CHUNK_BYTES]).await;
-    let event = delivered(&world, "short", &text_of_five_chunks()[..10_000]).await;
-    assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_wanted()));
-    assert_eq!((world.model.calls_of("short"), completed(&world, "short").await.chunks), (1, None));
-    assert!(stored(&world).await.is_empty());
-    assert!(!world.item("short").await.contains_key("parts"));
+    let event = deliver_text(&world, "short", &text_of_five_chunks()[..10_000]).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
+    assert_eq!((world.model.calls_of("short"), read_completion(&world, "short").await.chunks), (1, None));
+    assert!(list_stored_results(&world).await.is_empty());
+    assert!(!world.item("short").await.contains_key("chunks"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_text_of_more_parts_than_there_may_be_is_told_the_limit_and_costs_nothing() {
+async fn text_over_the_chunk_limit_fails_and_makes_no_call() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("CHUNK_MAX_BYTES", "1000")]).await;
-    let event = delivered(&world, "endless", &"x".repeat(32_001)).await;
-    assert_eq!(consumer.invoke(event, TIME).await, Ok(nothing_wanted()));
-    let State::Failed { error, .. } = world.row("endless").await.unwrap().state else { panic!("not failed") };
+    let event = deliver_text(&world, "endless", &"x".repeat(32_001)).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
+    let State::Failed { error, .. } = world.row("endless").await.unwrap().state else {
+        panic!("the job has not failed")
+    };
     assert_eq!(error.code, "document_too_large");
     assert!(error.message.contains("32000"), "{}", error.message);
     assert_eq!(world.model.calls()["total"], 0);

@@ -1,5 +1,5 @@
-//! One table of cases for the claim, through both of its forms: the pure
-//! decision and the real conditional write.
+//! The claim in both of its forms: one table of cases runs through the pure decision
+//! and through the real conditional write.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,21 +28,22 @@ struct Case {
     redrive_of: Option<u32>,
 }
 
-/// StoredJob state × clock × owner × charged_attempts × message.
+/// Every combination of the job's status, lease, owner and charged attempts with a
+/// message: 453 cases.
 fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
     let mut cases = Vec::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |n: i64| AttributeValue::N(n.to_string());
     let error = AttributeValue::M(HashMap::from([("code".into(), text("c")), ("message".into(), text("m"))]));
     for redrive_of in [None, Some(4), Some(5)] {
-        let name = format!("no row, redrive of {redrive_of:?}");
+        let name = format!("no stored job, redrive of {redrive_of:?}");
         cases.push(Case { name, item: None, redrive_of });
         for status in ["pending", "processing", "complete", "failed", "cancelled"] {
             for lease in [-1, 0, 1] {
                 for owner in [mine.as_str(), "another"] {
                     for charged_attempts in [0, 1, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1] {
                         let name = format!(
-                            "{status}, lease {lease:+} ms, {owner}, {charged_attempts} charged_attempts, redrive of {redrive_of:?}"
+                            "{status}, lease {lease:+} ms, {owner}, {charged_attempts} charged attempts, redrive of {redrive_of:?}"
                         );
                         let mut item = Item::from([
                             ("job_id".into(), text(&format!("case-{}", cases.len()))),
@@ -75,7 +76,7 @@ fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn the_decision_and_the_conditional_write_agree_on_every_case() {
+async fn claim_decision_and_conditional_write_agree_on_every_case() {
     let world = World::new().await;
     let jobs = world.jobs();
     let (at, owner) = (now(), Owner::new("mine"));
@@ -98,7 +99,7 @@ async fn the_decision_and_the_conditional_write_agree_on_every_case() {
                 *seen.entry("claimed").or_default() += 1;
                 assert_eq!(claim.attempt, row.as_ref().map_or(0, |row| row.attempt) + 1, "{name}");
                 assert_eq!((claim.charged_attempts, claim.lease_until), (charged_attempts, at + LEASE), "{name}");
-                let written = world.row(&job_id).await.expect("a row");
+                let written = world.row(&job_id).await.expect("a stored job");
                 assert_eq!((written.attempt, written.charged_attempts), (claim.attempt, charged_attempts), "{name}");
                 assert_eq!(written.owner.as_ref(), Some(&owner), "{name}");
                 assert_eq!(after["status"], AttributeValue::S("processing".into()), "{name}");
@@ -106,22 +107,25 @@ async fn the_decision_and_the_conditional_write_agree_on_every_case() {
             (Decision::Continue(expected), ClaimAnswer::Claimed(claim)) => {
                 *seen.entry("own write").or_default() += 1;
                 assert_eq!(claim, expected, "{name}");
-                assert_eq!(after, before, "{name}: our own write was written again");
+                assert_eq!(after, before, "{name}: the claim repeated its own write");
             }
-            (Decision::Reject(expected), ClaimAnswer::Rejected(refusal)) => {
-                *seen.entry("refused").or_default() += 1;
-                assert_eq!(refusal, expected, "{name}");
-                assert_eq!(after, before, "{name}: a refused claim changed the row");
+            (Decision::Reject(expected), ClaimAnswer::Rejected(rejection)) => {
+                *seen.entry("rejected").or_default() += 1;
+                assert_eq!(rejection, expected, "{name}");
+                assert_eq!(after, before, "{name}: a rejected claim changed the stored job");
             }
-            (decision, answer) => panic!("{name}: the decision is {decision:?}, the write says {answer:?}"),
+            (decision, answer) => panic!("{name}: the decision is {decision:?}, and the write returned {answer:?}"),
         }
     }
-    assert!(seen.len() == 3 && seen.values().all(|count| *count > 10), "the cases cover too little: {seen:?}");
+    assert!(
+        seen.len() == 3 && seen.values().all(|count| *count > 10),
+        "each answer needs more than ten cases: {seen:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn of_sixty_four_claimers_of_a_job_one_wins() {
+async fn one_of_sixty_four_concurrent_claims_wins() {
     let world = World::new().await;
     let (at, jobs) = (now(), world.jobs());
     let keys = std::env::var("CLAIM_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(50);
@@ -135,15 +139,15 @@ async fn of_sixty_four_claimers_of_a_job_one_wins() {
                 jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers")
             })
         });
-        let mut won = 0;
+        let mut winners = 0;
         for claim in claims.collect::<Vec<_>>() {
-            won += u32::from(matches!(claim.await.unwrap(), ClaimAnswer::Claimed(_)));
+            winners += u32::from(matches!(claim.await.unwrap(), ClaimAnswer::Claimed(_)));
         }
-        assert_eq!(won, 1, "{job_id}");
+        assert_eq!(winners, 1, "{job_id}");
     }
 }
 
-fn completed() -> Completed {
+fn sample_completion() -> Completed {
     Completed {
         result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
         model_id: "m".into(),
@@ -159,26 +163,26 @@ fn completed() -> Completed {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_worker_that_lost_its_lease_changes_nothing() {
+async fn stale_worker_changes_nothing() {
     let world = World::new().await;
     let jobs = world.jobs();
     let at = now();
-    let claimed = async |job_id: &str, owner: &str, at: Timestamp| -> Claim {
+    let claim_job = async |job_id: &str, owner: &str, at: Timestamp| -> Claim {
         let owner = Owner::new(owner);
         let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
         match jobs.claim(&job(job_id), &claimant, at, at + LEASE).await.expect("the table answers") {
             ClaimAnswer::Claimed(claim) => claim,
-            ClaimAnswer::Rejected(refusal) => panic!("{refusal:?}"),
+            ClaimAnswer::Rejected(rejection) => panic!("{rejection:?}"),
         }
     };
     for second in ["processing", "complete", "failed", "pending"] {
         let job_id = format!("stale-{second}");
-        let stale = claimed(&job_id, "first", at).await;
-        let newer = claimed(&job_id, "second", at + LEASE).await;
+        let stale = claim_job(&job_id, "first", at).await;
+        let newer = claim_job(&job_id, "second", at + LEASE).await;
         assert!(!stale.took_over && newer.took_over && newer.attempt == 2);
         let id = job_id.parse().unwrap();
         let error = Failure::new("c", "m");
-        let (done, document) = (completed(), Default::default());
+        let (done, document) = (sample_completion(), Default::default());
         match second {
             "complete" => assert_eq!(jobs.complete(&id, &newer, &done, &document).await.unwrap(), Fenced::Written),
             "failed" => assert_eq!(jobs.fail(&id, &newer, &error, at).await.unwrap(), Fenced::Written),
@@ -197,7 +201,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
+async fn own_write_with_a_lost_response_is_recognised() {
     let world = World::new().await;
     let (jobs, at) = (world.jobs(), now());
     for ending in ["complete", "failed", "pending"] {
@@ -205,11 +209,11 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
         let (id, owner) = (job_id.parse().unwrap(), Owner::new("me"));
         let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
         let first = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
-        let again = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
-        assert_eq!(first, again);
-        let ClaimAnswer::Claimed(claim) = again else { panic!("{again:?}") };
+        let repeated = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
+        assert_eq!(first, repeated);
+        let ClaimAnswer::Claimed(claim) = repeated else { panic!("{repeated:?}") };
         assert_eq!((claim.attempt, claim.charged_attempts), (1, 1));
-        let done = completed();
+        let done = sample_completion();
         for _ in 0..2 {
             let written = match ending {
                 "complete" => jobs.complete(&id, &claim, &done, &Default::default()).await.unwrap(),
@@ -225,7 +229,7 @@ async fn a_write_that_comes_twice_because_its_answer_was_lost_is_our_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_over() {
+async fn fail_expired_lease_checks_the_attempt_and_the_lease() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("silent"));
     let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
@@ -236,19 +240,19 @@ async fn a_job_is_failed_as_silent_only_at_its_attempt_and_when_its_lease_is_ove
     assert_eq!(
         jobs.fail_expired_lease(&id, 1, &error, just_before).await.unwrap(),
         Fenced::Lost,
-        "its worker may still work"
+        "the lease has not expired"
     );
-    assert_eq!(jobs.fail_expired_lease(&id, 2, &error, at + LEASE).await.unwrap(), Fenced::Lost, "not this attempt");
+    assert_eq!(jobs.fail_expired_lease(&id, 2, &error, at + LEASE).await.unwrap(), Fenced::Lost, "another attempt");
     assert_eq!(world.status("silent").await, "processing");
     assert_eq!(jobs.fail_expired_lease(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
-    // Another delivery came to the same end.
+    // Another delivery fails the job in the same way.
     assert_eq!(jobs.fail_expired_lease(&id, 1, &error, at + LEASE).await.unwrap(), Fenced::Written);
     assert_eq!(world.status("silent").await, "failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn the_row_of_another_producers_job_says_where_its_document_lies() {
+async fn claim_of_a_new_job_stores_the_document_location() {
     let world = World::new().await;
     let (at, owner) = (now(), Owner::new("me"));
     let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
@@ -257,7 +261,7 @@ async fn the_row_of_another_producers_job_says_where_its_document_lies() {
         DocumentSource::S3(S3Location { bucket: "b".into(), key: "k".into(), version_id: text("v"), sha256: None });
     let job = Job { work: Work::Document(source), ..job("located") };
     world.jobs().claim(&job, &claimant, at, at + LEASE).await.expect("the table answers");
-    let document = world.row("located").await.expect("a row").document;
+    let document = world.row("located").await.expect("a stored job").document;
     assert_eq!(
         document.location().map(|at| (at.bucket, at.key, at.version_id)),
         Some(("b".into(), "k".into(), text("v")))
@@ -266,7 +270,7 @@ async fn the_row_of_another_producers_job_says_where_its_document_lies() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn an_end_that_another_claim_wrote_is_not_our_own() {
+async fn end_written_by_another_claim_is_not_an_own_write() {
     let world = World::new().await;
     let (jobs, at) = (world.jobs(), now());
     let claim = Claim {
@@ -295,25 +299,27 @@ async fn an_end_that_another_claim_wrote_is_not_our_own() {
                 ("model_id".into(), text("m")),
             ]))
             .await;
-        let written = jobs.complete(&job_id.parse().unwrap(), &claim, &completed(), &Default::default()).await;
+        let written = jobs.complete(&job_id.parse().unwrap(), &claim, &sample_completion(), &Default::default()).await;
         assert_eq!(written, Ok(Fenced::Lost), "{job_id}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_result_that_the_table_refuses_is_told_from_a_table_that_does_not_answer() {
+async fn rejected_result_is_distinguished_from_unavailable_table() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("me"));
     let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
     let id = "large".parse().unwrap();
     let answer = jobs.claim(&job("large"), &claimant, at, at + LEASE).await.expect("the table answers");
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
-    let large =
-        Completed { result: StoredResult::Inline(serde_json::json!({"text": "x".repeat(450_000)})), ..completed() };
-    let refused = jobs.complete(&id, &claim, &large, &Default::default()).await;
-    assert!(matches!(refused, Err(CompleteError::Rejected(_))), "{refused:?}");
-    let elsewhere = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);
-    let unavailable = elsewhere.complete(&id, &claim, &completed(), &Default::default()).await;
+    let large = Completed {
+        result: StoredResult::Inline(serde_json::json!({"text": "x".repeat(450_000)})),
+        ..sample_completion()
+    };
+    let rejected = jobs.complete(&id, &claim, &large, &Default::default()).await;
+    assert!(matches!(rejected, Err(CompleteError::Rejected(_))), "{rejected:?}");
+    let missing_table = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);
+    let unavailable = missing_table.complete(&id, &claim, &sample_completion(), &Default::default()).await;
     assert!(matches!(unavailable, Err(CompleteError::Unavailable(_))), "{unavailable:?}");
 }

@@ -1,5 +1,5 @@
-//! End to end on the local AWS: the deployed stack, with its real queue, event
-//! source mapping, functions and API.
+//! End to end on the local AWS: the deployed stack with its queue, event source
+//! mapping, functions and API.
 
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,23 @@ fn message(job_id: &str, document: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_message_of_another_producer_sent_fifty_times_over_makes_one_call() {
+async fn fifty_copies_of_a_message_make_one_call() {
     let stack = Stack::new().await;
     let job_id = unique("fifty");
-    let before = stack.dead_letters().await;
+    let before = stack.drain_dead_letters().await;
     stack.send(&vec![message(&job_id, &read("events/documents/lease.txt")); 50]).await;
-    stack.queue_is_empty().await;
+    stack.wait_for_empty_queue().await;
     assert_eq!(stack.calls()["by_job"], json!({&job_id: 1}));
-    let State::Complete(done) = stack.row(&job_id).await.expect("a row").state else { panic!("not complete") };
+    let State::Complete(done) = stack.row(&job_id).await.expect("a stored job").state else {
+        panic!("the job is not complete")
+    };
     assert_eq!(done.result.inline().unwrap()["classification"]["label"], "lease");
-    assert_eq!((before, stack.dead_letters().await), (0, 0));
+    assert_eq!((before, stack.drain_dead_letters().await), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_document_goes_in_by_the_api_and_its_analysis_comes_out() {
+async fn document_submitted_to_the_api_is_analysed() {
     let stack = Stack::new().await;
     let job_id = unique("by-api");
     let body = json!({"job_id": job_id, "document": read("events/documents/judgment.txt")}).to_string();
@@ -49,7 +51,7 @@ async fn a_document_goes_in_by_the_api_and_its_analysis_comes_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn the_api_answers_nobody_who_does_not_sign() {
+async fn api_refuses_unsigned_requests() {
     let stack = Stack::new().await;
     for (method, path) in [("POST", "/jobs"), ("GET", "/jobs/any")] {
         assert_eq!(stack.api(method, path, "", false).0, 403, "{method} {path}");
@@ -58,7 +60,7 @@ async fn the_api_answers_nobody_who_does_not_sign() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn poison_does_not_hold_up_the_others_and_throttling_passes() {
+async fn poison_delays_no_other_job_and_throttled_jobs_complete() {
     let stack = Stack::new().await;
     let ids: Vec<String> = (0..40).map(|n| unique(&format!("mixed-{n}"))).collect();
     stand_in::put(
@@ -71,21 +73,21 @@ async fn poison_does_not_hold_up_the_others_and_throttling_passes() {
     let mut bodies: Vec<String> = ids.iter().map(|id| message(id, "A lease of a flat for 900 euros.")).collect();
     bodies.push("not a job".into());
     stack.send(&bodies).await;
-    stack.queue_is_empty().await;
+    stack.wait_for_empty_queue().await;
     for (place, id) in ids.iter().enumerate() {
         assert_eq!(stack.status(id).await, if place == 3 { "failed" } else { "complete" }, "{id}");
         let charged_attempts = stack.row(id).await.unwrap().charged_attempts;
         assert_eq!(charged_attempts, 1, "throttling is not charged");
     }
-    assert!(stack.calls()["throttled"].as_u64().unwrap() > 0, "the test throttles nothing");
-    assert_eq!(stack.dead_letters().await, 2);
+    assert!(stack.calls()["throttled"].as_u64().unwrap() > 0, "no call was throttled");
+    assert_eq!(stack.drain_dead_letters().await, 2);
 }
 
-/// The stack under test allows eight charged_attempts (tools/test.py): with one call in ten
-/// failing, two thousand documents then all complete, but for one run in 50,000.
+/// The stack under test allows eight charged attempts (tools/test.py). With one call in
+/// ten failing, all 2,000 documents complete except in one run of 50,000.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete() {
+async fn all_documents_complete_despite_throttles_errors_and_hangs() {
     let stack = Stack::new().await;
     let ids: Vec<String> = (0..2_000).map(|n| unique(&format!("storm-{n}"))).collect();
     let faults = json!([
@@ -95,7 +97,7 @@ async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete()
     ]);
     stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 100, "faults": faults}));
     stack.send(&ids.iter().map(|id| message(id, "A lease of a flat for 900 euros.")).collect::<Vec<_>>()).await;
-    stack.queue_is_empty().await;
+    stack.wait_for_empty_queue().await;
     let log = stand_in::get(&format!("{}/_calls/log", stack.outputs["ModelEndpointUrl"]));
     let mut charged: std::collections::HashMap<&str, u32> = Default::default();
     for call in log.as_array().unwrap() {
@@ -103,15 +105,11 @@ async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete()
             u32::from(call["outcome"] != "ThrottlingException");
     }
     for id in &ids {
-        let row = stack.row(id).await.expect("a row");
+        let row = stack.row(id).await.expect("a stored job");
         assert_eq!(row.state.status().as_str(), "complete", "{id}");
-        assert_eq!(
-            row.charged_attempts,
-            charged[id.as_str()],
-            "{id}: a throttled attempt was charged, or another was not"
-        );
+        assert_eq!(row.charged_attempts, charged[id.as_str()], "{id}: every call except the throttled ones is charged");
     }
-    assert_eq!(stack.dead_letters().await, 0);
+    assert_eq!(stack.drain_dead_letters().await, 0);
     println!(
         "2,000 documents: {} calls, {} of them throttled",
         log.as_array().unwrap().len(),
@@ -121,24 +119,24 @@ async fn with_throttles_failures_and_hangs_two_thousand_documents_all_complete()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_thousand_documents_of_one_second_are_done_side_by_side() {
+async fn thousand_documents_of_one_second_run_concurrently() {
     let stack = Stack::new().await;
     stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 1000}));
     let bodies: Vec<String> =
         (0..1_000).map(|n| message(&unique(&format!("many-{n}")), "A short letter, dear Sir.")).collect();
     let begun = Instant::now();
     stack.send(&bodies).await;
-    stack.queue_is_empty().await;
+    stack.wait_for_empty_queue().await;
     let elapsed = begun.elapsed();
     println!(
-        "1,000 documents of 1 s: {:.1} s, {} in flight at the most",
+        "1,000 documents of 1 s: {:.1} s, at most {} calls in flight",
         elapsed.as_secs_f64(),
         stack.calls()["peak_in_flight"]
     );
     let calls = stack.calls();
     assert_eq!(calls["total"], 1_000);
-    assert_eq!(calls["by_job"].as_object().unwrap().len(), 1_000, "each document once");
-    // One after the other they would take 1,000 s; the bench has the figure.
+    assert_eq!(calls["by_job"].as_object().unwrap().len(), 1_000, "one call for each document");
+    // One call after another would take 1,000 s. The benchmark measures the exact duration.
     assert!(elapsed < Duration::from_secs(100), "{elapsed:?}");
-    assert_eq!(stack.dead_letters().await, 0);
+    assert_eq!(stack.drain_dead_letters().await, 0);
 }

@@ -1,18 +1,18 @@
-//! The news end to end on the local AWS: the deployed table's stream, its event
-//! source mapping with its filter, the notifier, and a queue on the bus.
+//! Events end to end on the local AWS. They pass the deployed table's stream, its
+//! filtered event source mapping, the notifier, and the bus with a queue as target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use test_support::event_listener::{Listener, is_of_a_batch};
+use test_support::event_listener::{Listener, is_batch_event};
 use test_support::stack::Stack;
 use test_support::{eventually, stand_in, unique};
 
 const DOCUMENT: &str = "A lease of a flat for 900 euros.";
 
-async fn listener(stack: &Stack, batches: &[&String]) -> Listener {
+async fn start_listener(stack: &Stack, batches: &[&String]) -> Listener {
     let pattern = json!({"source": ["docket"], "detail": {"batch_id": batches}});
     Listener::on(&stack.sdk, &stack.outputs["EventBusName"], pattern).await
 }
@@ -23,19 +23,20 @@ fn submit(stack: &Stack, batch: &str, ids: &[String]) {
     assert!((200..300).contains(&status), "{status}: {answer}");
 }
 
-fn batches(events: &[Value]) -> BTreeSet<&str> {
-    let batches = events.iter().filter(|event| is_of_a_batch(event));
+/// The batches whose end was published.
+fn finished_batches(events: &[Value]) -> BTreeSet<&str> {
+    let batches = events.iter().filter(|event| is_batch_event(event));
     batches.map(|event| event["detail"]["batch_id"].as_str().expect("a batch id")).collect()
 }
 
-fn time(text: &Value) -> Timestamp {
+fn parse_time(text: &Value) -> Timestamp {
     text.as_str().and_then(|text| text.parse().ok()).expect("a time")
 }
 
 /// The events of each job, by its id.
-fn jobs(events: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
+fn job_events(events: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
     let mut jobs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    for event in events.iter().filter(|event| !is_of_a_batch(event)) {
+    for event in events.iter().filter(|event| !is_batch_event(event)) {
         jobs.entry(event["detail"]["job_id"].as_str().expect("a job id")).or_default().push(&event["detail"]);
     }
     jobs
@@ -43,16 +44,16 @@ fn jobs(events: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
+async fn finished_jobs_and_finished_batches_are_published() {
     let stack = Stack::new().await;
     let names = ["first", "second"].map(unique);
     let waiting = unique("waiting");
-    let listener = listener(&stack, &[&names[0], &names[1], &waiting]).await;
+    let listener = start_listener(&stack, &[&names[0], &names[1], &waiting]).await;
     let ids = names.clone().map(|batch| (0..100).map(|n| format!("{batch}-{n}")).collect::<Vec<String>>());
-    // Long enough for all jobs to be there before the first ends.
+    // Long enough for all jobs to be stored before the first one ends.
     let faults = json!([{"kind": "access_denied", "job_id": ids[0][3]}]);
     stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 5_000, "faults": faults}));
-    // A job whose document never comes: neither it nor its batch has an end.
+    // The document of this job is never uploaded, so neither the job nor its batch ends.
     let upload = json!({"filename": "later.txt", "size": 10, "batch_id": waiting});
     assert_eq!(stack.ask("POST", "/uploads", upload).0, 201);
     for (batch, ids) in names.iter().zip(&ids) {
@@ -60,19 +61,19 @@ async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
     }
     assert_eq!(stack.ask("DELETE", &format!("/jobs/{}", ids[1][5]), Value::Null).0, 200);
     for batch in &names {
-        stack.batch_has_ended(batch, 100).await;
+        stack.wait_for_batch_end(batch, 100).await;
     }
     let mut events = Vec::new();
-    eventually("both batches' ends", async || {
+    eventually("the events of both batches", async || {
         events.extend(listener.received().await);
-        (batches(&events).len() == 2).then_some(())
+        (finished_batches(&events).len() == 2).then_some(())
     })
     .await;
-    // What should not come would have come by now.
+    // Events that must not be published would arrive within this time.
     tokio::time::sleep(Duration::from_secs(5)).await;
     events.extend(listener.received().await);
 
-    let jobs = jobs(&events);
+    let jobs = job_events(&events);
     assert_eq!(jobs.keys().copied().collect::<BTreeSet<_>>(), ids.iter().flatten().map(String::as_str).collect());
     for (id, details) in &jobs {
         let expected = match () {
@@ -86,12 +87,12 @@ async fn two_hundred_jobs_in_two_batches_are_told_and_so_are_their_batches() {
         }
         assert_eq!(stack.status(id).await, expected);
     }
-    assert_eq!(batches(&events), names.iter().map(String::as_str).collect());
-    for event in events.iter().filter(|event| is_of_a_batch(event)) {
+    assert_eq!(finished_batches(&events), names.iter().map(String::as_str).collect());
+    for event in events.iter().filter(|event| is_batch_event(event)) {
         let detail = &event["detail"];
-        let own = jobs.values().flatten().filter(|job| job["batch_id"] == detail["batch_id"]);
-        let last = own.map(|job| time(&job["completed_at"])).max();
-        assert_eq!(Some(time(&detail["completed_at"])), last, "told before its last job's end");
+        let batch_jobs = jobs.values().flatten().filter(|job| job["batch_id"] == detail["batch_id"]);
+        let last = batch_jobs.map(|job| parse_time(&job["completed_at"])).max();
+        assert_eq!(Some(parse_time(&detail["completed_at"])), last, "the batch ends with its last job");
         let (failed, cancelled) = if detail["batch_id"] == *names[0] { (1, 0) } else { (0, 1) };
         let counts = json!({
             "total": 100, "pending": 0, "processing": 0, "complete": 99, "failed": failed, "cancelled": cancelled,
@@ -113,23 +114,23 @@ fn point_notifier_at(stack: &Stack, bus: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn while_there_is_no_bus_nothing_is_told_and_afterwards_everything() {
+async fn events_without_a_bus_are_published_when_the_bus_is_back() {
     let stack = Stack::new().await;
     let batch = unique("no-bus");
-    let listener = listener(&stack, &[&batch]).await;
-    // A bus of another account: each entry is refused.
+    let listener = start_listener(&stack, &[&batch]).await;
+    // EventBridge refuses every entry for a bus of another account.
     point_notifier_at(&stack, "arn:aws:events:us-east-1:111111111111:event-bus/none");
     let ids: Vec<String> = (0..30).map(|n| format!("{batch}-{n}")).collect();
     submit(&stack, &batch, &ids);
-    stack.batch_has_ended(&batch, 30).await;
+    stack.wait_for_batch_end(&batch, 30).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(listener.received().await, Vec::<Value>::new());
     point_notifier_at(&stack, &stack.outputs["EventBusName"]);
     let mut events = Vec::new();
-    eventually("the batch's end", async || {
+    eventually("the event of the batch", async || {
         events.extend(listener.received().await);
-        (batches(&events).len() == 1).then_some(())
+        (finished_batches(&events).len() == 1).then_some(())
     })
     .await;
-    assert_eq!(jobs(&events).into_keys().collect::<BTreeSet<_>>(), ids.iter().map(String::as_str).collect());
+    assert_eq!(job_events(&events).into_keys().collect::<BTreeSet<_>>(), ids.iter().map(String::as_str).collect());
 }

@@ -15,9 +15,9 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(file(&format!("events/documents/{name}"))).expect("a sample")
 }
 
-/// Puts each under its key, and analyses them as one batch: each is the job of
-/// its key before the dot.
-async fn analysed(world: &World, memory_mb: &str, documents: &[(&str, Vec<u8>)]) {
+/// Stores each document under its key, and analyses all of them in one batch. The job
+/// id is the part of the key before the dot.
+async fn analyse_documents(world: &World, memory_mb: &str, documents: &[(&str, Vec<u8>)]) {
     let s3 = aws_sdk_s3::Client::new(&world.sdk);
     let mut messages = Vec::new();
     for (key, bytes) in documents {
@@ -25,14 +25,14 @@ async fn analysed(world: &World, memory_mb: &str, documents: &[(&str, Vec<u8>)])
         let body = json!({"job_id": key.split('.').next(), "document_s3": {"bucket": world.bucket, "key": key}});
         messages.push((body.to_string(), HashMap::new()));
     }
-    let event = world.delivered(&messages).await;
+    let event = world.deliver(&messages).await;
     let consumer = world.consumer_with(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_mb)]).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn files_and_texts_of_every_encoding_are_analysed_and_the_row_tells_of_their_bytes_as_they_lay() {
+async fn files_and_texts_of_every_encoding_are_analysed() {
     let world = World::new().await;
     let lease = read("events/documents/lease.txt");
     let utf_16: Vec<u8> = format!("\u{feff}{lease}").encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -44,7 +44,7 @@ async fn files_and_texts_of_every_encoding_are_analysed_and_the_row_tells_of_the
         ("latin-1.txt", [lease.as_bytes(), b"\n\nGeb\xfchr: 900 \x80"].concat(), "lease"),
         ("page.html", format!("<html><p>{lease}</p></html>").into_bytes(), "lease"),
     ];
-    analysed(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
+    analyse_documents(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
     for (key, bytes, label) in documents {
         let row = world.row(key.split('.').next().unwrap()).await.expect(key);
         let State::Complete(done) = &row.state else { panic!("{key}: {row:?}") };
@@ -57,7 +57,7 @@ async fn files_and_texts_of_every_encoding_are_analysed_and_the_row_tells_of_the
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn what_cannot_be_analysed_fails_with_its_code_before_it_costs_anything() {
+async fn unsupported_document_fails_with_its_code_and_no_call() {
     let world = World::new().await;
     let documents = [
         ("unknown.docx", b"\x00\x01\x02\x80".to_vec(), "document_type_unknown"),
@@ -65,10 +65,10 @@ async fn what_cannot_be_analysed_fails_with_its_code_before_it_costs_anything() 
         ("empty.pdf", Vec::new(), "document_empty"),
         ("large.pdf", [b"%PDF-1.7\n".as_slice(), &[0; 4_500_000]].concat(), "document_too_large"),
     ];
-    analysed(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
+    analyse_documents(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
     for (key, _, code) in documents {
         let State::Failed { error, .. } = world.row(key.split('.').next().unwrap()).await.unwrap().state else {
-            panic!("{key} did not fail")
+            panic!("the job of {key} has not failed")
         };
         assert_eq!(error.code, code, "{key}: {}", error.message);
     }
@@ -77,13 +77,13 @@ async fn what_cannot_be_analysed_fails_with_its_code_before_it_costs_anything() 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn documents_wait_for_room_in_memory_and_none_is_charged_for_it() {
+async fn documents_wait_uncharged_for_the_memory_budget() {
     let world = World::new().await;
     world.model.behave(json!({"latency_ms": 300}));
     let large = [sample("floor-plan.png"), vec![0; 700_000]].concat();
     let documents = ["one.png", "two.png", "three.png"].map(|key| (key, large.clone()));
-    // 65 MB leave room for one megabyte of documents.
-    analysed(&world, "65", &documents).await;
+    // A function of 65 MB has a memory budget of 1 MB for documents.
+    analyse_documents(&world, "65", &documents).await;
     assert_eq!(world.model.calls()["peak_in_flight"], 1);
     for job_id in ["one", "two", "three"] {
         let row = world.row(job_id).await.unwrap();

@@ -1,9 +1,15 @@
-//! Arrows point inward: `bin → consumer, producer, notifier → aws → domain`.
+//! The layers: `bin → consumer, producer, notifier → aws → domain`. Nothing imports a
+//! layer above it, and no files import each other in a circle.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use test_support::file;
 
+/// Most lines of a file, without the unit tests in it.
+const FILE_MAX_LINES: usize = 330;
+
+/// The Rust files of a folder, each with its code before the unit tests.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![file(folder)];
@@ -14,103 +20,246 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = std::fs::read_to_string(&path).expect("text");
-                // Tests within a module may look where they like.
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-                found.push((path, code));
+                // Unit tests may import anything.
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                let lines = code.lines().map(|line| line.split("//").next().unwrap_or_default());
+                found.push((path, lines.collect::<Vec<_>>().join("\n")));
             }
         }
     }
-    assert!(!found.is_empty(), "nothing in {folder}");
+    assert!(!found.is_empty(), "no files in {folder}");
     found
 }
 
-fn without(folder: &str, forbidden: &[&str]) {
+fn assert_absent(folder: &str, forbidden: &[&str]) {
     for (path, code) in sources(folder) {
-        let lines = code.lines().map(|line| line.split("//").next().unwrap_or_default());
-        for (number, line) in lines.enumerate() {
+        for (number, line) in code.lines().enumerate() {
             for word in forbidden {
-                assert!(!line.contains(word), "{}:{}: {word} has no place here", path.display(), number + 1);
+                assert!(!line.contains(word), "{}:{}: {word} is not allowed here", path.display(), number + 1);
             }
         }
     }
 }
 
 #[test]
-fn the_domain_knows_no_service_no_runtime_no_environment_and_no_clock() {
-    without(
-        "src/domain",
-        &[
-            "aws_",
-            "lambda_",
-            "tokio",
-            "std::env",
-            "std::fs",
-            "::now()",
-            "crate::aws",
-            "crate::con",
-            "crate::producer",
-            "crate::notifier",
-        ],
-    );
+fn domain_imports_no_service_runtime_environment_or_clock() {
+    let outside = ["aws_", "lambda_", "tokio", "std::env", "std::fs", "::now()"];
+    let above = ["crate::aws", "crate::config", "crate::consumer", "crate::producer", "crate::notifier"];
+    assert_absent("src/domain", &[&outside[..], &above[..]].concat());
 }
 
 #[test]
-fn the_services_know_the_domain_and_nothing_above() {
-    without(
-        "src/aws",
-        &[
-            "lambda_",
-            "aws_lambda_events",
-            "crate::consumer",
-            "crate::producer",
-            "crate::notifier",
-            "crate::config",
-            "std::env",
-        ],
-    );
+fn services_import_the_domain_alone() {
+    let outside = ["lambda_", "aws_lambda_events", "std::env"];
+    let above = ["crate::config", "crate::consumer", "crate::producer", "crate::notifier"];
+    assert_absent("src/aws", &[&outside[..], &above[..]].concat());
 }
 
 #[test]
-fn the_sdk_is_named_only_among_the_services() {
+fn sdk_is_named_by_the_services_alone() {
     for folder in ["src/consumer", "src/producer", "src/notifier", "src/bin"] {
-        without(folder, &["aws_sdk_", "aws_smithy_"]);
+        assert_absent(folder, &["aws_sdk_", "aws_smithy_"]);
     }
 }
 
 #[test]
-fn the_functions_do_not_know_each_other() {
-    without("src/consumer", &["crate::producer", "crate::notifier"]);
-    without("src/producer", &["crate::consumer", "crate::notifier"]);
-    without("src/notifier", &["crate::consumer", "crate::producer"]);
+fn functions_do_not_import_each_other() {
+    assert_absent("src/consumer", &["crate::producer", "crate::notifier"]);
+    assert_absent("src/producer", &["crate::consumer", "crate::notifier"]);
+    assert_absent("src/notifier", &["crate::consumer", "crate::producer"]);
 }
 
 #[test]
-fn the_terminal_knows_no_service_and_the_plan_no_files() {
-    for folder in ["src/cli", "src/plan"] {
-        without(folder, &["aws_", "lambda_", "tokio", "crate::aws", "crate::consumer", "crate::producer", "env::var"]);
-    }
-    without("src/plan", &["std::fs", "::now()", "clap", "crate::cli", "crate::config"]);
+fn command_line_imports_no_service() {
+    assert_absent("cli/src", &["aws_", "lambda_", "tokio", "docket::aws", "docket::consumer", "env::var"]);
+    assert_absent("cli/src/plan", &["std::fs", "::now()", "clap", "docket::config"]);
 }
 
 #[test]
-fn the_environment_is_read_in_the_binaries_alone() {
+fn environment_is_read_in_binaries_alone() {
     for folder in ["src/consumer", "src/producer", "src/notifier", "src/aws", "src/domain"] {
-        without(folder, &["env::var"]);
+        assert_absent(folder, &["env::var"]);
     }
 }
 
 #[test]
-fn binaries_are_thin() {
+fn binaries_only_wire_the_parts() {
     for (path, code) in sources("src/bin") {
-        assert!(code.lines().count() <= 40, "{} is more than wiring", path.display());
+        assert!(code.lines().count() <= 40, "{} does more than wiring", path.display());
     }
 }
 
 #[test]
-fn files_are_read_in_one_sitting() {
-    for folder in ["src", "tests", "examples"] {
+fn files_are_short_enough_to_read() {
+    for folder in ["src", "cli", "stand_in", "tests"] {
         for (path, code) in sources(folder) {
-            assert!(code.lines().count() <= 330, "{} has {} lines: split it", path.display(), code.lines().count());
+            let lines = code.lines().count();
+            assert!(lines <= FILE_MAX_LINES, "{} has {lines} lines: split it", path.display());
         }
     }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for folder in ["src", "cli/src", "stand_in/src"] {
+        let circle = find_circle(&imports(folder));
+        assert!(circle.is_none(), "{folder}: {}", circle.unwrap().join(" → "));
+    }
+}
+
+#[test]
+fn planted_circle_is_found() {
+    let graph = |edges: &[(&str, &str)]| {
+        let mut graph: Graph = BTreeMap::new();
+        for (from, to) in edges {
+            graph.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        graph
+    };
+    assert_eq!(find_circle(&graph(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    assert_eq!(
+        find_circle(&graph(&[("a", "b"), ("b", "c"), ("c", "b")])),
+        Some(["b", "c", "b"].map(String::from).into())
+    );
+    let code = "use super::{one, two::{Three, four}};\nuse crate::top::*; fn f() { self::inner::call() }";
+    let found: Vec<String> = paths(code, &[]).iter().map(|path| path.join("::")).collect();
+    assert_eq!(found, ["super::one", "super::two::Three", "super::two::four", "crate::top", "self::inner::call"]);
+    assert_eq!(paths("child::call(); other::call();", &["child"]), [["self", "child", "call"]]);
+}
+
+/// The files that each file imports, by their module paths.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// The imports between the files of one crate.
+fn imports(folder: &str) -> Graph {
+    let root = file(folder).canonicalize().expect("a folder");
+    let files: BTreeMap<Vec<String>, String> = sources(folder)
+        .into_iter()
+        .filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "bin"))
+        .map(|(path, code)| (module_of(&path.canonicalize().expect("a file"), &root), code))
+        .collect();
+    let mut graph = Graph::new();
+    for (module, code) in &files {
+        let children: Vec<&str> = files
+            .keys()
+            .filter(|other| other.len() == module.len() + 1 && other.starts_with(module))
+            .filter_map(|other| other.last().map(String::as_str))
+            .collect();
+        let imported = graph.entry(module.join("::")).or_default();
+        for path in paths(code, &children) {
+            let target = resolve(module, &path);
+            // The longest prefix that is a file; the rest names an item in it.
+            let found = (1..=target.len()).rev().find(|length| files.contains_key(&target[..*length]));
+            if let Some(length) = found.filter(|length| target[..*length] != module[..]) {
+                imported.insert(target[..length].join("::"));
+            }
+        }
+    }
+    graph
+}
+
+/// `src/domain/job/claim.rs` → `domain`, `job`, `claim`.
+fn module_of(path: &Path, root: &Path) -> Vec<String> {
+    let relative = path.strip_prefix(root).expect("below the root").with_extension("");
+    let mut module: Vec<String> = relative.iter().map(|part| part.to_str().expect("text").to_owned()).collect();
+    if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
+        module.pop();
+    }
+    module
+}
+
+fn resolve(module: &[String], path: &[String]) -> Vec<String> {
+    let mut target = module.to_vec();
+    for part in path {
+        match part.as_str() {
+            "crate" => target.clear(),
+            "self" => {}
+            "super" => drop(target.pop()),
+            name => target.push(name.to_owned()),
+        }
+    }
+    target
+}
+
+/// Every path in the code that begins with `crate`, `super`, `self` or a child module.
+fn paths(code: &str, children: &[&str]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < code.len() {
+        let rest = &code[at..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if name.is_empty() {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
+        let is_first = !code[..at].ends_with("::");
+        at += name.len();
+        let is_child = children.contains(&name.as_str());
+        if is_first && code[at..].starts_with("::") && (["crate", "super", "self"].contains(&name.as_str()) || is_child)
+        {
+            let start = if is_child { vec!["self".to_owned(), name] } else { vec![name] };
+            at += tree(&code[at..], &start, &mut found);
+        }
+    }
+    found
+}
+
+/// Reads what follows the start of a path, and returns how many bytes it took.
+fn tree(code: &str, start: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut path = start.to_vec();
+    let mut at = 0;
+    while code[at..].starts_with("::") {
+        at += 2;
+        if code[at..].starts_with('{') {
+            return at + group(&code[at..], &path, found);
+        }
+        let name: String = code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        at += name.len();
+        if name.is_empty() {
+            break;
+        }
+        path.push(name);
+    }
+    found.push(path);
+    at
+}
+
+fn group(code: &str, start: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut at = 1;
+    loop {
+        at += code[at..].len() - code[at..].trim_start_matches([',', ' ', '\n']).len();
+        if code[at..].starts_with('}') || at >= code.len() {
+            return at + 1;
+        }
+        let name: String = code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '*').collect();
+        assert!(!name.is_empty(), "unreadable group: {}", &code[..code.len().min(80)]);
+        at += name.len();
+        let path: Vec<String> = start.iter().cloned().chain([name]).collect();
+        at += tree(&code[at..], &path, found);
+        // `Name as Other`.
+        at += code[at..].find([',', '}']).unwrap_or_default();
+    }
+}
+
+/// A circle, if there is one: its files in order, the first one repeated at the end.
+fn find_circle(graph: &Graph) -> Option<Vec<String>> {
+    fn visit(graph: &Graph, file: &str, trail: &mut Vec<String>, done: &mut BTreeSet<String>) -> Option<Vec<String>> {
+        if let Some(start) = trail.iter().position(|other| other == file) {
+            return Some([&trail[start..], &[file.to_owned()]].concat());
+        }
+        if done.contains(file) {
+            return None;
+        }
+        trail.push(file.to_owned());
+        for next in graph.get(file).into_iter().flatten() {
+            if let Some(circle) = visit(graph, next, trail, done) {
+                return Some(circle);
+            }
+        }
+        trail.pop();
+        done.insert(file.to_owned());
+        None
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|file| visit(graph, file, &mut Vec::new(), &mut done))
 }

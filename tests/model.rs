@@ -1,5 +1,5 @@
-//! Converse against the stand-in: what is sent, and what each answer means.
-//! Needs no local AWS.
+//! Converse calls to the stand-in: the requests, and the meaning of each response.
+//! These tests need no local AWS.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use test_support::stand_in::StandIn;
 use test_support::{file, read};
 
-async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
+async fn start_model(stand_in: &StandIn, timeout: Duration) -> Model {
     let sdk = aws_config::defaults(BehaviorVersion::latest())
         .http_client(docket::aws::http_client())
         .endpoint_url(&stand_in.url)
@@ -32,17 +32,22 @@ async fn model(stand_in: &StandIn, timeout: Duration) -> Model {
     Model::new(&sdk, settings)
 }
 
-async fn ask(model: &Model, analysis: &Analysis, text: &str) -> Result<docket::aws::model::Answer, AttemptError> {
+async fn analyse_text(
+    model: &Model,
+    analysis: &Analysis,
+    text: &str,
+) -> Result<docket::aws::model::Answer, AttemptError> {
     let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: model.model_id(), analysis };
     model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await?.answer
 }
 
 #[tokio::test]
-async fn an_answer_fits_the_schema_and_depends_on_the_document() {
+async fn answer_fits_the_schema_and_depends_on_the_document() {
     let stand_in = StandIn::start();
-    let model = model(&stand_in, Duration::from_secs(10)).await;
+    let model = start_model(&stand_in, Duration::from_secs(10)).await;
     for kind in ["contract", "lease", "complaint", "policy", "judgment", "letter", "invoice", "minutes", "report"] {
-        let answer = ask(&model, Analysis::standard(), &read(&format!("events/documents/{kind}.txt"))).await.unwrap();
+        let answer =
+            analyse_text(&model, Analysis::standard(), &read(&format!("events/documents/{kind}.txt"))).await.unwrap();
         assert_eq!(answer.result["classification"]["label"], kind);
         assert!(answer.usage.input_tokens > 100 && answer.usage.output_tokens > 20);
         assert_eq!(answer.model_id, "us.amazon.nova-2-lite-v1:0");
@@ -50,8 +55,8 @@ async fn an_answer_fits_the_schema_and_depends_on_the_document() {
     assert_eq!(stand_in.calls_of("a-job"), 9);
 }
 
-/// The sample of a name, asked about.
-async fn ask_about(model: &Model, name: &str) -> Value {
+/// Analyses a sample document.
+async fn analyse_sample(model: &Model, name: &str) -> Value {
     let analysis = Analysis::standard();
     let call = Call { job_id: &"a-file".parse().unwrap(), attempt: 1, model_id: model.model_id(), analysis };
     let bytes = std::fs::read(file(&format!("events/documents/{name}"))).unwrap();
@@ -64,22 +69,22 @@ async fn ask_about(model: &Model, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_file_and_an_image_go_as_what_they_are_and_are_answered() {
+async fn files_and_images_are_sent_in_their_format_and_answered() {
     let stand_in = StandIn::start();
-    let model = model(&stand_in, Duration::from_secs(10)).await;
-    let report = ask_about(&model, "bridge-report.pdf").await;
+    let model = start_model(&stand_in, Duration::from_secs(10)).await;
+    let report = analyse_sample(&model, "bridge-report.pdf").await;
     assert_eq!(report["classification"]["label"], "report");
     assert!(report.to_string().contains("boards"), "{report}");
-    let agreement = ask_about(&model, "piano-agreement.docx").await;
+    let agreement = analyse_sample(&model, "piano-agreement.docx").await;
     assert_eq!(agreement["classification"]["label"], "contract");
     assert!(agreement.to_string().contains("GBP 95"), "{agreement}");
-    let plan = ask_about(&model, "floor-plan.png").await;
+    let plan = analyse_sample(&model, "floor-plan.png").await;
     assert_eq!(plan["classification"]["label"], "other");
     assert!(plan["summary"].as_str().unwrap().contains("480 × 320"), "{plan}");
 }
 
 #[tokio::test]
-async fn a_schema_of_ones_own_is_answered() {
+async fn custom_schema_is_answered() {
     let stand_in = StandIn::start();
     let schema = json!({
         "type": "object",
@@ -88,15 +93,15 @@ async fn a_schema_of_ones_own_is_answered() {
     });
     let analysis = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
     let text = "This lease is made by the landlord Anna Berg. The monthly rent is 1,250.50 euros, due on the first.";
-    let answer = ask(&model(&stand_in, Duration::from_secs(10)).await, &analysis, text).await.unwrap();
+    let answer = analyse_text(&start_model(&stand_in, Duration::from_secs(10)).await, &analysis, text).await.unwrap();
     assert_eq!(answer.result["monthly_rent"], 1250.5);
     assert!(answer.result["landlord"].as_str().unwrap().contains("Anna Berg"));
 }
 
 #[tokio::test]
-async fn every_failure_of_the_model_has_its_class_and_is_called_once() {
+async fn model_failures_have_their_class_and_are_not_retried() {
     let stand_in = StandIn::start();
-    let model = model(&stand_in, Duration::from_secs(2)).await;
+    let model = start_model(&stand_in, Duration::from_secs(2)).await;
     let throttled: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Throttled(_));
     let transient: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Transient(_));
     let permanent: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Permanent(_));
@@ -119,7 +124,7 @@ async fn every_failure_of_the_model_has_its_class_and_is_called_once() {
     ] {
         stand_in.behave(json!({"faults": [{"kind": kind}]}));
         let before = stand_in.calls()["total"].as_u64().unwrap();
-        let error = ask(&model, Analysis::standard(), "A text to look at.").await.expect_err(kind);
+        let error = analyse_text(&model, Analysis::standard(), "A text to look at.").await.expect_err(kind);
         assert!(is_of_class(&error), "{kind}: {error:?}");
         let (AttemptError::Throttled(failure) | AttemptError::Transient(failure) | AttemptError::Permanent(failure)) =
             error
@@ -127,16 +132,16 @@ async fn every_failure_of_the_model_has_its_class_and_is_called_once() {
             panic!("{kind}");
         };
         assert_eq!(failure.code, code, "{kind}: {failure:?}");
-        assert_eq!(stand_in.calls()["total"].as_u64().unwrap(), before + 1, "{kind}: the queue owns the retries");
+        assert_eq!(stand_in.calls()["total"].as_u64().unwrap(), before + 1, "{kind}: the model client does not retry");
     }
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_there_is_transient() {
+async fn unreachable_model_is_a_transient_error() {
     let stand_in = StandIn::start();
-    let model = model(&stand_in, Duration::from_secs(2)).await;
+    let model = start_model(&stand_in, Duration::from_secs(2)).await;
     drop(stand_in);
-    let error = ask(&model, Analysis::standard(), "A text.").await.expect_err("nobody listens");
+    let error = analyse_text(&model, Analysis::standard(), "A text.").await.expect_err("no server listens");
     assert!(
         matches!(error, AttemptError::Transient(ref failure) if failure.code == codes::MODEL_UNREACHABLE),
         "{error:?}"
@@ -144,25 +149,28 @@ async fn a_model_that_is_not_there_is_transient() {
 }
 
 #[tokio::test]
-async fn the_stand_in_keeps_to_a_quota_as_bedrock_does() {
+async fn stand_in_enforces_a_quota_as_bedrock_does() {
     let stand_in = StandIn::start();
     stand_in.behave(json!({"requests_per_minute": 3}));
-    let model = model(&stand_in, Duration::from_secs(5)).await;
+    let model = start_model(&stand_in, Duration::from_secs(5)).await;
     let mut throttled = 0;
     for _ in 0..10 {
-        throttled += u32::from(ask(&model, Analysis::standard(), "A text to look at.").await.is_err());
+        throttled += u32::from(analyse_text(&model, Analysis::standard(), "A text to look at.").await.is_err());
     }
-    // 3 at once and one more every 20 s: generous for a slow day.
+    // The quota admits 3 calls at once and one more every 20 s. A slow machine may take
+    // 80 s.
     assert!((4..=7).contains(&throttled), "{throttled} of 10 throttled");
     assert_eq!(stand_in.calls()["throttled"], throttled);
 }
 
 #[tokio::test]
-async fn a_call_takes_as_long_as_the_stand_in_was_told() {
+async fn call_takes_the_latency_set_in_the_stand_in() {
     let stand_in = StandIn::start();
     stand_in.behave(json!({"latency_ms": 300}));
     let begun = Instant::now();
-    let answer = ask(&model(&stand_in, Duration::from_secs(10)).await, Analysis::standard(), "A text.").await.unwrap();
+    let answer = analyse_text(&start_model(&stand_in, Duration::from_secs(10)).await, Analysis::standard(), "A text.")
+        .await
+        .unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(300));
     assert!(answer.elapsed >= Duration::from_millis(300));
 }

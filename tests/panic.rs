@@ -1,5 +1,5 @@
-//! A panic in the middle of one record's work, injected by an interceptor of
-//! the model's client: the consumer itself has no switch for it.
+//! A panic while the consumer handles one record. An interceptor of the model client
+//! injects the panic, because the consumer has no switch for it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use docket::domain::job::stored::State;
 use serde_json::json;
 use test_support::aws::World;
 
-/// Panics where a job of this name is about to be sent.
+/// Panics before the call of the job with this id is sent.
 #[derive(Debug)]
 struct PanicAt(&'static str);
 
@@ -33,17 +33,17 @@ impl Intercept for PanicAt {
     ) -> Result<(), BoxError> {
         let input = context.input().downcast_ref::<ConverseInput>().expect("a Converse call");
         let job_id = input.request_metadata().and_then(|metadata| metadata.get("job_id"));
-        assert_ne!(job_id.map(String::as_str), Some(self.0), "as the test wants it");
+        assert_ne!(job_id.map(String::as_str), Some(self.0), "the panic that the test injects");
         Ok(())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn of_ten_records_one_malformed_one_poison_and_one_that_panics_seven_complete() {
+async fn panic_in_one_record_fails_no_other_record() {
     let world = World::new().await;
     let environment = world.environment();
-    let config = ConsumerConfig::read(&|name| environment.get(name).cloned()).expect("a whole environment");
+    let config = ConsumerConfig::read(&|name| environment.get(name).cloned()).expect("a complete environment");
     let client = aws_sdk_bedrockruntime::config::Builder::from(&world.sdk)
         .endpoint_url(&world.model.url)
         .interceptor(PanicAt("panics"))
@@ -55,7 +55,7 @@ async fn of_ten_records_one_malformed_one_poison_and_one_that_panics_seven_compl
     let job = |id: &str| (json!({"job_id": id, "document": "A lease of a flat."}).to_string(), HashMap::new());
     let mut messages: Vec<_> = (0..7).map(|n| job(&format!("good-{n}"))).collect();
     messages.extend([job("poison"), job("panics"), ("{ malformed".to_owned(), HashMap::new())]);
-    let event = world.delivered(&messages).await;
+    let event = world.deliver(&messages).await;
     let panicking =
         event["Records"].as_array().unwrap().iter().find(|r| r["body"].as_str().unwrap().contains("panics"));
     let panicking = panicking.unwrap()["messageId"].as_str().unwrap().to_owned();
@@ -68,17 +68,19 @@ async fn of_ten_records_one_malformed_one_poison_and_one_that_panics_seven_compl
     for n in 0..7 {
         assert_eq!(world.status(&format!("good-{n}")).await, "complete");
     }
-    let State::Failed { error, .. } = world.row("poison").await.unwrap().state else { panic!("not failed") };
+    let State::Failed { error, .. } = world.row("poison").await.unwrap().state else {
+        panic!("the job has not failed")
+    };
     assert_eq!(error.code, "validation_exception");
     let mut codes: Vec<_> =
-        world.letters().await.iter().map(|letter| letter.attributes["error_code"].clone()).collect();
+        world.drain_dead_letters().await.iter().map(|letter| letter.attributes["error_code"].clone()).collect();
     codes.sort();
     assert_eq!(codes, ["malformed_message", "validation_exception"]);
-    // The row of the record that panicked is as it was: its lease ends by itself,
-    // and until then the job is busy.
+    // The panic leaves the stored job unchanged. The job stays `processing` until its
+    // lease expires.
     assert_eq!(world.status("panics").await, "processing");
-    let again = consumer.handle(event, now() + time, "test").await.expect("a response");
-    assert_eq!(again.batch_item_failures.len(), 1);
+    let redelivered = consumer.handle(event, now() + time, "test").await.expect("a response");
+    assert_eq!(redelivered.batch_item_failures.len(), 1);
     assert_eq!(world.row("panics").await.unwrap().attempt, 1);
-    assert_eq!(world.model.calls()["total"], 8, "seven good ones and the poison, once each");
+    assert_eq!(world.model.calls()["total"], 8, "one call for each of the seven good jobs and the poison");
 }

@@ -1,5 +1,5 @@
-//! Results and settings, by the real binaries: what is asked of the model, and
-//! where its answer lies.
+//! Settings and results, through the real binaries: the settings of an analysis reach
+//! the model, and large results are stored in the bucket.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn message(body: Value) -> (String, HashMap<String, String>) {
     (body.to_string(), HashMap::new())
 }
 
-async fn told(world: &World, job_id: &str) -> Value {
+async fn read_job(world: &World, job_id: &str) -> Value {
     let mut event = event("api-get-job");
     event["pathParameters"]["job_id"] = json!(job_id);
     let answer = world.producer().await.invoke(event, TIME).await.expect("an answer");
@@ -25,19 +25,18 @@ async fn told(world: &World, job_id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_result_too_large_for_its_row_lies_in_the_bucket_and_readers_do_not_notice() {
+async fn large_result_in_the_bucket_reads_like_an_inline_result() {
     let world = World::new().await;
     let consumer = world.consumer().await;
     world.model.behave(json!({"faults": [{"kind": "long", "job_id": "long"}]}));
     let document = "The tenant pays a rent of 900 crowns.";
-    let event =
-        world.delivered(&["long", "short"].map(|id| message(json!({"job_id": id, "document": document})))).await;
+    let event = world.deliver(&["long", "short"].map(|id| message(json!({"job_id": id, "document": document})))).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
-    let State::Complete(done) = world.row("long").await.unwrap().state else { panic!("not complete") };
-    let StoredResult::Bucket(at) = &done.result else { panic!("on the row") };
+    let State::Complete(done) = world.row("long").await.unwrap().state else { panic!("the job is not complete") };
+    let StoredResult::Bucket(at) = &done.result else { panic!("the result is in the stored job") };
     assert_eq!((at.bucket.as_str(), at.key.as_str()), (world.bucket.as_str(), "results/long/1.json"));
     assert!(!world.item("long").await.contains_key("result"));
-    let (long, short) = (told(&world, "long").await, told(&world, "short").await);
+    let (long, short) = (read_job(&world, "long").await, read_job(&world, "short").await);
     assert_eq!(long["result"]["summary"].as_str().unwrap().len(), 400_000);
     let names = |job: &Value| job.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&long), names(&short));
@@ -45,46 +44,46 @@ async fn a_result_too_large_for_its_row_lies_in_the_bucket_and_readers_do_not_no
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_large_result_is_taken_over_by_the_same_document_as_its_own() {
+async fn duplicate_document_gets_its_own_copy_of_a_large_result() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("DEDUPLICATE", "true")]).await;
     world.model.behave(json!({"faults": [{"kind": "long"}]}));
     for id in ["first", "second"] {
-        let event = world.delivered(&[message(json!({"job_id": id, "document": "The rent is 900 crowns."}))]).await;
+        let event = world.deliver(&[message(json!({"job_id": id, "document": "The rent is 900 crowns."}))]).await;
         assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     }
     assert_eq!(world.model.calls()["by_job"], json!({"first": 1}));
-    let (first, second) = (told(&world, "first").await, told(&world, "second").await);
+    let (first, second) = (read_job(&world, "first").await, read_job(&world, "second").await);
     assert_eq!(second["deduplicated_from"], "first");
     assert_eq!(second["result"], first["result"]);
-    let State::Complete(done) = world.row("second").await.unwrap().state else { panic!("not complete") };
-    let StoredResult::Bucket(at) = done.result else { panic!("on the row") };
-    assert_eq!(at.key, "results/second/1.json", "the first's object is the first's to lose");
+    let State::Complete(done) = world.row("second").await.unwrap().state else { panic!("the job is not complete") };
+    let StoredResult::Bucket(at) = done.result else { panic!("the result is in the stored job") };
+    assert_eq!(at.key, "results/second/1.json", "the second job has its own copy of the result");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn the_model_is_asked_as_the_analysis_says() {
+async fn settings_of_an_analysis_reach_the_model() {
     let world = World::new().await;
     let consumer = world.consumer().await;
     let analysis = json!({"max_tokens": 77, "temperature": 0.25, "model_id": "other.model-v1:0"});
     let event = world
-        .delivered(&[
-            message(json!({"job_id": "own", "document": "Dear Sir.", "analysis": analysis})),
-            message(json!({"job_id": "as-ever", "document": "Dear Sir."})),
-            message(json!({"job_id": "named", "document": "Dear Sir.", "model_id": "third.model-v1:0"})),
+        .deliver(&[
+            message(json!({"job_id": "custom", "document": "Dear Sir.", "analysis": analysis})),
+            message(json!({"job_id": "default", "document": "Dear Sir."})),
+            message(json!({"job_id": "other-model", "document": "Dear Sir.", "model_id": "third.model-v1:0"})),
         ])
         .await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     let log = test_support::stand_in::get(&format!("{}/_calls/log", world.model.url));
     let call = |id: &str| log.as_array().unwrap().iter().find(|entry| entry["job_id"] == id).unwrap().clone();
-    let own = call("own");
-    let said = (&own["model_id"], &own["max_tokens"], &own["temperature"]);
-    assert_eq!(said, (&json!("other.model-v1:0"), &json!(77), &json!(0.25)));
+    let custom = call("custom");
+    let settings = (&custom["model_id"], &custom["max_tokens"], &custom["temperature"]);
+    assert_eq!(settings, (&json!("other.model-v1:0"), &json!(77), &json!(0.25)));
     assert_eq!(
-        (&call("as-ever")["model_id"], &call("as-ever")["max_tokens"]),
+        (&call("default")["model_id"], &call("default")["max_tokens"]),
         (&json!("test.model-v1:0"), &json!(1024))
     );
-    assert_eq!(call("named")["model_id"], "third.model-v1:0");
-    assert_eq!(told(&world, "own").await["model_id"], "other.model-v1:0");
+    assert_eq!(call("other-model")["model_id"], "third.model-v1:0");
+    assert_eq!(read_job(&world, "custom").await["model_id"], "other.model-v1:0");
 }

@@ -1,4 +1,4 @@
-//! Uploads on the deployed stack: a bucket's notifications are jobs.
+//! Uploads on the deployed stack: S3 events of the bucket become jobs.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use test_support::stack::Stack;
 use test_support::{eventually, file, unique};
 
-/// A notification as S3 sends it, for a version that the bucket has.
-fn notification(bucket: &str, key: &str, version: &str) -> Value {
+/// One record of an S3 event, as S3 sends it for a created version of an object.
+fn s3_record(bucket: &str, key: &str, version: &str) -> Value {
     json!({
         "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
         "eventTime": "2026-11-22T10:00:00.000Z", "eventName": "ObjectCreated:Put",
@@ -21,7 +21,7 @@ fn notification(bucket: &str, key: &str, version: &str) -> Value {
 }
 
 /// The jobs of a batch, as the API lists them.
-fn jobs(stack: &Stack, batch_id: &str) -> Vec<Value> {
+fn list_jobs(stack: &Stack, batch_id: &str) -> Vec<Value> {
     let (status, page) = stack.ask("GET", &format!("/batches/{batch_id}/jobs?limit=500"), Value::Null);
     assert_eq!(status, 200, "{page}");
     page["data"].as_array().expect("a list").clone()
@@ -29,107 +29,100 @@ fn jobs(stack: &Stack, batch_id: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_folder_of_uploads_is_a_batch_and_each_version_a_job() {
+async fn folder_of_uploads_is_a_batch_and_each_version_a_job() {
     let stack = Stack::new().await;
     let batch = unique("folder");
     for name in ["my lease (2026)+.txt", "über/契約.txt", "%41.txt"] {
         stack.put(&format!("uploads/{batch}/{name}"), "Dear Sir, the rent is due.").await;
     }
     stack.put(&format!("uploads/{batch}/"), "").await;
-    stack.batch_has_ended(&batch, 3).await;
+    stack.wait_for_batch_end(&batch, 3).await;
     let mut names: Vec<String> =
-        jobs(&stack, &batch).iter().map(|job| job["document"]["name"].as_str().unwrap().to_owned()).collect();
+        list_jobs(&stack, &batch).iter().map(|job| job["document"]["name"].as_str().unwrap().to_owned()).collect();
     names.sort();
     let expected = ["%41.txt", "my lease (2026)+.txt", "über/契約.txt"].map(|name| format!("{batch}/{name}"));
     assert_eq!(names, expected);
-    // The same key with other bytes is another version, and another job.
+    // Other bytes under the same key are another version, and another job.
     stack.put(&format!("uploads/{batch}/%41.txt"), "Dear Madam, the rent is paid.").await;
-    let told = stack.batch_has_ended(&batch, 4).await;
-    assert_eq!(told["status"], "complete");
-    assert_eq!(told["request_counts"]["complete"], 4);
+    let ended = stack.wait_for_batch_end(&batch, 4).await;
+    assert_eq!(ended["status"], "complete");
+    assert_eq!(ended["request_counts"]["complete"], 4);
     assert_eq!(stack.calls()["total"], 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn repeated_reordered_and_gathered_notifications_make_one_call_for_each_version() {
+async fn repeated_and_reordered_s3_events_make_one_call_a_version() {
     let stack = Stack::new().await;
     let bucket = stack.outputs["DocumentsBucketName"].clone();
-    // Beside the notified prefix, so that the notifications here are ours alone.
-    let key = |name: &str| format!("elsewhere/{}-{name}.txt", stack.outputs["JobsTableName"]);
+    // S3 sends no events for this prefix, so the only events are those of this test.
+    let key = |name: &str| format!("no-events/{}-{name}.txt", stack.outputs["JobsTableName"]);
     let (one, two) = (stack.put(&key("a"), "The first letter.").await, stack.put(&key("a"), "The second.").await);
     let other = stack.put(&key("b"), "Another letter.").await;
     let records = [
-        notification(&bucket, &key("a"), &one),
-        notification(&bucket, &key("a"), &two),
-        notification(&bucket, &key("b"), &other),
+        s3_record(&bucket, &key("a"), &one),
+        s3_record(&bucket, &key("a"), &two),
+        s3_record(&bucket, &key("b"), &other),
     ];
-    let gathered = json!({"Records": records}).to_string();
+    let combined = json!({"Records": records}).to_string();
     let single = |n: usize| json!({"Records": [records[n]]}).to_string();
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}).to_string();
     let mut deleted = records[0].clone();
     deleted["eventName"] = json!("ObjectRemoved:DeleteMarkerCreated");
     let deleted = json!({"Records": [deleted]}).to_string();
-    stack.send(&[single(1), gathered.clone(), test, single(0), deleted, gathered, single(2)]).await;
-    stack.queue_is_empty().await;
+    stack.send(&[single(1), combined.clone(), test, single(0), deleted, combined, single(2)]).await;
+    stack.wait_for_empty_queue().await;
     assert_eq!(stack.calls()["total"], 3, "{}", stack.calls());
-    assert_eq!(stack.dead_letters().await, 0);
+    assert_eq!(stack.drain_dead_letters().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn an_object_that_is_gone_or_cannot_be_read_fails_with_its_reason() {
+async fn missing_or_unreadable_object_fails_with_its_reason() {
     let stack = Stack::new().await;
     let bucket = stack.outputs["DocumentsBucketName"].clone();
     let batch = unique("bad");
-    let gone = json!({"Records": [notification(&bucket, &format!("uploads/{batch}/gone.txt"), "no-such-version")]});
-    stack.send(&[gone.to_string()]).await;
+    let missing = json!({"Records": [s3_record(&bucket, &format!("uploads/{batch}/missing.txt"), "no-such-version")]});
+    stack.send(&[missing.to_string()]).await;
     stack.put(&format!("uploads/{batch}/empty.txt"), "").await;
     stack.put(&format!("uploads/{batch}/noise.bin"), vec![0u8, 159, 146, 150, 0, 1, 2, 3, 255]).await;
-    let told = stack.batch_has_ended(&batch, 3).await;
-    assert_eq!(told["request_counts"]["failed"], 3);
-    let reasons: Vec<String> = jobs(&stack, &batch)
+    let ended = stack.wait_for_batch_end(&batch, 3).await;
+    assert_eq!(ended["request_counts"]["failed"], 3);
+    let reasons: Vec<String> = list_jobs(&stack, &batch)
         .iter()
         .map(|job| format!("{}: {}", job["document"]["name"].as_str().unwrap(), job["error"]["code"].as_str().unwrap()))
         .collect();
-    assert!(reasons.contains(&format!("{batch}/gone.txt: document_not_found")), "{reasons:?}");
+    assert!(reasons.contains(&format!("{batch}/missing.txt: document_not_found")), "{reasons:?}");
     assert!(reasons.contains(&format!("{batch}/empty.txt: document_empty")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.starts_with(&format!("{batch}/noise.bin: document_"))), "{reasons:?}");
     assert_eq!(stack.calls()["total"], 0);
-    assert_eq!(stack.dead_letters().await, 3);
+    assert_eq!(stack.drain_dead_letters().await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn a_presigned_upload_waits_for_its_document_and_takes_it_once() {
+async fn presigned_upload_waits_for_its_document_and_accepts_one() {
     let stack = Stack::new().await;
     let id = unique("upload");
     let text = std::fs::read(file("events/documents/lease.txt")).unwrap();
-    let asked = json!({
+    let request = json!({
         "filename": "my lease.txt", "size": text.len(), "job_id": id, "priority": "high",
         "analysis": {"labels": ["residential lease", "other"]}, "metadata": {"case": 7},
     });
-    let (status, made) = stack.ask("POST", "/uploads", asked.clone());
-    assert_eq!((status, made["status"].as_str()), (201, Some("pending")), "{made}");
+    let (status, created) = stack.ask("POST", "/uploads", request.clone());
+    assert_eq!((status, created["status"].as_str()), (201, Some("pending")), "{created}");
     assert_eq!(stack.status(&id).await, "pending");
     let headers = json!({"content-length": text.len().to_string(), "if-none-match": "*"});
-    assert_eq!(made["upload"]["headers"], headers, "what is signed, and nothing else");
-    assert_eq!(stack.ask("POST", "/uploads", asked.clone()).0, 201, "repeatable until the document has come");
-    let put = |headers: &Value| {
-        let mut request = ureq::put(made["upload"]["url"].as_str().unwrap());
+    assert_eq!(created["upload"]["headers"], headers, "the signed headers and no others");
+    assert_eq!(stack.ask("POST", "/uploads", request.clone()).0, 201, "a request may be repeated before the upload");
+    let upload = |headers: &Value| {
+        let mut put = ureq::put(created["upload"]["url"].as_str().unwrap());
         for (name, value) in headers.as_object().unwrap() {
-            request = request.header(name, value.as_str().unwrap());
+            put = put.header(name, value.as_str().unwrap());
         }
-        request
-            .config()
-            .http_status_as_error(false)
-            .build()
-            .send(&text[..])
-            .expect("the bucket answers")
-            .status()
-            .as_u16()
+        put.config().http_status_as_error(false).build().send(&text[..]).expect("the bucket answers").status().as_u16()
     };
-    assert_eq!(put(&made["upload"]["headers"]), 200);
+    assert_eq!(upload(&created["upload"]["headers"]), 200);
     let job = eventually("the result", async || {
         let (_, job) = stack.ask("GET", &format!("/jobs/{id}"), Value::Null);
         (job["status"] == "complete").then_some(job)
@@ -138,13 +131,13 @@ async fn a_presigned_upload_waits_for_its_document_and_takes_it_once() {
     assert_eq!(job["document"]["name"], "my lease.txt");
     assert_eq!((&job["priority"], &job["metadata"]), (&json!("high"), &json!({"case": 7})));
     assert!(["residential lease", "other"].contains(&job["result"]["classification"]["label"].as_str().unwrap()));
-    assert_eq!(stack.ask("POST", "/uploads", asked).0, 409, "its document has come");
+    assert_eq!(stack.ask("POST", "/uploads", request).0, 409, "the document is already uploaded");
     assert_eq!(stack.calls()["total"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn two_thousand_uploads_with_repeated_notifications_are_two_thousand_calls() {
+async fn two_thousand_uploads_with_repeated_events_call_once_each() {
     const FILES: u64 = 2_000;
     let stack = Stack::new().await;
     let bucket = stack.outputs["DocumentsBucketName"].clone();
@@ -159,11 +152,11 @@ async fn two_thousand_uploads_with_repeated_notifications_are_two_thousand_calls
             async move { (key, put.await.expect("the bucket answers").version_id.unwrap_or_default()) }
         });
         let versions = futures_util::future::join_all(puts).await;
-        // One of ten is told of twice.
+        // The test sends the event of one file in ten a second time.
         let (key, version) = &versions[3];
-        stack.send(&[json!({"Records": [notification(&bucket, key, version)]}).to_string()]).await;
+        stack.send(&[json!({"Records": [s3_record(&bucket, key, version)]}).to_string()]).await;
         if ten[0] % 200 == 0 {
-            highest = highest.max(total(&stack, &batch));
+            highest = highest.max(count_jobs(&stack, &batch));
             assert!(highest <= FILES);
         }
     }
@@ -182,13 +175,14 @@ async fn two_thousand_uploads_with_repeated_notifications_are_two_thousand_calls
     }
     let exact = json!({"total": FILES, "pending": 0, "processing": 0, "complete": FILES, "failed": 0, "cancelled": 0});
     assert_eq!(counts, exact);
-    stack.queue_is_empty().await;
+    stack.wait_for_empty_queue().await;
     assert_eq!(stack.calls()["total"], FILES);
-    let State::Complete(_) = stack.row(jobs(&stack, &batch)[0]["job_id"].as_str().unwrap()).await.unwrap().state else {
-        panic!("not complete")
+    let State::Complete(_) = stack.row(list_jobs(&stack, &batch)[0]["job_id"].as_str().unwrap()).await.unwrap().state
+    else {
+        panic!("the job is not complete")
     };
 }
 
-fn total(stack: &Stack, batch: &str) -> u64 {
+fn count_jobs(stack: &Stack, batch: &str) -> u64 {
     stack.batch(batch)["request_counts"]["total"].as_u64().unwrap_or(0)
 }

@@ -118,7 +118,8 @@ def set_model_behaviour(local: Local, behaviour: dict) -> None:
 def build() -> None:
     """Builds the functions and the stand-in with cargo's dev profile."""
     print_status("building (the first build takes some minutes)")
-    command = ["cargo", "build", "--bins", "-p", "docket", "-p", "stand_in"]
+    # The whole workspace, so that its dependencies are built once for the tests too.
+    command = ["cargo", "build", "--workspace", "--bins"]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         raise ToolError("cargo build failed: see the compiler's messages above")
 

@@ -1,6 +1,7 @@
 """Installs what the make targets need: the pinned Python tools, in .venv and .venv/sam.
 
-The scripts api_cases.py and test.py also install .venv/api. This file runs on old
+The scripts api_cases.py and test.py also install .venv/api; `--check-tools` installs
+.venv/check. This file runs on old
 versions of Python too, so that it can report that the version is too old.
 """
 import hashlib
@@ -13,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 SAM = os.path.join(VENV, "sam")
 API = os.path.join(VENV, "api")
+CHECK = os.path.join(VENV, "check")
 
 
 def fail(line):
@@ -57,8 +59,16 @@ def install_api_tools():
     install(API, "requirements-api.txt")
 
 
+def install_check_tools():
+    """Installs the linters. Only `make check`, `make docs` and `make test` need them."""
+    install(CHECK, "requirements-check.txt")
+
+
 def main():
     check_machine()
+    if "--check-tools" in sys.argv[1:]:
+        install_check_tools()
+        return
     install(VENV, "requirements.txt")
     install(SAM, "requirements-sam.txt")
     link = os.path.join(VENV, "bin", "sam")

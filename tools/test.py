@@ -1,10 +1,10 @@
 """Runs all tests on a separate local AWS, and prints the duration of each phase."""
 import argparse
 import os
-import subprocess
 import sys
 
 import api_cases
+import docs_commands
 import local_aws
 import setup
 from cargo_tests import Phases, TestProgram, build_test_programs, select
@@ -60,6 +60,8 @@ def run(local: Local, names: list[str], phases: Phases) -> int:
         failed = run_programs(selected, ["--include-ignored", "--nocapture"], environment, phases)
     else:
         failed = run_all(programs, environment, phases)
+        if phases.run("commands of the documentation", docs_commands.run, local.directory) != 0:
+            failed.append("commands of the documentation")
         # Last, because the cases leave arbitrary jobs and batches behind.
         if phases.run("API cases", api_cases.run, local, API_CASES, API_SEED) != 0:
             failed.append("API cases")
@@ -74,8 +76,6 @@ def run_all(programs: list[TestProgram], environment: dict[str, str], phases: Ph
     others = [program for program in programs if program.name not in (FUZZ_TEST, BENCH_TEST)]
     failed = run_programs(fuzz, [f"--test-threads={FUZZ_THREADS}"], environment, phases)
     failed += run_programs(others, ["--include-ignored"], environment, phases)
-    if phases.run("examples in the documentation", run_doc_tests, environment) != 0:
-        failed.append("examples in the documentation")
     return failed
 
 
@@ -87,10 +87,6 @@ def run_programs(
         if phases.run(program.source, program.run, arguments, environment) != 0:
             failed.append(program.source)
     return failed
-
-
-def run_doc_tests(environment: dict[str, str]) -> int:
-    return subprocess.run(["cargo", "test", "--workspace", "--doc"], cwd=ROOT, env=environment).returncode
 
 
 if __name__ == "__main__":

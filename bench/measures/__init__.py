@@ -1,1 +1,1 @@
-"""The measures, one module each: `run(lab, repeats)` gives its Result."""
+"""The measures, one module each: `run(lab, repeats)` returns its Result."""

@@ -1,4 +1,4 @@
-"""One analysis, once, by Powertools' idempotency on the jobs table."""
+"""Analyses each job once, by Powertools' idempotency with the jobs table."""
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig, idempotent_function
 from common import TABLE, TABLE_CLIENT, analyse
 

@@ -1,20 +1,20 @@
-"""Powertools' idempotency with a thread for each record of the batch.
+"""Powertools' idempotency with one thread per record of the batch.
 
-Powertools' own batch processors take one record after the other, or are for
-asyncio, which boto3 is not: threads are how boto3's calls run side by side.
+Powertools' batch processors process one record after the other, or need asyncio,
+which boto3 does not support. Concurrent calls of boto3 need threads.
 """
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from common import CONNECTIONS, failures
+from common import CONNECTIONS, batch_response
 from idempotent import CONFIG, analyse_once
 
-# Kept from one invocation to the next; a thread is started when it is needed.
+# Reused by later invocations. The pool starts a thread when it needs one.
 THREADS = ThreadPoolExecutor(max_workers=CONNECTIONS)
 
 
-def work(record: dict) -> str | None:
-    """The message's id if it is wanted again."""
+def process_record(record: dict) -> str | None:
+    """Returns the message id if the record failed."""
     try:
         job = json.loads(record["body"])
         analyse_once(job=job, attempt=record["attributes"]["ApproximateReceiveCount"])
@@ -26,4 +26,4 @@ def work(record: dict) -> str | None:
 
 def handler(event: dict, context) -> dict:
     CONFIG.register_lambda_context(context)
-    return failures([message_id for message_id in THREADS.map(work, event["Records"]) if message_id])
+    return batch_response([message_id for message_id in THREADS.map(process_record, event["Records"]) if message_id])

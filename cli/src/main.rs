@@ -1,4 +1,4 @@
-//! The command line of Docket.
+//! The `docket` command.
 
 fn main() -> std::process::ExitCode {
     docket_cli::run()

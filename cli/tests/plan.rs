@@ -1,4 +1,4 @@
-//! `docket plan` at the terminal: the real binary, its output and exit codes.
+//! `docket plan` as a user runs it: the binary, its output and its exit codes.
 
 use std::process::{Command, Output};
 
@@ -23,62 +23,66 @@ const EXAMPLE: [&str; 13] = [
     "60m",
 ];
 
-fn docket(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_docket")).args(arguments).output().expect("it runs")
+fn run_docket(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_docket")).args(arguments).output().expect("docket runs")
 }
 
-/// The example, with more flags; a flag of the example's own replaces its value.
-fn example(more: &[&str]) -> Output {
+/// Runs the example with more flags. A flag that the example has replaces its value.
+fn run_example(more: &[&str]) -> Output {
     let mut arguments = EXAMPLE.to_vec();
     for pair in more.chunks(2) {
         match arguments.iter().position(|argument| *argument == pair[0]) {
-            Some(place) => arguments[place + 1] = pair[1],
+            Some(index) => arguments[index + 1] = pair[1],
             None => arguments.extend(pair),
         }
     }
-    docket(&arguments)
+    run_docket(&arguments)
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text")
+    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 #[test]
-fn the_example_of_the_documentation_is_what_it_prints() {
-    let output = example(&[]);
+fn documented_example_equals_the_output() {
+    let output = run_example(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let page = read("docs/PERFORMANCE.md");
-    assert!(page.contains(text(&output.stdout)), "docs/PERFORMANCE.md wants:\n{}", text(&output.stdout));
+    let page = read("docs/operations/planning.md");
+    assert!(page.contains(text(&output.stdout)), "docs/operations/planning.md must show:\n{}", text(&output.stdout));
 }
 
 #[test]
 fn help_names_every_flag_and_the_exit_codes() {
-    let output = docket(&["plan", "--help"]);
+    let output = run_docket(&["plan", "--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
     for flag in ["--documents", "--deadline", "--max-tokens", "--output-token-factor", "--prices", "--json"] {
-        assert!(help.contains(flag), "{flag} is not in\n{help}");
+        assert!(help.contains(flag), "the help has no {flag}:\n{help}");
     }
-    assert!(help.contains("Exit codes: 0 meets the deadline, 1 does not, 2 error of use"));
-    assert!(text(&docket(&["--help"]).stdout).contains("plan"));
-    assert_eq!(docket(&[]).status.code(), Some(2));
+    assert!(help.contains("Exit codes: 0 the plan meets the deadline, 1 it does not, 2 invalid arguments"));
+    assert!(text(&run_docket(&["--help"]).stdout).contains("plan"));
+    assert_eq!(run_docket(&[]).status.code(), Some(2));
 }
 
 #[test]
-fn a_missed_deadline_exits_with_1_and_says_what_to_change() {
-    let output = example(&["--deadline", "10m"]);
+fn missed_deadline_exits_with_1_and_names_the_remedy() {
+    let output = run_example(&["--deadline", "10m"]);
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stdout);
     assert!(shown.contains("Does not meet the deadline of 10m"), "{shown}");
     assert!(shown.contains("Cross-Region InvokeModel tokens per minute"), "{shown}");
-    let impossible = example(&["--deadline", "5s"]);
-    assert!(text(&impossible.stdout).contains("No quota helps: with any it takes"), "{}", text(&impossible.stdout));
+    let impossible = run_example(&["--deadline", "5s"]);
+    assert!(
+        text(&impossible.stdout).contains("No larger quota helps: the shortest possible run takes"),
+        "{}",
+        text(&impossible.stdout)
+    );
 }
 
 #[test]
-fn json_says_the_same_to_a_machine() {
+fn json_output_has_the_values_of_the_text() {
     for (deadline, meets) in [("60m", true), ("10m", false)] {
-        let output = example(&["--deadline", deadline, "--json"]);
+        let output = run_example(&["--deadline", deadline, "--json"]);
         let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(plan["meets_deadline"], meets);
         assert_eq!(output.status.code(), Some(i32::from(!meets)));
@@ -89,7 +93,7 @@ fn json_says_the_same_to_a_machine() {
 }
 
 #[test]
-fn an_error_of_use_exits_with_2_and_names_the_flag() {
+fn invalid_argument_exits_with_2_and_names_the_flag() {
     for (flag, value) in [
         ("--deadline", "soon"),
         ("--deadline", "60"),
@@ -111,14 +115,14 @@ fn an_error_of_use_exits_with_2_and_names_the_flag() {
     ] {
         let given = format!("{flag}={value}");
         let output = match EXAMPLE.contains(&flag) {
-            // The form with `=`, for values that begin with a dash.
+            // `--flag=value`, because some values begin with a dash.
             true => {
-                let place = EXAMPLE.iter().position(|argument| *argument == flag).expect("there");
+                let index = EXAMPLE.iter().position(|argument| *argument == flag).expect("a flag of the example");
                 let mut arguments = EXAMPLE.to_vec();
-                arguments.splice(place..=place + 1, [given.as_str()]);
-                docket(&arguments)
+                arguments.splice(index..=index + 1, [given.as_str()]);
+                run_docket(&arguments)
             }
-            false => docket(&[&EXAMPLE[..], &[given.as_str()]].concat()),
+            false => run_docket(&[&EXAMPLE[..], &[given.as_str()]].concat()),
         };
         assert_eq!(output.status.code(), Some(2), "{given}: {}", text(&output.stderr));
         assert!(text(&output.stderr).contains(flag), "{given}: {}", text(&output.stderr));
@@ -127,33 +131,33 @@ fn an_error_of_use_exits_with_2_and_names_the_flag() {
 }
 
 #[test]
-fn durations_may_be_written_as_people_write_them() {
+fn durations_may_have_any_unit() {
     for deadline in ["60m", "1h", "3600s", "0h60m", "59m 60s"] {
-        let output = example(&["--deadline", deadline, "--seconds", "8s"]);
-        assert_eq!(output.stdout, example(&[]).stdout, "{deadline}");
+        let output = run_example(&["--deadline", deadline, "--seconds", "8s"]);
+        assert_eq!(output.stdout, run_example(&[]).stdout, "{deadline}");
     }
 }
 
 #[test]
-fn a_table_of_prices_may_be_replaced() {
-    let mut prices = Prices::own();
-    prices.models.get_mut("amazon.nova-2-lite-v1:0").expect("there").input_per_1000 = 1.0;
+fn price_table_may_be_replaced() {
+    let mut prices = Prices::built_in();
+    prices.models.get_mut("amazon.nova-2-lite-v1:0").expect("a built-in model").input_per_1000 = 1.0;
     prices.api_request.assumed = true;
     let path = file("target/tmp").join(unique("prices"));
     std::fs::write(&path, serde_json::to_string(&prices).expect("JSON")).expect("written");
-    let output = example(&["--prices", path.to_str().expect("text")]);
-    // 20 million tokens at $1 a thousand.
+    let output = run_example(&["--prices", path.to_str().expect("a UTF-8 path")]);
+    // 20 million tokens at $1 per thousand.
     assert!(text(&output.stdout).contains("$20,008"), "{}", text(&output.stdout));
-    assert!(text(&output.stdout).contains("Assumed: the price api_request."));
+    assert!(text(&output.stdout).contains("Assumed price: api_request."));
     std::fs::write(&path, "{}").expect("written");
-    let output = example(&["--prices", path.to_str().expect("text")]);
+    let output = run_example(&["--prices", path.to_str().expect("a UTF-8 path")]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--prices"));
     std::fs::remove_file(path).expect("removed");
 }
 
 #[test]
-fn the_ends_of_every_range_have_a_plan() {
+fn limits_of_every_range_have_a_plan() {
     for more in [
         ["--documents", "1", "--tokens-per-minute", "1"],
         ["--documents", "1000000000", "--tokens-per-minute", "1000000000000"],
@@ -164,18 +168,18 @@ fn the_ends_of_every_range_have_a_plan() {
         ["--function-concurrency", "2", "--memory-mb", "128"],
         ["--requests-per-minute", "1", "--deadline", "1ms"],
     ] {
-        let output = example(&[&more[..], &["--json"]].concat());
+        let output = run_example(&[&more[..], &["--json"]].concat());
         assert!(matches!(output.status.code(), Some(0 | 1)), "{more:?}: {}", text(&output.stderr));
         let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert!(plan["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{more:?}: {plan}");
-        assert!(!text(&example(&more).stdout).contains("NaN"), "{more:?}");
+        assert!(!text(&run_example(&more).stdout).contains("NaN"), "{more:?}");
     }
 }
 
 #[test]
-fn a_plan_is_within_a_tenth_of_the_recorded_runs() {
-    // The bench's `quota`, kept to by admission: 2,000 jobs of 4 s, 600 requests a minute;
-    // and its `headline`, 10,000 jobs of 8 s, 1,000 in flight, whose mapping rises as AWS's does.
+fn plan_is_within_a_tenth_of_the_recorded_runs() {
+    // The benchmark `quota` with admission: 2,000 jobs of 4 s, 600 requests per minute. The
+    // benchmark `headline`: 10,000 jobs of 8 s, 1,000 in flight, with the ramp of AWS.
     let quota: [&[&str]; 2] = [
         &["--documents", "2000", "--seconds", "4", "--requests-per-minute", "600"],
         &["--maximum-concurrency", "100", "--batch-size", "10"],
@@ -183,11 +187,11 @@ fn a_plan_is_within_a_tenth_of_the_recorded_runs() {
     let headline: [&[&str]; 2] =
         [&["--documents", "10000", "--seconds", "8"], &["--maximum-concurrency", "20", "--batch-size", "50"]];
     for (work, binds, measured) in [
-        (quota, "requests_per_minute", recorded("quota", "requests", "total time")),
-        (headline, "function_concurrency", recorded("headline", "", "wall time")),
+        (quota, "requests_per_minute", recorded_median("quota", "requests", "total time")),
+        (headline, "function_concurrency", recorded_median("headline", "", "wall time")),
     ] {
         let limits = ["--tokens-per-minute", "1000000000", "--intake", "queue", "--json"];
-        let output = example(&[work[0], work[1], &limits].concat());
+        let output = run_example(&[work[0], work[1], &limits].concat());
         let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(plan["binds"], binds);
         let planned = plan["seconds"].as_f64().expect("a time");
@@ -195,44 +199,44 @@ fn a_plan_is_within_a_tenth_of_the_recorded_runs() {
     }
 }
 
-/// Docket's median in a result of the bench.
-fn recorded(measure: &str, at: &str, quantity: &str) -> f64 {
+/// Docket's median in a recorded benchmark result.
+fn recorded_median(measure: &str, at: &str, quantity: &str) -> f64 {
     let result: Value = serde_json::from_str(&read(&format!("bench/results/{measure}.json"))).expect("JSON");
     let series = result["series"].as_array().expect("a list");
-    let own = series.iter().find(|one| one["variant"] == "docket" && one["at"] == at && one["quantity"] == quantity);
-    own.and_then(|one| one["median"].as_f64()).expect("a median")
+    let docket = series.iter().find(|one| one["variant"] == "docket" && one["at"] == at && one["quantity"] == quantity);
+    docket.and_then(|one| one["median"].as_f64()).expect("a median")
 }
 
 #[test]
-fn the_parameters_name_the_model_that_was_planned_with() {
+fn stack_parameters_name_the_planned_model() {
     let claude = "anthropic.claude-haiku-4-5-20251001-v1:0";
     for (model, foundation) in [(format!("global.{claude}"), claude), (claude.to_owned(), claude)] {
-        let shown = example(&["--model", &model]).stdout;
-        let wanted = format!(" ModelId={model} FoundationModelId={foundation} ");
-        assert_eq!(text(&shown).matches(&wanted).count(), 2, "{}", text(&shown));
+        let shown = run_example(&["--model", &model]).stdout;
+        let expected = format!(" ModelId={model} FoundationModelId={foundation} ");
+        assert_eq!(text(&shown).matches(&expected).count(), 2, "{}", text(&shown));
     }
-    assert!(!text(&example(&[]).stdout).contains("ModelId="), "the template's own is left out");
+    assert!(!text(&run_example(&[]).stdout).contains("ModelId="), "the template's default is omitted");
 }
 
 #[test]
-fn what_is_assumed_is_said() {
-    let shown = example(&["--model", "us.anthropic.claude-haiku-5-5"]).stdout;
+fn output_names_assumed_prices() {
+    let shown = run_example(&["--model", "us.anthropic.claude-haiku-5-5"]).stdout;
     assert!(text(&shown).contains("Assumed: that Bedrock's regional profile"), "{}", text(&shown));
-    assert!(!text(&example(&[]).stdout).contains("Assumed"));
+    assert!(!text(&run_example(&[]).stdout).contains("Assumed"));
 }
 
 #[test]
-fn below_a_hundred_documents_there_is_no_batch_inference() {
-    assert!(text(&example(&["--documents", "99"]).stdout).contains("not below 100 records"));
-    assert!(!text(&example(&["--documents", "100"]).stdout).contains("not below"));
+fn batch_inference_needs_a_hundred_documents() {
+    assert!(text(&run_example(&["--documents", "99"]).stdout).contains("batch inference needs at least 100 records"));
+    assert!(!text(&run_example(&["--documents", "100"]).stdout).contains("batch inference needs"));
 }
 
 #[test]
-fn the_template_takes_what_the_plan_may_say() {
+fn plan_ranges_and_defaults_match_the_template() {
     let template = read("template.yaml");
     let parameter = |name: &str| {
-        let own = template.split(&format!("\n  {name}:\n")).nth(1).expect(name);
-        own.split("Description").next().expect("its head").to_owned()
+        let section = template.split(&format!("\n  {name}:\n")).nth(1).expect(name);
+        section.split("Description").next().expect("the part before the description").to_owned()
     };
     let concurrency = parameter("MaximumConcurrency");
     assert!(concurrency.contains(&format!("MinValue: {MAXIMUM_CONCURRENCY_MIN}\n")));
@@ -241,25 +245,25 @@ fn the_template_takes_what_the_plan_may_say() {
     for (function, model) in TIMEOUTS {
         assert!(template.contains(&format!("\"{function}\": {{Model: \"{model}\"")), "{function}");
     }
-    assert!(parameter("FunctionTimeoutSeconds").contains("Default: \"180\""), "the plan leaves the default out");
-    let help = docket(&["plan", "--help"]);
+    assert!(parameter("FunctionTimeoutSeconds").contains("Default: \"180\""), "the stack parameters omit this default");
+    let help = run_docket(&["plan", "--help"]);
     for (name, flag) in [("ModelId", "--model"), ("MaxTokens", "--max-tokens"), ("MemorySizeMb", "--memory-mb")] {
         let head = parameter(name);
         let default = head.split("Default: ").nth(1).and_then(|rest| rest.lines().next()).expect(name);
-        let own = text(&help.stdout).split(&format!("{flag} <")).nth(1).expect(flag);
-        let own = own.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
-        assert_eq!(own, Some(default), "{flag}");
+        let section = text(&help.stdout).split(&format!("{flag} <")).nth(1).expect(flag);
+        let shown = section.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        assert_eq!(shown, Some(default), "{flag}");
     }
 }
 
 #[test]
-fn the_functions_are_built_without_any_of_it() {
-    // cargo-lambda builds what the template names, with default features.
+fn functions_do_not_depend_on_the_command_line() {
+    // cargo-lambda builds the binaries that the template names, with default features.
     let template = read("template.yaml");
     let built: Vec<&str> =
         template.split("Binary: ").skip(1).map(|rest| rest.split('}').next().unwrap_or_default()).collect();
     assert_eq!(built, ["consumer", "producer", "notifier"]);
     let manifest = read("Cargo.toml");
-    assert!(!manifest.contains("\ndefault = "), "a default feature enters the functions");
-    assert!(manifest.lines().any(|line| line.starts_with("clap = ") && line.contains("optional = true")));
+    assert!(!manifest.contains("\ndefault = "), "a default feature would be part of the functions");
+    assert!(!manifest.contains("clap"), "only the package docket-cli uses clap");
 }

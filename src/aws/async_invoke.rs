@@ -1,8 +1,7 @@
-//! Models that work for minutes, by Bedrock's StartAsyncInvoke and
-//! GetAsyncInvoke.
+//! Long invocations, by Bedrock's StartAsyncInvoke and GetAsyncInvoke.
 //!
-//! One attempt a call, as for Converse: retries are the queue's. The client
-//! request token makes a repeated start the same invocation.
+//! The SDK makes one attempt a call, because the queue retries. The client request token
+//! makes a repeated start idempotent.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_StartAsyncInvoke.html>
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_GetAsyncInvoke.html>
@@ -25,25 +24,26 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::bedrock_client::single_attempt;
+use super::bedrock_errors::classify;
 use super::json::to_document;
-use super::model::classify;
 use crate::domain::async_invocation::request::{AsyncInvoke, Invocation, InvocationArn};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
 
-/// Bedrock, as models that work for minutes are asked.
+/// A client of Bedrock's long invocations.
 #[derive(Debug, Clone)]
 pub struct AsyncModel {
     client: Client,
     timeouts: AsyncTimeouts,
 }
 
-/// How long the calls may take; the invocation itself has all the time.
+/// The time-outs of the calls. They do not limit the invocation itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AsyncTimeouts {
-    /// Of a start, which carries the input and makes Bedrock look at the bucket.
+    /// The time-out of a start, which carries the input and makes Bedrock check the
+    /// bucket.
     pub start: Duration,
-    /// Of a poll.
+    /// The time-out of a poll.
     pub poll: Duration,
 }
 
@@ -53,43 +53,42 @@ impl Default for AsyncTimeouts {
     }
 }
 
-/// One start.
+/// The parameters of one start.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// What is asked, within its limits.
+    /// The model and its input, checked against the limits.
     pub request: &'a AsyncInvoke,
-    /// Where the output goes: `s3://bucket/prefix/`.
+    /// The destination of the output: `s3://bucket/prefix/`.
     pub output_uri: &'a str,
-    /// The same for every start of the same invocation; see
+    /// The idempotency token, equal for every start of the same invocation; see
     /// [`client_request_token`](crate::domain::async_invocation::request::client_request_token).
     pub token: &'a str,
 }
 
 impl AsyncModel {
-    /// The client makes one attempt a call and gives up after the time-out,
-    /// whatever `config` says.
+    /// A client that makes one attempt a call and ends it after its time-out. These
+    /// settings replace those of `config`.
     pub fn new(config: &SdkConfig, timeouts: AsyncTimeouts) -> Self {
         Self { client: Client::from_conf(single_attempt(config, timeouts.poll).build()), timeouts }
     }
 
-    /// How long the calls may take.
+    /// The time-outs of the calls.
     pub fn timeouts(&self) -> AsyncTimeouts {
         self.timeouts
     }
 
-    /// Starts the invocation, or finds the one that an earlier start with this
-    /// token began.
+    /// Starts the invocation, or finds the one that an earlier start with this token
+    /// started.
     ///
     /// # Errors
-    /// By class: throttled (a quota of invocations that run is throttling too),
-    /// transient, or permanent. After a transient one the invocation may run: the
-    /// next start finds it.
+    /// Throttled (also by the quota of concurrent invocations), transient or permanent.
+    /// After a transient error the invocation may run, and the next start finds it.
     pub async fn start(&self, start: &Start<'_>) -> Result<InvocationArn, AttemptError> {
         let timeout = self.timeouts.start;
         let (output, tags) = parameters(start)
             .map_err(|error| AttemptError::Permanent(Failure::new(codes::ANALYSIS_INVALID, error.to_string())))?;
         let timeouts = TimeoutConfig::builder().operation_timeout(timeout).operation_attempt_timeout(timeout).build();
-        let answer = self
+        let response = self
             .client
             .start_async_invoke()
             .client_request_token(start.token)
@@ -99,27 +98,27 @@ impl AsyncModel {
             .set_tags(tags)
             .customize()
             .config_override(Builder::new().timeout_config(timeouts))
-            .mutate_request(put_in_order)
+            .mutate_request(sort_fields)
             .send()
             .await
             .map_err(|error| classify(&error, timeout))?;
-        Ok(InvocationArn::new(answer.invocation_arn))
+        Ok(InvocationArn::new(response.invocation_arn))
     }
 
-    /// Asks how an invocation goes.
+    /// Polls an invocation.
     ///
     /// # Errors
-    /// By class. A permanent one means that this role may not ask, or that
-    /// Bedrock knows no such invocation.
+    /// Throttled, transient or permanent. An error is permanent if the role lacks the
+    /// permission, or if Bedrock has no such invocation.
     pub async fn poll(&self, arn: &InvocationArn) -> Result<Invocation, AttemptError> {
-        let answer = self
+        let response = self
             .client
             .get_async_invoke()
             .invocation_arn(arn.as_str())
             .send()
             .await
             .map_err(|error| classify(&error, self.timeouts.poll))?;
-        Ok(read(&answer))
+        Ok(read_invocation(&response))
     }
 }
 
@@ -130,31 +129,31 @@ fn parameters(start: &Start<'_>) -> Result<(AsyncInvokeOutputDataConfig, Option<
     Ok((AsyncInvokeOutputDataConfig::S3OutputDataConfig(s3), Some(tags).filter(|tags| !tags.is_empty())))
 }
 
-/// Puts the fields of the body's JSON in their names' order, before it is signed.
+/// Sorts the fields of the JSON body by their names, before the request is signed.
 ///
-/// The SDK keeps an object's fields in a map without order, so that each start
-/// would write the same input in another way. AWS does not say whether the token
-/// is held against the input's meaning or its bytes: these are the same bytes.
-fn put_in_order(request: &mut HttpRequest) {
+/// The SDK stores an object's fields in an unordered map, so each start would write the
+/// same input in another order. AWS does not document whether it compares a repeated
+/// token's input by value or by bytes. Sorted fields make the bytes equal.
+fn sort_fields(request: &mut HttpRequest) {
     let body = request.body().bytes().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-    if let Some(ordered) = body.map(|body| body.to_string()) {
-        request.headers_mut().insert("content-length", ordered.len().to_string());
-        *request.body_mut() = SdkBody::from(ordered);
+    if let Some(sorted) = body.map(|body| body.to_string()) {
+        request.headers_mut().insert("content-length", sorted.len().to_string());
+        *request.body_mut() = SdkBody::from(sorted);
     }
 }
 
-/// A status without a name here counts as one that goes on: the time that an
-/// invocation has in all ends it.
-fn read(answer: &GetAsyncInvokeOutput) -> Invocation {
-    let ended_at = answer.end_time().and_then(timestamp);
-    match answer.status() {
+/// An unknown status counts as in progress. The maximum age of an invocation ends a job
+/// with such a status.
+fn read_invocation(response: &GetAsyncInvokeOutput) -> Invocation {
+    let ended_at = response.end_time().and_then(timestamp);
+    match response.status() {
         AsyncInvokeStatus::Completed => {
-            let s3 = answer.output_data_config().and_then(|config| config.as_s3_output_data_config().ok());
+            let s3 = response.output_data_config().and_then(|config| config.as_s3_output_data_config().ok());
             let output_uri = s3.map(|s3| s3.s3_uri().to_owned()).unwrap_or_default();
             Invocation::Completed { output_uri, ended_at }
         }
         AsyncInvokeStatus::Failed => {
-            let message = answer.failure_message().unwrap_or("Bedrock gave no reason").to_owned();
+            let message = response.failure_message().unwrap_or("Bedrock reported no reason").to_owned();
             Invocation::Failed { message, ended_at }
         }
         _ => Invocation::InProgress,
@@ -170,17 +169,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_has_more_time_than_a_check() {
+    fn start_timeout_exceeds_poll_timeout() {
         let timeouts = AsyncTimeouts::default();
         assert!(timeouts.poll < timeouts.start);
     }
 
     #[test]
-    fn the_same_input_is_written_in_the_same_bytes() {
+    fn start_body_has_sorted_fields_and_its_length() {
         let mut request = HttpRequest::new(SdkBody::from(r#"{"b": {"y": 1, "x": "é/\u0001"}, "a": [1.0, 2]}"#));
-        put_in_order(&mut request);
-        let ordered = "{\"a\":[1.0,2],\"b\":{\"x\":\"é/\\u0001\",\"y\":1}}";
-        assert_eq!(request.body().bytes(), Some(ordered.as_bytes()));
-        assert_eq!(request.headers().get("content-length"), Some(ordered.len().to_string().as_str()));
+        sort_fields(&mut request);
+        let sorted = "{\"a\":[1.0,2],\"b\":{\"x\":\"é/\\u0001\",\"y\":1}}";
+        assert_eq!(request.body().bytes(), Some(sorted.as_bytes()));
+        assert_eq!(request.headers().get("content-length"), Some(sorted.len().to_string().as_str()));
     }
 }

@@ -1,5 +1,5 @@
-//! How Bedrock is called: one attempt, within a time-out, and a document's memory
-//! is free once it is sent.
+//! The settings of the clients of Bedrock: one attempt a call, a time-out, and a request
+//! body that is freed while it is sent.
 
 use std::time::Duration;
 
@@ -12,12 +12,11 @@ use aws_smithy_types::body::SdkBody;
 
 use crate::domain::document::sha256_hex;
 
-/// Time-out for a connection. A cold function opens one for each record of its
-/// batch at once, and a handshake takes a share of the processor.
+/// Time-out of a connection. A cold function opens one connection for each record of its
+/// batch at the same time, and their handshakes share the processor.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The settings of a client that makes one attempt a call and gives up after the
-/// time-out.
+/// The settings of a client that makes one attempt a call and ends it after `timeout`.
 pub(super) fn single_attempt(config: &SdkConfig, timeout: Duration) -> Builder {
     Builder::from(config).retry_config(RetryConfig::disabled()).timeout_config(
         TimeoutConfig::builder()
@@ -28,19 +27,22 @@ pub(super) fn single_attempt(config: &SdkConfig, timeout: Duration) -> Builder {
     )
 }
 
-/// [`single_attempt`], of which a request's body is let go of as it is sent.
+/// The settings of [`single_attempt`], with request bodies that are freed while they are
+/// sent.
 pub(super) fn single_attempt_without_replay(config: &SdkConfig, timeout: Duration) -> Builder {
-    let mut own = single_attempt(config, timeout);
-    // Permanent: no hook of it asks whether it was disabled for the call.
-    own.push_interceptor(SharedInterceptor::permanent(NonReplayableBody));
-    own
+    let mut builder = single_attempt(config, timeout);
+    // A permanent interceptor skips the check whether the call disables it.
+    builder.push_interceptor(SharedInterceptor::permanent(NonReplayableBody));
+    builder
 }
 
-/// Lets go of a request's body as it is sent. The SDK keeps a copy of what it could
-/// send again until the answer has come, which takes seconds: of a batch of large
-/// documents that is most of the memory. A body that can be read only once is not
-/// kept, and must be hashed for the signature before: whatever else changes a body
-/// must do so earlier.
+/// Makes a request body readable only once, so that the SDK frees the body while it is
+/// sent.
+///
+/// The SDK keeps a body that it could repeat until the response arrives, which takes
+/// seconds. For a batch of large documents this is most of the memory. A body that can
+/// be read only once must be hashed for the signature first. Every other interceptor
+/// that changes the body must therefore run earlier.
 #[derive(Debug)]
 struct NonReplayableBody;
 
@@ -58,9 +60,10 @@ impl Intercept for NonReplayableBody {
         let body = context.request_mut().body_mut();
         if let Some(bytes) = body.bytes() {
             config.interceptor_state().store_put(PayloadSigningOverride::Precomputed(sha256_hex(bytes)));
-            // It was written into a text that doubles as it grows.
-            let exact = bytes.to_vec();
-            *body = SdkBody::from_body_1_x(SdkBody::from(exact));
+            // The SDK wrote the body into a buffer that doubles as it grows; the copy has no
+            // unused capacity.
+            let copy = bytes.to_vec();
+            *body = SdkBody::from_body_1_x(SdkBody::from(copy));
         }
         Ok(())
     }
@@ -78,25 +81,25 @@ mod tests {
     use crate::aws::refusing_server::{Received, RefusingServer};
 
     #[tokio::test]
-    async fn a_call_is_signed_by_the_functions_clock_whatever_an_answer_says() {
+    async fn wrong_date_of_a_response_leaves_the_signing_clock() {
         let server = RefusingServer::start().await;
         let client = Client::from_conf(single_attempt_without_replay(&server.config, Duration::from_secs(30)).build());
         for _ in 0..2 {
-            client.converse().model_id("a-model").send().await.expect_err("the server refuses it");
+            client.converse().model_id("a-model").send().await.expect_err("the server rejects every request");
             let Received { headers, .. } = server.next_request();
             assert!(headers["x-amz-date"].to_str().expect("text") < "2099", "signed at {headers:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_body_that_is_let_go_of_is_whole_and_signed() {
+    async fn non_replayable_body_is_sent_complete_and_signed() {
         let server = RefusingServer::start().await;
         let text = "a document, ".repeat(10_000);
         let content = ContentBlock::Text(text.clone());
-        let message = Message::builder().role(ConversationRole::User).content(content).build().expect("whole");
-        let own = single_attempt_without_replay(&server.config, Duration::from_secs(30)).build();
-        let call = Client::from_conf(own).converse().model_id("a-model").messages(message);
-        call.send().await.expect_err("the server refuses it");
+        let message = Message::builder().role(ConversationRole::User).content(content).build().expect("complete");
+        let config = single_attempt_without_replay(&server.config, Duration::from_secs(30)).build();
+        let call = Client::from_conf(config).converse().model_id("a-model").messages(message);
+        call.send().await.expect_err("the server rejects every request");
         let Received { uri, headers, body } = server.only_request();
         assert!(std::str::from_utf8(&body).expect("JSON").contains(&text));
         assert_eq!(headers["content-length"], body.len().to_string());
@@ -116,13 +119,13 @@ mod tests {
             .time(time.timestamp().into())
             .settings(SigningSettings::default())
             .build()
-            .expect("whole");
-        // The signer adds the date itself.
+            .expect("complete");
+        // The signer adds the date.
         let names = signed.split(';').filter(|name| *name != "x-amz-date");
         let url = format!("{}{uri}", server.url);
-        let again =
+        let request =
             SignableRequest::new("POST", &url, names.map(|name| (name, header(name))), SignableBody::Bytes(&body));
-        let (_, expected) = sign(again.expect("whole"), &params.into()).expect("signed").into_parts();
+        let (_, expected) = sign(request.expect("valid headers"), &params.into()).expect("signed").into_parts();
         assert_eq!(signature, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The table's stream: a row as it was before a change, and after it.
+//! Images in the stream of the jobs table: an item before a change, and after it.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html>
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::job_item::decode_image;
 use crate::domain::job::stored::{Status, StoredJob};
 
-/// Reads an image; `None` when it is no row of a job.
-pub fn row(image: Value) -> Option<StoredJob> {
+/// Reads the stored job in an image; `None` if the item is no stored job.
+pub fn read_stored_job(image: Value) -> Option<StoredJob> {
     decode_image(serde_json::from_value(image).ok()?)
 }
 
-/// The status in an image. What was said about a batch lies in the same table,
-/// and has none.
-pub fn status(image: &Value) -> Option<Status> {
+/// Reads the status in an image; `None` if the item is no stored job. The table also
+/// stores batches, which have no status.
+pub fn read_status(image: &Value) -> Option<Status> {
     image["status"]["S"].as_str()?.parse().ok()
 }
 
@@ -34,17 +34,17 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_read_as_the_row_that_it_shows() {
-        let row = row(image()).expect("a row");
-        assert_eq!((row.job_id.as_str(), row.attempt, row.state.status()), ("j", 2, Status::Complete));
-        assert_eq!(status(&image()), Some(Status::Complete));
+    fn stream_image_becomes_stored_job() {
+        let job = read_stored_job(image()).expect("a stored job");
+        assert_eq!((job.job_id.as_str(), job.attempt, job.state.status()), ("j", 2, Status::Complete));
+        assert_eq!(read_status(&image()), Some(Status::Complete));
     }
 
     #[test]
-    fn what_is_no_row_of_a_job_is_none() {
+    fn image_of_other_item_is_none() {
         let batch = json!({"job_id": {"S": "batch/b"}, "batch_id": {"S": "b"}, "created_at": {"S": "…"}});
         for other in [batch, json!({}), json!(null), json!({"status": {"S": "lost"}}), json!([1])] {
-            assert_eq!((status(&other), row(other)), (None, None));
+            assert_eq!((read_status(&other), read_stored_job(other)), (None, None));
         }
     }
 }

@@ -1,5 +1,7 @@
-//! The results of a long document's parts, in the documents' bucket. Each is
-//! there as soon as it is known, so that no later attempt pays for it again.
+//! The results of a long document's chunks, in the documents bucket.
+//!
+//! The consumer stores each result as soon as the model has answered. A later attempt
+//! reads the stored results and makes no call for their chunks.
 
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::Client;
@@ -11,29 +13,30 @@ use super::{CONNECT_TIMEOUT, Unavailable, code_of};
 use crate::domain::job::stored::Usage;
 use crate::domain::limits::{CHUNK_STORE_TIMEOUT, RESULT_MAX_BYTES};
 
-/// Most bytes of a stored result: JSON may take more than the table reckons.
+/// The largest stored result that is read, in bytes. A result's JSON may be longer than
+/// [`RESULT_MAX_BYTES`], which counts bytes as DynamoDB does.
 const STORED_MAX_BYTES: i64 = 2 * RESULT_MAX_BYTES as i64;
 
-/// Keeps the results of parts.
+/// Stores and loads the results of chunks.
 #[derive(Debug, Clone)]
 pub struct ChunkResults {
     client: Client,
     bucket: String,
 }
 
-/// The result of one call of several.
+/// The result of the call for one chunk, or of a call that joins results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkResult {
-    /// The answer.
+    /// The model's answer.
     pub result: Value,
-    /// What it took.
+    /// The tokens of the call.
     pub usage: Usage,
-    /// Why the model stopped, in Bedrock's words.
+    /// Bedrock's stop reason.
     pub stop_reason: String,
 }
 
 impl ChunkResults {
-    /// Each operation ends within [`CHUNK_STORE_TIMEOUT`].
+    /// Results in `bucket`. Each operation ends within [`CHUNK_STORE_TIMEOUT`].
     pub fn new(config: &SdkConfig, bucket: String) -> Self {
         let own = aws_sdk_s3::config::Builder::from(config)
             .timeout_config(
@@ -47,7 +50,7 @@ impl ChunkResults {
         Self { client: Client::from_conf(own), bucket }
     }
 
-    /// Reads a result; `None` when there is none, or what is there is none.
+    /// Loads a result; `None` if no object has this key, or if the object is no result.
     pub async fn get(&self, key: &str) -> Result<Option<ChunkResult>, Unavailable> {
         let read = async {
             let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
@@ -65,11 +68,11 @@ impl ChunkResults {
         tokio::time::timeout(CHUNK_STORE_TIMEOUT, read).await.map_err(timeout)?
     }
 
-    /// Stores a result, over whatever lies there.
+    /// Stores a result, and replaces an object with the same key.
     pub async fn put(&self, key: &str, result: &ChunkResult) -> Result<(), Unavailable> {
-        let json = serde_json::to_vec(result).expect("our own types serialize");
+        let json = serde_json::to_vec(result).expect("Docket's types serialize");
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type("application/json");
-        let answer = request.body(ByteStream::from(json)).send().await;
-        answer.map(drop).map_err(|error| Unavailable::new("s3:PutObject", &error))
+        let response = request.body(ByteStream::from(json)).send().await;
+        response.map(drop).map_err(|error| Unavailable::new("s3:PutObject", &error))
     }
 }

@@ -1,4 +1,4 @@
-//! The documents' bucket.
+//! Documents in S3: the documents bucket, and other buckets that messages name.
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -12,13 +12,13 @@ use crate::domain::document::{sha256_hex, too_large};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
 
-/// Reads documents, and stores those that come by the API.
+/// Reads documents, and stores those of API requests.
 #[derive(Debug, Clone)]
 pub struct Documents {
     client: Client,
 }
 
-/// A document that was found and not read.
+/// A document whose size is known and whose bytes are not read yet.
 #[derive(Debug)]
 pub struct Object {
     size_bytes: usize,
@@ -27,17 +27,16 @@ pub struct Object {
 }
 
 impl Documents {
-    /// A reader and writer of whatever buckets its role may use.
+    /// A client for every bucket that the role may use.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: s3(config) }
     }
 
-    /// Finds a document, and reads no more than how large it is: one over
-    /// `max_bytes` is refused by that.
+    /// Opens a document and reads its size, but not its bytes.
     ///
     /// # Errors
-    /// Permanent when it is not there, not allowed or too large; throttled or
-    /// transient when the bucket did not answer.
+    /// Permanent if the document does not exist, the role may not read it, or it is larger
+    /// than `max_bytes`. Throttled or transient otherwise.
     pub async fn open(&self, at: &S3Location, max_bytes: usize) -> Result<Object, AttemptError> {
         let object = self
             .client
@@ -48,18 +47,19 @@ impl Documents {
             .send()
             .await
             .map_err(|error| classify(&error))?;
-        // Every answer of S3's has an entity tag and a length: one without is
-        // not S3's.
+        // S3 sends an entity tag and a length with every object. A response without them
+        // came from another server.
         // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         let length = object.content_length().and_then(|length| usize::try_from(length).ok());
-        let (Some(size_bytes), true) = (length, object.e_tag().is_some()) else { return Err(broke_off()) };
+        let (Some(size_bytes), true) = (length, object.e_tag().is_some()) else { return Err(incomplete()) };
         if size_bytes > max_bytes {
             return Err(AttemptError::Permanent(too_large("any document", size_bytes, max_bytes)));
         }
         Ok(Object { size_bytes, body: object.body, sha256: at.sha256.clone() })
     }
 
-    /// Stores a document whose SHA-256 is known, and says which version it became.
+    /// Stores a text, and returns its location with its version. `sha256` is the hash of
+    /// the text in hex.
     pub async fn store(
         &self,
         bucket: &str,
@@ -72,43 +72,44 @@ impl Documents {
 }
 
 impl Object {
-    /// How many bytes there are to read.
+    /// The size of the document in bytes.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// Reads the bytes, whole.
+    /// Reads all bytes, within `OBJECT_TIMEOUT`.
     ///
     /// # Errors
-    /// Transient when they do not come, or are more than `max_bytes`: then the
-    /// object is another one than when its size was asked for.
+    /// Transient if the bytes are incomplete, do not match the expected SHA-256, or are more
+    /// than `max_bytes`. An object with more bytes replaced the one that the caller opened
+    /// before.
     pub async fn read(mut self, max_bytes: usize) -> Result<Vec<u8>, AttemptError> {
         if self.size_bytes > max_bytes {
-            return Err(broke_off());
+            return Err(incomplete());
         }
         let mut bytes = Vec::with_capacity(self.size_bytes);
         let read = async {
             while let Some(chunk) = self.body.next().await {
-                let chunk = chunk.map_err(|_| broke_off())?;
+                let chunk = chunk.map_err(|_| incomplete())?;
                 if bytes.len() + chunk.len() > self.size_bytes {
-                    return Err(broke_off());
+                    return Err(incomplete());
                 }
                 bytes.extend_from_slice(&chunk);
             }
             Ok(())
         };
-        // The SDK's time-outs end where the bytes begin.
-        tokio::time::timeout(OBJECT_TIMEOUT, read).await.map_err(|_| broke_off())??;
-        let is_whole = bytes.len() == self.size_bytes;
-        if !is_whole || self.sha256.is_some_and(|wanted| wanted != sha256_hex(&bytes)) {
-            return Err(broke_off());
+        // The SDK's time-outs end when the response body begins.
+        tokio::time::timeout(OBJECT_TIMEOUT, read).await.map_err(|_| incomplete())??;
+        let is_complete = bytes.len() == self.size_bytes;
+        if !is_complete || self.sha256.is_some_and(|expected| expected != sha256_hex(&bytes)) {
+            return Err(incomplete());
         }
         Ok(bytes)
     }
 }
 
-fn broke_off() -> AttemptError {
-    let message = "the document's bytes did not come whole; they are read again";
+fn incomplete() -> AttemptError {
+    let message = "S3 returned the document incompletely, or with another size or SHA-256 than expected";
     AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
 }
 
@@ -117,16 +118,21 @@ fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> AttemptError 
     match code.as_str() {
         "NoSuchKey" | "NoSuchVersion" | "NoSuchBucket" | "MethodNotAllowed" => AttemptError::Permanent(Failure::new(
             codes::DOCUMENT_NOT_FOUND,
-            format!("the bucket has no such document ({code})"),
+            format!("S3 has no object at the document's location ({code}); upload the document again"),
         )),
         "AccessDenied" | "InvalidObjectState" => AttemptError::Permanent(Failure::new(
             codes::DOCUMENT_FORBIDDEN,
-            format!("the consumer may not read the document ({code}); a bucket of your own needs a grant to its role"),
+            format!(
+                "the consumer may not read the document ({code}); grant its role access to the object, \
+                 or restore the object from its archive"
+            ),
         )),
-        "SlowDown" => AttemptError::Throttled(Failure::new(codes::DOCUMENT_UNAVAILABLE, "the bucket throttles")),
+        "SlowDown" => {
+            AttemptError::Throttled(Failure::new(codes::DOCUMENT_UNAVAILABLE, "S3 throttled the read of the document"))
+        }
         _ => AttemptError::Transient(Failure::new(
             codes::DOCUMENT_UNAVAILABLE,
-            format!("the document could not be read this time ({code})"),
+            format!("the document could not be read from S3 ({code})"),
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! The row as a DynamoDB item, and back.
+//! Converts stored jobs from and to DynamoDB items.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::analysis::AnalysisRequest;
-use crate::domain::async_invocation::request::InvocationArn;
-use crate::domain::async_invocation::request::StartedInvocation;
+use crate::domain::async_invocation::request::{InvocationArn, StartedInvocation};
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::failure::Failure;
@@ -19,9 +18,13 @@ use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResu
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The item's attributes, as the contract of names has them. Times are RFC
-/// 3339, but for `lease_until` (epoch milliseconds) and `expires_at` (epoch
-/// seconds: the table's TTL reads it).
+/// The attributes of a stored job. Other programs may read the table, so the names are
+/// stable.
+///
+/// Times are RFC 3339, except `lease_until` in epoch milliseconds and `expires_at` in
+/// epoch seconds, as the table's
+/// [TTL](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html)
+/// requires.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredJobItem {
     pub job_id: JobId,
@@ -40,7 +43,7 @@ pub(super) struct StoredJobItem {
     pub possible_duplicate_call: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// The index's partition: see `domain::batch`.
+    /// The partition of the index: see `domain::batch::shard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,10 +62,10 @@ pub(super) struct StoredJobItem {
     pub invocation_arn: Option<InvocationArn>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation_started_at: Option<Timestamp>,
-    /// The number of the check that is due or is being made.
+    /// The number of the poll that the job waits for, or that a worker makes now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<u32>,
-    /// The check is due.
+    /// Whether the job waits for the message of this poll.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waiting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +84,7 @@ pub(super) struct StoredJobItem {
     pub result_s3: Option<S3Location>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deduplicated_from: Option<JobId>,
-    /// What a result is found again by: see `Completed::fingerprint`.
+    /// The hash by which other jobs find this result: see `Completed::fingerprint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +101,8 @@ pub(super) struct StoredJobItem {
     pub expires_at: Option<i64>,
 }
 
-/// The attributes of a row but for its result and what only the index needs.
+/// The attributes that a read of many jobs returns. It leaves out `result` and
+/// `analysis`, which may be large, and those that only the indexes and the TTL use.
 pub(super) const WITHOUT_RESULT: [&str; 30] = [
     "job_id",
     "status",
@@ -132,17 +136,17 @@ pub(super) const WITHOUT_RESULT: [&str; 30] = [
     "error",
 ];
 
-/// Reads an item. `None` when it is not a row of ours.
+/// Reads an item; `None` if it is no stored job.
 pub(super) fn decode(item: Item) -> Option<StoredJob> {
-    row(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
+    into_stored_job(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
 }
 
-/// Reads an item as the table's stream has it.
+/// Reads an item of the table's stream.
 pub(super) fn decode_image(item: serde_dynamo::Item) -> Option<StoredJob> {
-    row(serde_dynamo::from_item(item).ok()?)
+    into_stored_job(serde_dynamo::from_item(item).ok()?)
 }
 
-fn row(item: StoredJobItem) -> Option<StoredJob> {
+fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
     let state = match item.status {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
@@ -150,7 +154,7 @@ fn row(item: StoredJobItem) -> Option<StoredJob> {
             result: match (item.result, item.result_s3) {
                 (Some(result), _) => StoredResult::Inline(result),
                 (None, Some(at)) => StoredResult::Bucket(at),
-                // Left out by who reads many rows.
+                // A read of `WITHOUT_RESULT` left the result out.
                 (None, None) => StoredResult::Inline(Value::Null),
             },
             model_id: item.model_id.clone()?,
@@ -195,11 +199,11 @@ fn row(item: StoredJobItem) -> Option<StoredJob> {
     })
 }
 
-/// Any of our values as an attribute.
+/// Converts a value to an attribute.
 pub(super) fn attribute(value: &impl Serialize) -> AttributeValue {
-    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(value).expect("our own types serialize")
+    serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(value).expect("Docket's types serialize")
 }
 
 pub(super) fn encode(item: &StoredJobItem) -> Item {
-    serde_dynamo::aws_sdk_dynamodb_1::to_item(item).expect("our own types serialize")
+    serde_dynamo::aws_sdk_dynamodb_1::to_item(item).expect("Docket's types serialize")
 }

@@ -1,4 +1,4 @@
-//! JSON between serde's type and the SDK's.
+//! Converts JSON between serde's type and the SDK's.
 
 use aws_smithy_types::{Document, Number};
 use serde_json::Value;
@@ -20,8 +20,8 @@ pub(super) fn to_document(value: &Value) -> Document {
     }
 }
 
-/// The SDK reads no deeper than 256 levels, so that this ends. A number that
-/// JSON has no word for becomes null.
+/// Converts to serde's type. The SDK reads at most 256 levels, which limits the recursion.
+/// A number that JSON cannot express, such as infinity, becomes null.
 pub(super) fn from_document(document: &Document) -> Value {
     match document {
         Document::Null => Value::Null,
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_comes_back_as_it_went() {
+    fn json_keeps_its_value_through_the_sdk_type() {
         let value = serde_json::json!({"a": [1, -2, 0.5, null, true, "x"], "b": {"c": {}}});
         assert_eq!(from_document(&to_document(&value)), value);
         assert_eq!(from_document(&Document::Number(Number::Float(f64::INFINITY))), Value::Null);

@@ -1,9 +1,11 @@
-//! The services that Docket stands on, one module each. Only here is the AWS
-//! SDK named; its errors are translated where they arise, so that the rest of
-//! the crate meets the domain's words alone.
+//! The clients of AWS, one module for each service or kind of object.
+//!
+//! Only this module uses the AWS SDK. Each client translates the SDK's errors, so that
+//! other modules match small enums and never an SDK error.
 
 pub mod async_invoke;
 mod bedrock_client;
+mod bedrock_errors;
 pub mod changes;
 pub mod chunk_results;
 pub mod documents;
@@ -34,51 +36,53 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
 
-/// Attempts at the table, the queues and the bucket. The model has one: see
-/// [`model`].
+/// Attempts of one operation on DynamoDB, SQS, S3 or EventBridge. A call of Bedrock has
+/// one attempt: see [`model`].
 const STORE_ATTEMPTS: u32 = 4;
-/// Time-out of one attempt at the table or a queue.
+/// Time-out of one attempt. The clients of S3 set other ones.
 const STORE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Time-out of all attempts of one operation together.
+/// Time-out of all attempts of one operation.
 const STORE_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// Time-out for a connection to the table, a queue or the bucket.
+/// Time-out of a connection. The clients of Bedrock have a longer one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the SDK's user agent names this application:
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html>.
+/// The application name in the SDK's user agent.
+///
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html>
 const APP_NAME: &str = concat!("docket-", env!("CARGO_PKG_VERSION"));
 
-/// HTTP for all services, over TLS by rustls on ring.
+/// The HTTP client of all services, with TLS by rustls on ring.
 pub fn http_client() -> SharedHttpClient {
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
-/// Where the services are, as the environment of a function tells it.
+/// The region and the endpoints of the services, from a function's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsConfig {
     /// `AWS_REGION`, which Lambda sets.
     pub region: String,
-    /// `AWS_ENDPOINT_URL`: of each service that has none of its own.
+    /// `AWS_ENDPOINT_URL`: the URL of every service without a separate one.
     pub endpoint_url: Option<String>,
-    /// `AWS_ENDPOINT_URL_<SERVICE>`: one of [`AWS_SERVICES`], and its URL.
+    /// `AWS_ENDPOINT_URL_<SERVICE>`: separate URLs, by the names of [`AWS_SERVICES`].
     pub endpoint_urls: HashMap<&'static str, String>,
-    /// `AWS_USE_FIPS_ENDPOINT`: endpoints whose cryptography is validated by
+    /// `AWS_USE_FIPS_ENDPOINT`: use endpoints with cryptography that is validated under
     /// [FIPS 140](https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html).
     pub use_fips: bool,
-    /// `AWS_USE_DUALSTACK_ENDPOINT`: endpoints of IPv4 and IPv6.
+    /// `AWS_USE_DUALSTACK_ENDPOINT`: use endpoints for IPv4 and IPv6.
     pub use_dual_stack: bool,
 }
 
-/// The services that a function may be told the endpoints of, as their variables
-/// [spell them](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+/// The services whose endpoints a function's environment may set, with the
+/// [names in their variables](https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
 pub const AWS_SERVICES: [&str; 5] = ["BEDROCK_RUNTIME", "DYNAMODB", "EVENTBRIDGE", "S3", "SQS"];
 
-/// What all clients have in common: region and endpoints, time-outs and retries for
-/// the table and the queues, and credentials from the environment, as
-/// [Lambda gives them](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)
-/// to these functions. What else the SDK could ask, from a profile to an
-/// instance's metadata, would be 0.3 MB of each package.
+/// The common settings of all clients: region, endpoints, time-outs and retries.
+///
+/// Credentials come from the environment variables that
+/// [Lambda sets](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
+/// The SDK's other sources, such as profiles and instance metadata, would add 0.3 MB to
+/// each package.
 pub fn sdk_config(config: AwsConfig) -> SdkConfig {
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -89,11 +93,12 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
         .use_dual_stack(config.use_dual_stack)
         .http_client(http_client())
         .app_name(AppName::new(APP_NAME).expect("the name has allowed characters only"))
-        // By the date of an answer, which may be of its end, the SDK takes half of what
-        // the answer took for an error of the clock, and signs the next request so.
+        // The SDK compares the date of a response with the middle of the call. A slow
+        // response may carry the date of its end. The SDK would then shift the clock of the
+        // next signature by half of the call's duration.
         .disable_clock_skew_correction(true)
-        // The SDK's would wake the function ten times a second for each call that waits
-        // for its answer; whatever is sent or read here has a time-out of its own.
+        // The protection would wake the function ten times a second for each call in
+        // flight. Every operation here has a time-out.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(
             RetryConfig::standard()
@@ -112,8 +117,8 @@ pub fn sdk_config(config: AwsConfig) -> SdkConfig {
     sdk.build()
 }
 
-/// `AWS_ENDPOINT_URL_<SERVICE>`: of what the SDK takes for one service, all that is
-/// passed on.
+/// The endpoints of `AWS_ENDPOINT_URL_<SERVICE>`. The SDK asks for other settings of a
+/// service too and receives none.
 #[derive(Debug)]
 struct ServiceEndpoints(HashMap<&'static str, String>);
 
@@ -124,23 +129,23 @@ impl LoadServiceConfig for ServiceEndpoints {
     }
 }
 
-/// A client of DynamoDB.
+/// A client of DynamoDB with the common settings.
 fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::new(config)
 }
 
-/// A service did not do what it was asked, and may do it later.
+/// A service did not execute an operation, or did not answer. A later attempt may succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{service} is unavailable: {code}")]
 pub struct Unavailable {
     /// The service and operation, such as `dynamodb:UpdateItem`.
     pub service: &'static str,
-    /// The service's error code, or what kind of error kept it from answering.
+    /// The service's error code, or the kind of error that prevented a response.
     pub code: String,
 }
 
 impl Unavailable {
-    /// Whether what was asked for is not there.
+    /// Whether S3 has no such object, version or bucket.
     pub fn is_missing(&self) -> bool {
         self.code.starts_with("NoSuch")
     }
@@ -150,14 +155,14 @@ impl Unavailable {
     }
 }
 
-/// The document is not to blame for a store, so the attempt is not charged.
+/// A store that is unavailable is no fault of the document, so the attempt is not charged.
 impl From<Unavailable> for AttemptError {
     fn from(error: Unavailable) -> Self {
         Self::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, error.to_string()))
     }
 }
 
-/// The service's own error code; otherwise what kept it from answering.
+/// The service's error code, or the kind of error that prevented a response.
 fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
     match error {
         SdkError::ConstructionFailure(_) => "ConstructionFailure".to_owned(),
@@ -178,23 +183,27 @@ mod tests {
     use crate::domain::limits::STORE_RESERVE;
 
     #[tokio::test]
-    async fn each_service_is_asked_at_its_own_endpoint_before_that_of_all() {
+    async fn endpoint_of_a_service_precedes_the_common_endpoint() {
         let server = refusing_server::RefusingServer::start().await;
         let own = AWS_SERVICES.map(|service| (service, format!("{}/{service}", server.url)));
         let config = server.config.clone().into_builder().endpoint_url("http://127.0.0.1:1");
         let config = config.service_config(ServiceEndpoints(own.into())).build();
         let model = aws_sdk_bedrockruntime::Client::new(&config);
-        model.converse().model_id("a-model").send().await.expect_err("the server refuses it");
-        dynamodb(&config).list_tables().send().await.expect_err("the server refuses it");
-        aws_sdk_eventbridge::Client::new(&config).list_rules().send().await.expect_err("the server refuses it");
-        aws_sdk_s3::Client::new(&config).list_buckets().send().await.expect_err("the server refuses it");
-        aws_sdk_sqs::Client::new(&config).list_queues().send().await.expect_err("the server refuses it");
-        let asked = AWS_SERVICES.map(|_| server.next_request().uri.path().split('/').nth(1).map(str::to_owned));
-        assert_eq!(asked, AWS_SERVICES.map(|service| Some(service.to_owned())));
+        model.converse().model_id("a-model").send().await.expect_err("the server rejects every request");
+        dynamodb(&config).list_tables().send().await.expect_err("the server rejects every request");
+        aws_sdk_eventbridge::Client::new(&config)
+            .list_rules()
+            .send()
+            .await
+            .expect_err("the server rejects every request");
+        aws_sdk_s3::Client::new(&config).list_buckets().send().await.expect_err("the server rejects every request");
+        aws_sdk_sqs::Client::new(&config).list_queues().send().await.expect_err("the server rejects every request");
+        let called = AWS_SERVICES.map(|_| server.next_request().uri.path().split('/').nth(1).map(str::to_owned));
+        assert_eq!(called, AWS_SERVICES.map(|service| Some(service.to_owned())));
     }
 
     #[test]
-    fn storing_a_result_fits_into_what_is_kept_free_for_it() {
+    fn store_timeouts_fit_into_the_store_reserve() {
         assert!(STORE_TIMEOUT < STORE_RESERVE);
         assert!(STORE_ATTEMPT_TIMEOUT < STORE_TIMEOUT);
     }

@@ -1,8 +1,8 @@
 //! The model, by Bedrock's Converse.
 //!
-//! One attempt a call: retries are the queue's. Converse takes no idempotency
-//! token, so that a call whose answer was lost is paid for; `requestMetadata`
-//! carries job and attempt into Bedrock's invocation log.
+//! The SDK makes one attempt a call, because the queue retries. Converse accepts no
+//! idempotency token: a call whose answer was lost is paid for. `requestMetadata`
+//! carries the job id and the attempt into Bedrock's invocation log.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::error::BuildError;
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use super::bedrock_client::single_attempt_without_replay;
-use super::code_of;
+use super::bedrock_errors::classify;
 use super::json::{from_document, to_document};
 use crate::domain::analysis::{Analysis, DOCUMENT_NAME, TOOL_NAME};
 use crate::domain::document::{Content, Document, FileFormat, ImageFormat, TextFormat};
@@ -31,50 +31,55 @@ use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::stored::Usage;
 
-/// A model, and how it is called.
+const BLOCKED: &str = "a guardrail or the model's content filter blocked the document or the answer; \
+                       review the document and the guardrail";
+const OVER_CONTEXT_WINDOW: &str = "the document does not fit the model's context window; \
+                                   lower the parameter ChunkMaxBytes, or use a model with a larger window";
+
+/// A client of Converse, and the settings of its calls.
 #[derive(Debug, Clone)]
 pub struct Model {
     client: Client,
     settings: ModelSettings,
 }
 
-/// How the model is called.
+/// The settings of every call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSettings {
-    /// The model or inference profile, unless the job names one.
+    /// The model or inference profile of a job that names none.
     pub model_id: String,
-    /// Most tokens of an answer. Bedrock reserves them against the quota when
-    /// the call begins.
+    /// The maximum tokens of an answer. Bedrock deducts them from the quota when the call
+    /// begins.
     pub max_tokens: i32,
-    /// Between 0 and 1; `None` sends none, for models that refuse it.
+    /// The temperature, from 0 to 1. `None` omits the field, for models that reject it.
     pub temperature: Option<f32>,
-    /// What this model wants beside Converse's own fields, as JSON.
+    /// Converse's `additionalModelRequestFields`, as JSON.
     pub request_fields: Option<Value>,
-    /// The whole call's time-out.
+    /// The time-out of one call.
     pub timeout: Duration,
 }
 
 /// One call.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// For Bedrock's invocation log.
+    /// The job, for Bedrock's invocation log.
     pub job_id: &'a JobId,
-    /// For Bedrock's invocation log.
+    /// The attempt, for Bedrock's invocation log.
     pub attempt: u32,
     /// The model or inference profile.
     pub model_id: &'a str,
-    /// What is asked.
+    /// The instructions and the schema of the answer.
     pub analysis: &'a Analysis,
 }
 
-/// A call that was answered, and so is paid for.
+/// A call that Bedrock answered, and thus charges.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// Tokens in and out.
+pub struct AnsweredCall {
+    /// The tokens of the call.
     pub usage: Usage,
-    /// From the call's start to its end.
+    /// The duration of the call.
     pub elapsed: Duration,
-    /// The answer, or what is wrong with it.
+    /// The answer, or the reason why it cannot be used.
     pub answer: Result<Answer, AttemptError>,
 }
 
@@ -85,53 +90,53 @@ pub struct Answer {
     pub result: Value,
     /// The model that was called.
     pub model_id: String,
-    /// Tokens in and out.
+    /// The tokens of all calls.
     pub usage: Usage,
-    /// Bedrock's words.
+    /// Bedrock's stop reason.
     pub stop_reason: String,
-    /// From the call's start to its end, or the sum of this for several calls.
+    /// The sum of the durations of all calls.
     pub elapsed: Duration,
-    /// In how many parts a longer document was analysed; `None` when it was one.
+    /// The number of chunks of a long document; `None` for a document in one call.
     pub chunks: Option<u32>,
 }
 
 impl Model {
-    /// The client makes one attempt a call and gives up after the time-out,
-    /// whatever `config` says.
+    /// A client that makes one attempt a call and ends it after the time-out. These
+    /// settings replace those of `config`.
     pub fn new(config: &SdkConfig, settings: ModelSettings) -> Self {
         let own = single_attempt_without_replay(config, settings.timeout).build();
         Self { client: Client::from_conf(own), settings }
     }
 
-    /// A model on a client made elsewhere.
+    /// A model with a given client.
     pub fn with_client(client: Client, settings: ModelSettings) -> Self {
         Self { client, settings }
     }
 
-    /// The model that is called unless the job names one.
+    /// The model or inference profile of a job that names none.
     pub fn model_id(&self) -> &str {
         &self.settings.model_id
     }
 
-    /// What the model is told beside system, task and document: its id, most
-    /// tokens, the temperature, and its own fields.
+    /// The parameters of a call that decide its answer, apart from system prompt, task
+    /// and document: model id, maximum tokens, temperature, and additional fields.
     pub fn cache_key_params(&self, call: &Call<'_>) -> Value {
         let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
         let temperature = call.analysis.temperature.or(self.settings.temperature.map(f64::from));
         json!([call.model_id, max_tokens, temperature, self.settings.request_fields])
     }
 
-    /// How long a call may take.
+    /// The time-out of one call.
     pub fn timeout(&self) -> Duration {
         self.settings.timeout
     }
 
-    /// Asks the model about one document.
+    /// Sends one document to the model.
     ///
     /// # Errors
-    /// By class: throttled, transient, or permanent. An answer that does not fit the
-    /// schema is one, too, and is told with what it used.
-    pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<Answered, AttemptError> {
+    /// Throttled, transient or permanent, if Bedrock did not answer the call. An answer
+    /// that cannot be used is an error inside the [`AnsweredCall`], with its usage.
+    pub async fn converse(&self, call: &Call<'_>, document: Document) -> Result<AnsweredCall, AttemptError> {
         let max_tokens = call.analysis.max_tokens.unwrap_or(self.settings.max_tokens);
         let temperature = call.analysis.temperature.map(|temperature| temperature as f32);
         let (message, tools) = request(call.analysis, document)
@@ -162,7 +167,7 @@ impl Model {
             output_tokens: usage.output_tokens().try_into().unwrap_or_default(),
         });
         let stop_reason = output.stop_reason().as_str().to_owned();
-        // Told before the answer is judged: one that is refused is paid for too.
+        // Logged before the answer is checked, because an unusable answer is paid for too.
         info!(
             job_id = call.job_id.as_str(),
             attempt = call.attempt,
@@ -181,7 +186,7 @@ impl Model {
             elapsed,
             chunks: None,
         });
-        Ok(Answered { usage, elapsed, answer })
+        Ok(AnsweredCall { usage, elapsed, answer })
     }
 }
 
@@ -247,16 +252,18 @@ fn image_format(format: ImageFormat) -> Picture {
     }
 }
 
-/// The answer is the tool's input. One that was cut or refused would be so
-/// again; one that does not fit may fit the next time.
+/// Reads the answer, which is the tool's input.
+///
+/// A truncated or blocked answer is permanent, because a repeated call would end alike.
+/// An answer that does not fit the schema is transient.
 fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) -> Result<Value, AttemptError> {
     let permanent = |code, message: String| Err(AttemptError::Permanent(Failure::new(code, message)));
     match output.stop_reason() {
         StopReason::GuardrailIntervened | StopReason::ContentFiltered => {
-            return permanent(codes::GUARDRAIL, "a guardrail or the model's filter refused the document".into());
+            return permanent(codes::GUARDRAIL, BLOCKED.into());
         }
         StopReason::ModelContextWindowExceeded => {
-            return permanent(codes::DOCUMENT_TOO_LARGE, "the document does not fit the model's context window".into());
+            return permanent(codes::DOCUMENT_TOO_LARGE, OVER_CONTEXT_WINDOW.into());
         }
         _ => {}
     }
@@ -270,14 +277,14 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
             let answer = from_document(tool.input());
             analysis.check(&answer).map(|()| answer)
         }
-        None => Err(Failure::new(codes::ANSWER_UNFIT, "the model did not call the tool")),
+        None => Err(Failure::new(codes::ANSWER_UNFIT, "the model answered without a call of the tool")),
     };
     match checked {
         Ok(answer) => Ok(answer),
         Err(_) if *output.stop_reason() == StopReason::MaxTokens => permanent(
             codes::ANSWER_TRUNCATED,
             format!(
-                "the answer was cut at {max_tokens} tokens; raise `analysis.max_tokens`, or MAX_TOKENS (parameter MaxTokens)"
+                "the answer was cut at {max_tokens} tokens; raise `analysis.max_tokens` or the parameter MaxTokens"
             ),
         ),
         Err(failure) if failure.code == codes::ANSWER_TOO_LARGE => Err(AttemptError::Permanent(failure)),
@@ -285,57 +292,14 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
     }
 }
 
-/// Classes an error of Bedrock's by its code. What is not named here may pass.
-///
-/// A ConflictException is permanent: it says that this client request token has
-/// begun another invocation than the one asked for, and as both are made of the
-/// job alone, they would differ again.
-pub(super) fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, timeout: Duration) -> AttemptError {
-    let SdkError::ServiceError(context) = error else {
-        return AttemptError::Transient(match error {
-            SdkError::TimeoutError(_) => {
-                Failure::new(codes::MODEL_TIMEOUT, format!("no answer within {} s", timeout.as_secs()))
-            }
-            other => Failure::new(codes::MODEL_UNREACHABLE, code_of(other)),
-        });
-    };
-    let service = context.err();
-    let Some(code) = service.code() else {
-        return AttemptError::Transient(Failure::new(codes::MODEL_UNREACHABLE, "the answer could not be read"));
-    };
-    let failure = Failure::new(&snake_case(code), service.message().unwrap_or("no message"));
-    match code {
-        "ThrottlingException"
-        | "ModelNotReadyException"
-        | "ServiceUnavailableException"
-        | "ServiceQuotaExceededException" => AttemptError::Throttled(failure),
-        "ValidationException" | "AccessDeniedException" | "ResourceNotFoundException" | "ConflictException" => {
-            AttemptError::Permanent(failure)
-        }
-        _ => AttemptError::Transient(failure),
-    }
-}
-
-/// `ThrottlingException` → `throttling_exception`.
-fn snake_case(code: &str) -> String {
-    let mut snake = String::with_capacity(code.len() + 4);
-    for (place, c) in code.chars().enumerate() {
-        if c.is_ascii_uppercase() && place > 0 {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::aws::refusing_server::RefusingServer;
 
-    /// The bench's peers ask the model what is written down there.
+    /// The bench compares Docket with peers, which send the request of this file.
     #[tokio::test]
-    async fn the_peers_of_the_bench_ask_what_docket_asks() {
+    async fn bench_peers_send_the_same_request_as_docket() {
         let server = RefusingServer::start().await;
         let timeout = Duration::from_secs(30);
         let settings = ModelSettings {
@@ -348,31 +312,30 @@ mod tests {
         let job_id = "a-job".parse().expect("an id");
         let call = Call { job_id: &job_id, attempt: 1, model_id: "a-model", analysis: Analysis::standard() };
         let document = Document::new(None, b"A lease.".to_vec()).expect("a text");
-        Model::new(&server.config, settings).converse(&call, document).await.expect_err("the server refuses it");
+        Model::new(&server.config, settings)
+            .converse(&call, document)
+            .await
+            .expect_err("the server rejects every request");
 
-        let mut asked: Value = serde_json::from_slice(&server.only_request().body).expect("JSON");
-        let named = asked.as_object_mut().and_then(|body| body.remove("requestMetadata"));
-        assert_eq!(named, Some(json!({"job_id": "a-job", "attempt": "1"})));
-        let bytes = asked.pointer_mut("/messages/0/content/0/document/source/bytes").expect("a document");
+        let mut sent: Value = serde_json::from_slice(&server.only_request().body).expect("JSON");
+        let metadata = sent.as_object_mut().and_then(|body| body.remove("requestMetadata"));
+        assert_eq!(metadata, Some(json!({"job_id": "a-job", "attempt": "1"})));
+        let bytes = sent.pointer_mut("/messages/0/content/0/document/source/bytes").expect("a document");
         assert_eq!(bytes.take(), "QSBsZWFzZS4=");
         *bytes = "".into();
-        let written: Value = serde_json::from_str(include_str!("../../bench/peers/request.json")).expect("JSON");
-        assert_eq!(numbers(asked), numbers(written));
+        let expected: Value = serde_json::from_str(include_str!("../../bench/peers/request.json")).expect("JSON");
+        assert_eq!(with_float_numbers(sent), with_float_numbers(expected));
     }
 
-    /// JSON knows one kind of numbers.
-    fn numbers(value: Value) -> Value {
+    /// JSON does not distinguish 0 from 0.0, but serde_json does.
+    fn with_float_numbers(value: Value) -> Value {
         match value {
             Value::Number(number) => json!(number.as_f64()),
-            Value::Array(values) => values.into_iter().map(numbers).collect(),
-            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, numbers(value))).collect(),
+            Value::Array(values) => values.into_iter().map(with_float_numbers).collect(),
+            Value::Object(fields) => {
+                fields.into_iter().map(|(name, value)| (name, with_float_numbers(value))).collect()
+            }
             other => other,
         }
-    }
-
-    #[test]
-    fn a_services_code_becomes_snake_case() {
-        assert_eq!(snake_case("ValidationException"), "validation_exception");
-        assert_eq!(snake_case("Unknown"), "unknown");
     }
 }

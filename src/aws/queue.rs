@@ -1,4 +1,4 @@
-//! The queues: jobs, and dead letters.
+//! The SQS queues: the two job queues, and the dead-letter queue.
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use super::Unavailable;
 use crate::domain::job::priority::Priority;
 use crate::domain::limits::{ASYNC_POLL_CAP, VISIBILITY_MAX};
-use crate::domain::message::attributes;
-use crate::domain::message::attributes::{Attribute, AttributeValue};
+use crate::domain::message::attributes::{Attribute, AttributeValue, FAILED_ATTEMPT, PRIORITY};
 use crate::domain::message::body::MessageBody;
 use crate::domain::message::dead_letter::DeadLetter;
 
-/// The queue of jobs, and the one beside it for urgent jobs.
+/// The job queues: one for normal priority, and optionally one for high priority.
+///
+/// A method with the parameter `arn` uses the queue with this ARN, which delivered a
+/// message. An unknown or missing ARN means the queue for normal priority.
 #[derive(Debug, Clone)]
 pub struct JobsQueue {
     client: Client,
@@ -24,21 +26,21 @@ pub struct JobsQueue {
 }
 
 impl JobsQueue {
-    /// By their URLs. Without one of their own, urgent jobs go with the others.
+    /// The queues with these URLs. Without `high_url`, high-priority jobs use the queue for
+    /// normal priority.
     pub fn new(config: &SdkConfig, url: String, high_url: Option<String>) -> Self {
         Self { client: Client::new(config), url, high_url }
     }
 
-    /// The URL of the queue that a message came from.
-    fn source(&self, arn: Option<&str>) -> &str {
+    /// The URL of the queue with this ARN.
+    fn source_url(&self, arn: Option<&str>) -> &str {
         let name = arn.and_then(|arn| arn.rsplit(':').next());
         let high = self.high_url.as_deref().filter(|url| url.rsplit('/').next() == name);
         high.unwrap_or(&self.url)
     }
 
-    /// About how many messages the queue holds that a message came from (`arn`):
-    /// those that can be had, those that are being handled or wait to be had
-    /// again, and those that wait for the first time.
+    /// Estimates the messages of a queue: visible ones, delayed ones, and ones in flight or
+    /// waiting for a retry.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
     pub async fn backlog(&self, arn: Option<&str>) -> Result<u64, Unavailable> {
@@ -46,22 +48,21 @@ impl JobsQueue {
             ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
             ApproximateNumberOfMessagesNotVisible as Hidden,
         };
-        let url = self.source(arn);
-        let request = self.client.get_queue_attributes().queue_url(url);
+        let request = self.client.get_queue_attributes().queue_url(self.source_url(arn));
         let request = request.attribute_names(Visible).attribute_names(Delayed).attribute_names(Hidden);
-        let answer = request.send().await.map_err(|error| Unavailable::new("sqs:GetQueueAttributes", &error))?;
-        let counts = answer.attributes.unwrap_or_default();
+        let response = request.send().await.map_err(|error| Unavailable::new("sqs:GetQueueAttributes", &error))?;
+        let counts = response.attributes.unwrap_or_default();
         Ok(counts.values().filter_map(|count| count.parse::<u64>().ok()).sum())
     }
 
-    /// Puts a body into the queue that a message came from (`arn`).
+    /// Sends a body to the queue that delivered a message.
     pub async fn send_to_source(&self, arn: Option<&str>, body: String) -> Result<(), Unavailable> {
-        send(&self.client, self.source(arn), body, &[], None).await
+        send(&self.client, self.source_url(arn), body, &[], None).await
     }
 
-    /// The same with attributes, to be had after a wait of at most
-    /// [`ASYNC_POLL_CAP`], in whole
-    /// seconds.
+    /// Sends a body with attributes to the queue that delivered a message. SQS delivers
+    /// the new message after `after`, rounded up to whole seconds and at most
+    /// [`ASYNC_POLL_CAP`].
     pub async fn send_delayed(
         &self,
         arn: Option<&str>,
@@ -69,18 +70,18 @@ impl JobsQueue {
         attributes: &[Attribute],
         after: Duration,
     ) -> Result<(), Unavailable> {
-        send(&self.client, self.source(arn), body, attributes, Some(after.min(ASYNC_POLL_CAP))).await
+        send(&self.client, self.source_url(arn), body, attributes, Some(after.min(ASYNC_POLL_CAP))).await
     }
 
-    /// Puts a job's message into the queue of its priority; `redrive_of` is the
-    /// failed attempt that it begins again.
+    /// Sends a job's message to the queue of its priority. `redrive_of` is the failed
+    /// attempt that the message retries.
     pub async fn send(
         &self,
         body: &MessageBody,
         priority: Priority,
         redrive_of: Option<u32>,
     ) -> Result<(), Unavailable> {
-        let body = serde_json::to_string(body).expect("our own types serialize");
+        let body = serde_json::to_string(body).expect("Docket's types serialize");
         let url = match priority {
             Priority::High => self.high_url.as_ref().unwrap_or(&self.url),
             Priority::Normal => &self.url,
@@ -90,13 +91,13 @@ impl JobsQueue {
             data_type: data_type.to_owned(),
             value: AttributeValue::Text(value),
         };
-        let mut carried = vec![attribute(attributes::PRIORITY, "String", priority.as_str().to_owned())];
-        carried.extend(redrive_of.map(|attempt| attribute(attributes::FAILED_ATTEMPT, "Number", attempt.to_string())));
-        send(&self.client, url, body, &carried, None).await
+        let mut attributes = vec![attribute(PRIORITY, "String", priority.as_str().to_owned())];
+        attributes.extend(redrive_of.map(|attempt| attribute(FAILED_ATTEMPT, "Number", attempt.to_string())));
+        send(&self.client, url, body, &attributes, None).await
     }
 
-    /// Has a message again in the queue that it came from (`arn`) after a wait,
-    /// in whole seconds from now: at least one, at most [`VISIBILITY_MAX`].
+    /// Lets SQS redeliver a message after `after`, counted from now. The delay is rounded up
+    /// to whole seconds, at least 1 s and at most [`VISIBILITY_MAX`].
     pub async fn change_visibility(
         &self,
         arn: Option<&str>,
@@ -106,7 +107,7 @@ impl JobsQueue {
         let seconds = after.min(VISIBILITY_MAX).as_secs_f64().ceil().max(1.0);
         self.client
             .change_message_visibility()
-            .queue_url(self.source(arn))
+            .queue_url(self.source_url(arn))
             .receipt_handle(receipt_handle)
             .visibility_timeout(seconds as i32)
             .send()
@@ -116,7 +117,7 @@ impl JobsQueue {
     }
 }
 
-/// The queue of what could not be done.
+/// The dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     client: Client,
@@ -124,12 +125,12 @@ pub struct DeadLetterQueue {
 }
 
 impl DeadLetterQueue {
-    /// By its URL.
+    /// The queue with this URL.
     pub fn new(config: &SdkConfig, url: String) -> Self {
         Self { client: Client::new(config), url }
     }
 
-    /// Puts a message there with its reason.
+    /// Sends a dead letter: the message's body, and attributes with its reason.
     pub async fn send(&self, letter: DeadLetter) -> Result<(), Unavailable> {
         send(&self.client, &self.url, letter.body, &letter.attributes, None).await
     }
@@ -150,7 +151,7 @@ async fn send(
             AttributeValue::Text(text) => value.string_value(text),
             AttributeValue::Binary(bytes) => value.binary_value(Blob::new(bytes.clone())),
         };
-        let value = value.build().expect("a data type is given");
+        let value = value.build().expect("the data type is set");
         request = request.message_attributes(&attribute.name, value);
     }
     request.send().await.map(|_| ()).map_err(|error| Unavailable::new("sqs:SendMessage", &error))

@@ -1,6 +1,11 @@
-//! The quotas' table: for each model the time until which its quota is used up.
+//! The quotas table: one item a model, with the timestamp `used_until` up to which the
+//! model's quota is used. `domain::quota::gcra` explains the timestamp.
+//!
+//! All functions of all stacks that share a quota reserve quota time in the same item.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate>
+
+use std::ops::RangeInclusive;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -18,11 +23,14 @@ const USED_UNTIL: &str = "used_until_us";
 const USED_FRACTION: &str = "used_fraction";
 const UPDATE: &str = "dynamodb:UpdateItem";
 
-/// Conditional writes of one reservation: each further one follows another's
-/// that came between.
-const ROUNDS: u32 = 4;
+/// Stored used fractions outside this range are ignored.
+const USED_FRACTIONS: RangeInclusive<f64> = 0.0001..=100.0;
 
-/// The table that all functions with a share in a quota write to.
+/// Attempts to write one reservation. Each further attempt follows a reservation of
+/// another function that changed the item in between.
+const WRITE_ATTEMPTS: u32 = 4;
+
+/// The quotas table.
 #[derive(Debug, Clone)]
 pub struct Quotas {
     client: Client,
@@ -30,15 +38,15 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// By the table's name. Its key is `quota`, the model's id.
+    /// The table with this name. Its key is `quota`, the model's id.
     pub fn new(config: &SdkConfig, table: String) -> Self {
         Self { client: dynamodb(config), table }
     }
 
-    /// Reads the row, for half a read unit, so that a quota that is used up costs
-    /// no write.
-    pub async fn read(&self, model_id: &str) -> Result<QuotaRow, Unavailable> {
-        let answer = self
+    /// Reads a model's quota. The read is eventually consistent and costs half a read
+    /// unit; a rejection by its result costs no write.
+    pub async fn read(&self, model_id: &str) -> Result<StoredQuota, Unavailable> {
+        let response = self
             .client
             .get_item()
             .table_name(&self.table)
@@ -46,59 +54,72 @@ impl Quotas {
             .send()
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
-        let item = answer.item.unwrap_or_default();
-        let used_fraction = item.get(USED_FRACTION).and_then(|used_fraction| used_fraction.as_n().ok()?.parse().ok());
-        let used_fraction = used_fraction
-            .filter(|used_fraction: &f64| used_fraction.is_finite() && (0.0001..=100.0).contains(used_fraction));
-        Ok(QuotaRow { used_until: time(item.get(USED_UNTIL)), used_fraction })
+        let item = response.item.unwrap_or_default();
+        let used_fraction = item.get(USED_FRACTION).and_then(|fraction| fraction.as_n().ok()?.parse().ok());
+        let used_fraction =
+            used_fraction.filter(|fraction: &f64| fraction.is_finite() && USED_FRACTIONS.contains(fraction));
+        Ok(StoredQuota { used_until: read_timestamp(item.get(USED_UNTIL)), used_fraction })
     }
 
-    /// Reserves so much of the quota's time, if the calls can begin by
-    /// `latest_start`, by one conditional write after `read`; `used_fraction` is what to
-    /// tell other functions.
+    /// Reserves quota time, if its calls may begin by `latest_start`. `stored` is the
+    /// result of [`read`](Self::read).
     ///
     /// # Errors
-    /// [`Unavailable`]: whether it was reserved is not known. If it was, the
-    /// time passes unused.
-    pub async fn reserve(&self, model_id: &str, read: QuotaRow, wanted: Reservation) -> Result<Slot, Unavailable> {
-        let Reservation { reserved, now, latest_start, .. } = wanted;
-        let mut used_until = read.used_until;
-        for _ in 0..ROUNDS {
-            let found = find_slot(used_until, now, latest_start);
-            if let Slot::Reject { .. } = found {
-                return Ok(found);
+    /// [`Unavailable`]: the reservation may have been stored or not. The quota time of a
+    /// stored one passes unused.
+    pub async fn reserve(
+        &self,
+        model_id: &str,
+        stored: StoredQuota,
+        reservation: Reservation,
+    ) -> Result<Slot, Unavailable> {
+        let Reservation { reserved, now, latest_start, .. } = reservation;
+        let mut used_until = stored.used_until;
+        for _ in 0..WRITE_ATTEMPTS {
+            let slot = find_slot(used_until, now, latest_start);
+            if let Slot::Reject { .. } = slot {
+                return Ok(slot);
             }
-            match self.write(model_id, used_until, wanted).await? {
-                Written::Until(until) => return Ok(find_slot(Some(until - reserved), now, Timestamp::MAX)),
-                Written::Refused(other) => used_until = other,
+            match self.write(model_id, used_until, reservation).await? {
+                Write::Done { used_until } => return Ok(find_slot(Some(used_until - reserved), now, Timestamp::MAX)),
+                Write::Rejected { stored } => used_until = stored,
             }
         }
         Err(Unavailable { service: UPDATE, code: "QuotaContended".to_owned() })
     }
 
-    /// A time that has not come is put off; one that is past begins anew.
+    /// Moves `used_until` forward by the reservation.
+    ///
+    /// ```text
+    /// read value    write                        condition on the stored value
+    /// ≥ now         used_until + reserved        from now to latest_start + QUOTA_BURST
+    /// < now, none   now + reserved               < now, or none
+    /// ```
+    ///
+    /// The first form allows reservations of other functions since the read, as long as
+    /// the calls may still begin by `latest_start`.
     async fn write(
         &self,
         model_id: &str,
         used_until: Option<Timestamp>,
         Reservation { reserved, now, latest_start, used_fraction }: Reservation,
-    ) -> Result<Written, Unavailable> {
+    ) -> Result<Write, Unavailable> {
         let mut update = Update::new();
         if let Some(used_fraction) = used_fraction {
             update = update.set(USED_FRACTION, number(used_fraction));
         }
-        let (name, from) = (update.name(USED_UNTIL), update.value("now", micros(now)));
+        let (name, from) = (update.name(USED_UNTIL), update.value("now", microseconds(now)));
         let (update, condition) = if used_until.is_some_and(|until| until >= now) {
-            let latest = update.value("latest", micros(latest_start + QUOTA_BURST));
+            let latest = update.value("latest", microseconds(latest_start + QUOTA_BURST));
             (
                 update.step(USED_UNTIL, i64::try_from(reserved.as_micros()).unwrap_or(i64::MAX)),
                 format!("{name} BETWEEN {from} AND {latest}"),
             )
         } else {
-            let anew = micros(used_until_after(used_until, now, reserved));
-            (update.set(USED_UNTIL, anew), format!("attribute_not_exists({name}) OR {name} < {from}"))
+            let restarted = microseconds(used_until_after(used_until, now, reserved));
+            (update.set(USED_UNTIL, restarted), format!("attribute_not_exists({name}) OR {name} < {from}"))
         };
-        let answer = self
+        let response = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -111,16 +132,18 @@ impl Quotas {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match answer {
+        match response {
             Ok(output) => {
-                let until = output.attributes.as_ref().and_then(|item| time(item.get(USED_UNTIL)));
-                until.map(Written::Until).ok_or_else(|| Unavailable { service: UPDATE, code: "UnreadableRow".into() })
+                let used_until = output.attributes.as_ref().and_then(|item| read_timestamp(item.get(USED_UNTIL)));
+                let unreadable = || Unavailable { service: UPDATE, code: "UnreadableItem".into() };
+                Ok(Write::Done { used_until: used_until.ok_or_else(unreadable)? })
             }
             Err(error) => {
                 let unavailable = Unavailable::new(UPDATE, &error);
                 match error.into_service_error() {
-                    UpdateItemError::ConditionalCheckFailedException(refused) => {
-                        Ok(Written::Refused(refused.item.as_ref().and_then(|item| time(item.get(USED_UNTIL)))))
+                    UpdateItemError::ConditionalCheckFailedException(rejected) => {
+                        let stored = rejected.item.as_ref().and_then(|item| read_timestamp(item.get(USED_UNTIL)));
+                        Ok(Write::Rejected { stored })
                     }
                     _ => Err(unavailable),
                 }
@@ -129,40 +152,45 @@ impl Quotas {
     }
 }
 
-/// A model's row.
+/// A model's item.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QuotaRow {
-    /// Until when the quota is used up.
+pub struct StoredQuota {
+    /// The time up to which the quota is used; `None` before the first reservation.
     pub used_until: Option<Timestamp>,
-    /// What used_fraction a call counts of what Bedrock takes when it begins, as other
-    /// functions have seen it.
+    /// The fraction of the reserved quota time that a call uses, as other functions have
+    /// learned it.
     pub used_fraction: Option<f64>,
 }
 
-/// What is to be reserved.
+/// A reservation of quota time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reservation {
-    /// Of the quota's time.
+    /// The quota time to reserve.
     pub reserved: SignedDuration,
-    /// When it is asked for.
+    /// The time of the reservation.
     pub now: Timestamp,
-    /// When its calls must begin.
+    /// The latest time at which its calls may begin.
     pub latest_start: Timestamp,
-    /// What used_fraction a call counts, to be told to other functions.
+    /// The used fraction to share with other functions; `None` leaves the stored one.
     pub used_fraction: Option<f64>,
 }
 
-enum Written {
-    Until(Timestamp),
-    /// What was found instead.
-    Refused(Option<Timestamp>),
+enum Write {
+    Done {
+        /// The timestamp after the reservation.
+        used_until: Timestamp,
+    },
+    Rejected {
+        /// The timestamp that failed the condition; `None` without an item.
+        stored: Option<Timestamp>,
+    },
 }
 
-fn micros(at: Timestamp) -> AttributeValue {
+fn microseconds(at: Timestamp) -> AttributeValue {
     number(at.as_microsecond())
 }
 
-fn time(value: Option<&AttributeValue>) -> Option<Timestamp> {
+fn read_timestamp(value: Option<&AttributeValue>) -> Option<Timestamp> {
     let micros = value?.as_n().ok()?.parse().ok()?;
     Timestamp::from_microsecond(micros).ok()
 }

@@ -1,4 +1,4 @@
-//! A server for tests that shows what a client sent: it refuses every request.
+//! A server for tests that records the requests of a client and rejects all of them.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, channel};
@@ -12,20 +12,20 @@ use tokio::task::JoinHandle;
 
 use super::{AwsConfig, sdk_config};
 
-/// A date that is not now.
-const DATE_OF_ANSWERS: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
+/// The wrong date in every response.
+const RESPONSE_DATE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
 
-/// One request, as it came.
+/// One received request.
 pub struct Received {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-/// Ends when it is dropped.
+/// The server ends when it is dropped.
 pub struct RefusingServer {
     pub url: String,
-    /// Of clients that come here, with the SDK's credentials for tests.
+    /// The settings of clients for this server, with the SDK's credentials for tests.
     pub config: SdkConfig,
     received: Receiver<Received>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -33,14 +33,14 @@ pub struct RefusingServer {
 
 impl RefusingServer {
     pub async fn start() -> Self {
-        let (told, received) = channel();
-        let answer = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
-            told.send(Received { uri, headers, body }).expect("the test waits");
-            (StatusCode::BAD_REQUEST, [(DATE, DATE_OF_ANSWERS)])
+        let (sender, received) = channel();
+        let reject = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            sender.send(Received { uri, headers, body }).expect("the test holds the receiver");
+            (StatusCode::BAD_REQUEST, [(DATE, RESPONSE_DATE)])
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+        let serving = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(reject)).into_future());
         let config = sdk_config(AwsConfig {
             region: "us-east-1".to_owned(),
             endpoint_url: Some(url.clone()),
@@ -53,16 +53,16 @@ impl RefusingServer {
         Self { url, config, received, serving }
     }
 
-    /// What came, of which there must be one.
+    /// The received request; a second one fails the test.
     pub fn only_request(&self) -> Received {
         let request = self.next_request();
-        assert!(self.received.try_recv().is_err(), "a second request came");
+        assert!(self.received.try_recv().is_err(), "the client sent a second request");
         request
     }
 
-    /// What came, in its order.
+    /// The next received request, in the order of arrival.
     pub fn next_request(&self) -> Received {
-        self.received.try_recv().expect("a request came")
+        self.received.try_recv().expect("the client sent a request")
     }
 }
 

@@ -1,4 +1,5 @@
-//! The S3 client of all modules that read or store whole objects.
+//! The S3 client of the modules that read, store, list or presign whole objects.
+//! Chunk results use another client with shorter time-outs: see `chunk_results`.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time-out of all attempts to read or store one object.
 pub(super) const OBJECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A client with the time-outs of whole objects.
+/// A client with the time-outs for whole objects.
 pub(super) fn s3(config: &SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -24,7 +25,8 @@ pub(super) fn s3(config: &SdkConfig) -> Client {
     Client::from_conf(aws_sdk_s3::config::Builder::from(config).timeout_config(timeouts).build())
 }
 
-/// Stores an object whose SHA-256 is known, and returns its location with its version.
+/// Stores an object, and returns its location. `sha256` is the hash of `bytes` in hex;
+/// the location carries the hash, and a version if the bucket keeps versions.
 pub(super) async fn put(
     client: &Client,
     bucket: &str,
@@ -33,7 +35,7 @@ pub(super) async fn put(
     bytes: Vec<u8>,
     sha256: String,
 ) -> Result<S3Location, Unavailable> {
-    let answer = client
+    let response = client
         .put_object()
         .bucket(bucket)
         .key(key)
@@ -42,6 +44,6 @@ pub(super) async fn put(
         .send()
         .await
         .map_err(|error| Unavailable::new("s3:PutObject", &error))?;
-    let version_id = answer.version_id().map(str::to_owned);
+    let version_id = response.version_id().map(str::to_owned);
     Ok(S3Location { bucket: bucket.to_owned(), key: key.to_owned(), version_id, sha256: Some(sha256) })
 }

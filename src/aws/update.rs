@@ -1,13 +1,15 @@
-//! Writes DynamoDB update expressions with every name and value as a
-//! placeholder, so that no reserved word and no text of a caller's stands in
-//! an expression.
+//! Builds DynamoDB update expressions with a placeholder for every name and value.
+//!
+//! An expression therefore contains no reserved word and no text of a caller.
+//!
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ExpressionAttributeNames.html>
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// An update expression in the making. Attributes are named in plain words;
-/// `#word` and `:word` are made of them.
+/// Builds one update expression. Methods take the plain name of an attribute and derive
+/// the placeholders `#name` and `:name`.
 pub(super) struct Update {
     sets: Vec<String>,
     removes: Vec<String>,
@@ -15,13 +17,13 @@ pub(super) struct Update {
     pub values: HashMap<String, AttributeValue>,
 }
 
-/// Room for what most updates name, so that their maps do not grow.
-const USUAL: usize = 16;
+/// The capacity for the names and values of most updates.
+const CAPACITY: usize = 16;
 
 impl Update {
     pub fn new() -> Self {
-        let (names, values) = (HashMap::with_capacity(USUAL), HashMap::with_capacity(USUAL));
-        Self { sets: Vec::with_capacity(USUAL), removes: Vec::new(), names, values }
+        let (names, values) = (HashMap::with_capacity(CAPACITY), HashMap::with_capacity(CAPACITY));
+        Self { sets: Vec::with_capacity(CAPACITY), removes: Vec::new(), names, values }
     }
 
     pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
@@ -37,7 +39,7 @@ impl Update {
         self
     }
 
-    /// Adds a positive or negative step to a number that counts from 0.
+    /// Adds a positive or negative step to a number; a missing number counts as 0.
     pub fn step(mut self, attribute: &str, step: i64) -> Self {
         let name = self.name(attribute);
         let zero = self.value("zero", number(0));
@@ -46,7 +48,8 @@ impl Update {
         self
     }
 
-    /// Keeps what another attribute was before this write.
+    /// Sets an attribute to the value that `other` had before this write, or to `otherwise`
+    /// if `other` was missing.
     pub fn set_from(mut self, attribute: &str, other: &str, otherwise: AttributeValue) -> Self {
         let (name, other) = (self.name(attribute), self.name(other));
         let value = self.value(&[attribute, "_otherwise"].concat(), otherwise);
@@ -62,14 +65,14 @@ impl Update {
         self
     }
 
-    /// The placeholder of an attribute's name, for conditions.
+    /// Returns the placeholder of an attribute's name, for conditions.
     pub fn name(&mut self, attribute: &str) -> String {
         let placeholder = ["#", attribute].concat();
         self.names.insert(placeholder.clone(), attribute.to_owned());
         placeholder
     }
 
-    /// The placeholder of a value, for conditions.
+    /// Returns the placeholder `:word` of a value, for conditions.
     pub fn value(&mut self, word: &str, value: AttributeValue) -> String {
         let placeholder = [":", word].concat();
         self.values.insert(placeholder.clone(), value);
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_names_every_name_and_value_by_placeholder() {
+    fn update_expression_has_only_placeholders() {
         let update = Update::new()
             .set("status", text("pending"))
             .set_if_absent("batch_id", None)

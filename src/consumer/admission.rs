@@ -260,9 +260,9 @@ impl Admission {
 /// The quota time that a call needs.
 #[derive(Debug, Clone, Copy)]
 struct Demand {
-    /// What Bedrock deducts when the call begins.
+    /// The quota time that Bedrock deducts when the call begins.
     reserved: SignedDuration,
-    /// What the call uses at least, by the estimate of its input.
+    /// The least use of the call, by the estimate of its input.
     minimum: SignedDuration,
     /// The least amount to draw for any used fraction; zero while the
     /// document's size is unknown.

@@ -19,9 +19,9 @@ use tracing::warn;
 use super::admission::{Admission, Permit};
 use super::delivery::Delivery;
 use crate::aws::chunk_results::{ChunkResult, ChunkResults};
-use crate::aws::model::{Answer, Answered, Call, Model};
+use crate::aws::model::{Answer, AnsweredCall, Call, Model};
 use crate::clock::until;
-use crate::domain::document::chunks::{groups, split};
+use crate::domain::document::chunks::{group_results, split_text};
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
@@ -66,7 +66,7 @@ impl Analyser {
             _ => return self.converse(call, document, permit, delivery).await,
         };
         drop(permit);
-        let chunks = split(text, self.chunk_max_bytes, CHUNKS_MAX)
+        let chunks = split_text(text, self.chunk_max_bytes, CHUNKS_MAX)
             .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), self.chunk_max_bytes)))?;
         let folder = format!("chunks/{}/{fingerprint}", call.job_id);
         let long_text = LongText { analyser: self, call, delivery, folder };
@@ -107,7 +107,7 @@ impl Analyser {
             permit.begin_call();
         }
         match self.model.converse(call, document).await {
-            Ok(Answered { usage, elapsed, answer }) => {
+            Ok(AnsweredCall { usage, elapsed, answer }) => {
                 if let Some(permit) = permit.filter(|_| usage.input_tokens > 0) {
                     permit.settle(usage, elapsed);
                 }
@@ -153,7 +153,7 @@ impl LongText<'_> {
             }
             let mut results: Vec<Value> = done.into_iter().map(|one| one.result).collect();
             let sizes: Vec<usize> = results.iter().map(|result| result.to_string().len()).collect();
-            let documents: Vec<_> = groups(&sizes, self.analyser.chunk_max_bytes)
+            let documents: Vec<_> = group_results(&sizes, self.analyser.chunk_max_bytes)
                 .into_iter()
                 .map(|count| {
                     let group = Value::Array(results.drain(..count).collect()).to_string();

@@ -37,7 +37,7 @@ impl Attempt<'_> {
     /// The job's batch, if it belongs to one that was created by the API.
     pub async fn batch(&self) -> Result<Option<Batch>, AttemptError> {
         match &self.claim.batch_id {
-            Some(batch_id) => Ok(self.endings.jobs.batch(batch_id).await?),
+            Some(batch_id) => Ok(self.endings.jobs.get_batch(batch_id).await?),
             None => Ok(None),
         }
     }

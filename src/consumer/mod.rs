@@ -1,7 +1,7 @@
 //! The consumer: handles a batch of queue messages, and reports its failures.
 //!
-//! One function a nesting level: `batch` → `record` → `job`. Each record runs in a
-//! task of its own, so that a slow or panicking record harms no other record.
+//! One function a nesting level: `batch` → `record` → `job`. Each record runs in its own
+//! task, so that a slow or panicking record harms no other record.
 
 mod admission;
 mod analyser;

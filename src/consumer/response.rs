@@ -1,4 +1,4 @@
-//! What a record ended with, and the batch response that Lambda expects.
+//! The end of a record, and the batch response that Lambda expects.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 

@@ -1,8 +1,8 @@
-//! The news: what is told of a job, and of a batch, that has finished. Ids,
-//! counts, times, codes and places; no text of a document or an answer, and no
-//! words of a caller's or of Bedrock's.
+//! The events that the notifier publishes when a job or a batch has finished.
 //!
-//! A change of the row is told, never a row as such: the status before decides.
+//! Events contain ids, counts, times, codes and locations. They contain no text of a
+//! document, an answer, a caller or Bedrock. A change of a stored job causes an event,
+//! so the status before the change decides.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,35 +13,35 @@ use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
 use crate::domain::job::stored::{State, Status, StoredJob, StoredResult, Usage};
 
-/// Who tells; every rule names it.
+/// The `source` of every event, which EventBridge rules match.
 pub const SOURCE: &str = "docket";
-/// The form of the details. A field more does not change it; one less, or one
-/// that means something else, does.
+/// The version of the event schema. A removed field, or a field with a new meaning,
+/// changes the version; an added field does not.
 pub const VERSION: &str = "1";
 
-/// What a job's end is called on the bus.
+/// The `detail-type` of the end of a job.
 pub const JOB_FINISHED: &str = "Docket Job Finished";
-/// What a batch's end is called on the bus.
+/// The `detail-type` of the end of a batch.
 pub const BATCH_FINISHED: &str = "Docket Batch Finished";
 
-/// One piece of news, as the bus takes it.
+/// An event as PutEvents receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundEvent {
     /// [`JOB_FINISHED`] or [`BATCH_FINISHED`].
     pub detail_type: &'static str,
-    /// The detail, as JSON.
+    /// The `detail` as JSON.
     pub detail: String,
-    /// When it happened.
+    /// The `time` of the event: the end of the job or the batch.
     pub at: Timestamp,
 }
 
-/// A job came to its end. `job_id`, `attempt` and `status` together name the
-/// change: the same three are the same news.
+/// The detail of [`JOB_FINISHED`]. Events with equal `job_id`, `attempt` and `status` are
+/// duplicates.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobFinished {
     version: &'static str,
     job_id: JobId,
-    /// The batch it belongs to.
+    /// The batch of the job, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
     status: Status,
@@ -58,18 +58,20 @@ pub struct JobFinished {
     error_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplicated_from: Option<JobId>,
-    /// Where the API tells of the job, its result included.
+    /// The API path of the job with its result.
     path: String,
-    /// Where a result lies that is too large for the row.
+    /// The location of a result that is too large for the stored job.
     #[serde(skip_serializing_if = "Option::is_none")]
     result_s3: Option<S3Location>,
 }
 
 impl JobFinished {
-    /// What a change tells: `None` unless it led from an unfinished status into
-    /// a finished one. A redrive or a retry leaves the finished status first, so
-    /// that its own end is told again, with its own attempt.
-    pub fn of(before: Status, row: &StoredJob) -> Option<Self> {
+    /// The event of a change from the status `before` to `row`. `None` unless the change
+    /// ended the job.
+    ///
+    /// A redrive or a retry first leaves the ended status. Its end is therefore published
+    /// again, with its own attempt.
+    pub fn from_change(before: Status, row: &StoredJob) -> Option<Self> {
         if before.has_ended() {
             return None;
         }
@@ -101,13 +103,13 @@ impl JobFinished {
         })
     }
 
-    /// As the bus takes it.
-    pub fn outbound(&self) -> OutboundEvent {
-        OutboundEvent { detail_type: JOB_FINISHED, detail: detail(self), at: self.completed_at }
+    /// The event for PutEvents.
+    pub fn to_event(&self) -> OutboundEvent {
+        OutboundEvent { detail_type: JOB_FINISHED, detail: to_json(self), at: self.completed_at }
     }
 }
 
-/// No job of a batch is unfinished, of those that it has by now.
+/// The detail of [`BATCH_FINISHED`]: all jobs that the batch has at this time have ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BatchFinished {
     version: &'static str,
@@ -117,15 +119,15 @@ pub struct BatchFinished {
     usage: Usage,
     created_at: Timestamp,
     completed_at: Timestamp,
-    /// Where the API tells of the batch; its results are below, at `/results`.
+    /// The API path of the batch. Its results are at this path with `/results`.
     path: String,
 }
 
 impl BatchFinished {
-    /// What a tally tells: `None` while a job is unfinished, or when there is
-    /// none. `cancelled` is whether the batch was.
-    pub fn of(batch_id: &BatchId, tally: &Tally, cancelled: bool) -> Option<Self> {
-        let status = tally.status(cancelled);
+    /// The event of a tally. `None` while a job is unfinished, or if the batch has no
+    /// jobs. `is_cancelled` is whether the batch was cancelled.
+    pub fn from_tally(batch_id: &BatchId, tally: &Tally, is_cancelled: bool) -> Option<Self> {
+        let status = tally.status(is_cancelled);
         match status {
             BatchStatus::InProgress | BatchStatus::Cancelling => None,
             BatchStatus::Complete | BatchStatus::Cancelled => Some(Self {
@@ -141,14 +143,14 @@ impl BatchFinished {
         }
     }
 
-    /// As the bus takes it.
-    pub fn outbound(&self) -> OutboundEvent {
-        OutboundEvent { detail_type: BATCH_FINISHED, detail: detail(self), at: self.completed_at }
+    /// The event for PutEvents.
+    pub fn to_event(&self) -> OutboundEvent {
+        OutboundEvent { detail_type: BATCH_FINISHED, detail: to_json(self), at: self.completed_at }
     }
 }
 
-fn detail(finished: &impl Serialize) -> String {
-    serde_json::to_string(finished).expect("our own types serialize")
+fn to_json(finished: &impl Serialize) -> String {
+    serde_json::to_string(finished).expect("Docket's types serialize")
 }
 
 #[cfg(test)]
@@ -219,60 +221,60 @@ mod tests {
         }
     }
 
-    fn told(before: Status, after: State) -> Option<Value> {
-        let news = JobFinished::of(before, &row(after))?.outbound();
-        assert_eq!((news.detail_type, news.at), ("Docket Job Finished", at(9)));
-        Some(serde_json::from_str(&news.detail).unwrap())
+    fn published_detail(before: Status, after: State) -> Option<Value> {
+        let event = JobFinished::from_change(before, &row(after))?.to_event();
+        assert_eq!((event.detail_type, event.at), ("Docket Job Finished", at(9)));
+        Some(serde_json::from_str(&event.detail).unwrap())
     }
 
     #[test]
-    fn exactly_the_changes_into_a_finished_status_are_told() {
+    fn only_change_to_ended_status_is_published() {
         for before in ALL {
             for after in ALL {
                 let expected = !before.has_ended() && after.has_ended();
-                assert_eq!(told(before, state(after)).is_some(), expected, "{before:?} → {after:?}");
+                assert_eq!(published_detail(before, state(after)).is_some(), expected, "{before:?} → {after:?}");
             }
         }
     }
 
     #[test]
-    fn the_detail_is_as_it_is_documented() {
+    fn job_event_matches_documented_schema() {
         let common = json!({
             "version": "1", "job_id": "j", "batch_id": "b", "attempt": 2, "charged_attempts": 1, "priority": "high",
             "created_at": "1970-01-01T00:00:01Z", "completed_at": "1970-01-01T00:00:09Z", "path": "/jobs/j",
         });
         let with = |more: Value| {
-            let mut whole = common.clone();
-            whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            Some(whole)
+            let mut detail = common.clone();
+            detail.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Some(detail)
         };
         let complete = json!({
             "status": "complete", "model_id": "model", "usage": {"input_tokens": 7, "output_tokens": 3},
             "deduplicated_from": "first",
         });
-        assert_eq!(told(Status::Processing, state(Status::Complete)), with(complete));
+        assert_eq!(published_detail(Status::Processing, state(Status::Complete)), with(complete));
         let failed = json!({"status": "failed", "error_code": "the_code"});
-        assert_eq!(told(Status::Processing, state(Status::Failed)), with(failed));
-        assert_eq!(told(Status::Pending, state(Status::Cancelled)), with(json!({"status": "cancelled"})));
-        let place = json!({"bucket": "b", "key": "results/j/2.json", "version_id": "v"});
-        let large = StoredResult::Bucket(serde_json::from_value(place.clone()).unwrap());
-        assert_eq!(told(Status::Processing, completed(large)).unwrap()["result_s3"], place);
+        assert_eq!(published_detail(Status::Processing, state(Status::Failed)), with(failed));
+        assert_eq!(published_detail(Status::Pending, state(Status::Cancelled)), with(json!({"status": "cancelled"})));
+        let location = json!({"bucket": "b", "key": "results/j/2.json", "version_id": "v"});
+        let large = StoredResult::Bucket(serde_json::from_value(location.clone()).unwrap());
+        assert_eq!(published_detail(Status::Processing, completed(large)).unwrap()["result_s3"], location);
     }
 
     #[test]
-    fn nothing_is_told_of_the_document_the_answer_or_the_inside() {
+    fn event_contains_no_document_answer_or_internals() {
         for after in ALL.into_iter().filter(|status| status.has_ended()) {
-            let told = told(Status::Processing, state(after)).unwrap().to_string();
+            let detail = published_detail(Status::Processing, state(after)).unwrap().to_string();
             for inside in ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "OWNER", "STOP", "FINGER"] {
-                assert!(!told.contains(inside), "{told}");
+                assert!(!detail.contains(inside), "{detail}");
             }
         }
     }
 
     #[test]
-    fn a_batch_is_told_only_when_no_job_of_it_is_unfinished() {
+    fn batch_is_published_only_when_every_job_has_ended() {
         let batch: BatchId = "b".parse().unwrap();
-        let told = |statuses: &[Status], cancelled| {
+        let event_of = |statuses: &[Status], is_cancelled| {
             let mut tally = Tally::default();
             let entries = statuses.iter().enumerate().map(|(n, status)| Entry {
                 job_id: n.to_string().parse().unwrap(),
@@ -282,14 +284,14 @@ mod tests {
                 completed_at: status.has_ended().then(|| at(9)),
             });
             tally.add(entries.collect(), at(10));
-            BatchFinished::of(&batch, &tally, cancelled)
+            BatchFinished::from_tally(&batch, &tally, is_cancelled)
         };
-        assert_eq!(told(&[], false), None);
-        assert_eq!(told(&[Status::Complete, Status::Processing], false), None);
-        assert_eq!(told(&[Status::Cancelled, Status::Pending], true), None);
-        let news = told(&[Status::Complete, Status::Failed], false).unwrap().outbound();
-        assert_eq!((news.detail_type, news.at), ("Docket Batch Finished", at(9)));
-        let detail: Value = serde_json::from_str(&news.detail).unwrap();
+        assert_eq!(event_of(&[], false), None);
+        assert_eq!(event_of(&[Status::Complete, Status::Processing], false), None);
+        assert_eq!(event_of(&[Status::Cancelled, Status::Pending], true), None);
+        let event = event_of(&[Status::Complete, Status::Failed], false).unwrap().to_event();
+        assert_eq!((event.detail_type, event.at), ("Docket Batch Finished", at(9)));
+        let detail: Value = serde_json::from_str(&event.detail).unwrap();
         let counts = json!({"total": 2, "pending": 0, "processing": 0, "complete": 1, "failed": 1, "cancelled": 0});
         assert_eq!(
             detail,
@@ -299,7 +301,7 @@ mod tests {
                 "created_at": "1970-01-01T00:00:01Z", "completed_at": "1970-01-01T00:00:09Z",
             })
         );
-        let cancelled = told(&[Status::Cancelled], true).unwrap().outbound().detail;
+        let cancelled = event_of(&[Status::Cancelled], true).unwrap().to_event().detail;
         assert!(cancelled.contains(r#""status":"cancelled""#), "{cancelled}");
     }
 }

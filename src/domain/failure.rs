@@ -1,83 +1,102 @@
-//! Why an attempt did not complete, and what that means for the next one.
+//! The reason why an attempt did not complete: a stable code and a message.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::limits::FAILURE_MESSAGE_MAX_BYTES;
 
-/// A stable code and a message for people. Neither holds text of the document
-/// or of the model's answer.
+/// The reason why an attempt did not complete.
+///
+/// Docket puts no text of the document or of the model's answer into a failure. The
+/// message of a Bedrock error is stored as Bedrock wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Snake case, stable: programs may branch on it.
+    /// A stable code in snake case: one of [`codes`], or Bedrock's code. Programs may
+    /// branch on the code.
     pub code: String,
-    /// One or two sentences that say what to do, at most
+    /// The cause and the remedy for people, in at most
     /// [`FAILURE_MESSAGE_MAX_BYTES`] bytes.
     pub message: String,
 }
 
 impl Failure {
-    /// Makes a failure; a message over the limit is cut at a character.
+    /// Makes a failure. A longer message is cut before the character that exceeds
+    /// [`FAILURE_MESSAGE_MAX_BYTES`].
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(FAILURE_MESSAGE_MAX_BYTES));
         Self { code: code.to_owned(), message }
     }
 
-    /// The ending of a job whose charged_attempts are used up.
+    /// The failure of a job with `charged_attempts` charged attempts and none left.
+    ///
+    /// `last` is the failure of the last attempt; `None` when its lease expired.
     pub fn attempts_exhausted(charged_attempts: u32, last: Option<&Failure>) -> Self {
         let last = match last {
             Some(failure) => format!("the last attempt ended with {}: {}", failure.code, failure.message),
-            None => "the last attempt ended without a word: it crashed or ran out of time".to_owned(),
+            None => "the worker of the last attempt crashed or ran out of time".to_owned(),
         };
-        Self::new(codes::ATTEMPTS_EXHAUSTED, format!("{charged_attempts} charged_attempts were charged; {last}"))
+        Self::new(
+            codes::ATTEMPTS_EXHAUSTED,
+            format!("no attempts are left after {charged_attempts} charged attempts; {last}"),
+        )
     }
 }
 
-/// The codes that Docket itself gives. A refusal by Bedrock keeps Bedrock's
-/// own code in snake case.
+/// The codes of failures that Docket detects. An error of Bedrock has Bedrock's code
+/// in snake case.
 pub mod codes {
-    /// The message is not a job: no row could be made of it.
-    pub const MALFORMED_MESSAGE: &str = "malformed_message";
-    /// As many attempts as allowed were charged.
-    pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
-    /// Nothing to analyse.
-    pub const DOCUMENT_EMPTY: &str = "document_empty";
-    /// Larger than the model's request takes.
-    pub const DOCUMENT_TOO_LARGE: &str = "document_too_large";
-    /// The bucket has no such object or version.
-    pub const DOCUMENT_NOT_FOUND: &str = "document_not_found";
-    /// The function may not read the object.
-    pub const DOCUMENT_FORBIDDEN: &str = "document_forbidden";
-    /// Neither text nor a file or an image of a type that the model takes.
-    pub const DOCUMENT_TYPE_UNKNOWN: &str = "document_type_unknown";
-    /// It cannot be read without a password.
-    pub const DOCUMENT_ENCRYPTED: &str = "document_encrypted";
-    /// The bucket could not be read this time.
-    pub const DOCUMENT_UNAVAILABLE: &str = "document_unavailable";
-    /// A guardrail or the model's own filter refused.
-    pub const GUARDRAIL: &str = "guardrail_intervened";
-    /// The answer was cut at maxTokens.
-    pub const ANSWER_TRUNCATED: &str = "answer_truncated";
-    /// The answer does not fit the schema that was asked for.
-    pub const ANSWER_UNFIT: &str = "answer_does_not_fit_schema";
-    /// The answer fits, but cannot be stored.
-    pub const ANSWER_TOO_LARGE: &str = "answer_too_large";
-    /// The analysis that was asked for cannot be asked of a model.
-    pub const ANALYSIS_INVALID: &str = "analysis_invalid";
-    /// No answer within the model's time-out.
-    pub const MODEL_TIMEOUT: &str = "model_timeout";
-    /// The model could not be reached, or its answer could not be read.
-    pub const MODEL_UNREACHABLE: &str = "model_unreachable";
-    /// The job's message leaves no room for what a check must carry.
-    pub const MESSAGE_TOO_LARGE: &str = "message_too_large";
-    /// A long-running model's invocation came to nothing.
-    pub const INVOCATION_FAILED: &str = "invocation_failed";
-    /// A long-running model's invocation had no end in time.
-    pub const INVOCATION_TIMED_OUT: &str = "invocation_timed_out";
-    /// The table or the bucket did not answer.
-    pub const STORE_UNAVAILABLE: &str = "store_unavailable";
-    /// The invocation had no time left to begin.
-    pub const NO_TIME: &str = "no_time_left";
+    /// Declares the codes, and lists them all.
+    macro_rules! codes {
+        ($($(#[$docs:meta])* $name:ident = $code:literal;)*) => {
+            $($(#[$docs])* pub const $name: &str = $code;)*
+
+            /// Every code.
+            pub const ALL: &[&str] = &[$($name),*];
+        };
+    }
+
+    codes! {
+        /// No job can be read from the message.
+        MALFORMED_MESSAGE = "malformed_message";
+        /// The job used all its charged attempts.
+        ATTEMPTS_EXHAUSTED = "attempts_exhausted";
+        /// The document has no bytes, or only white space.
+        DOCUMENT_EMPTY = "document_empty";
+        /// The document exceeds a limit of Docket, of the model or of the model's quota.
+        DOCUMENT_TOO_LARGE = "document_too_large";
+        /// The bucket has no such object or version.
+        DOCUMENT_NOT_FOUND = "document_not_found";
+        /// The function may not read the object.
+        DOCUMENT_FORBIDDEN = "document_forbidden";
+        /// The document is neither text nor a supported file or image.
+        DOCUMENT_TYPE_UNKNOWN = "document_type_unknown";
+        /// The document cannot be read without a password.
+        DOCUMENT_ENCRYPTED = "document_encrypted";
+        /// The bucket did not deliver the document in this attempt.
+        DOCUMENT_UNAVAILABLE = "document_unavailable";
+        /// A guardrail or the model's filter refused the document.
+        GUARDRAIL = "guardrail_intervened";
+        /// The answer was cut at the maximum of output tokens.
+        ANSWER_TRUNCATED = "answer_truncated";
+        /// The answer does not fit the analysis' schema, or the model did not call the tool.
+        ANSWER_UNFIT = "answer_does_not_fit_schema";
+        /// The answer cannot be stored.
+        ANSWER_TOO_LARGE = "answer_too_large";
+        /// The job's or the batch's analysis cannot be sent to a model.
+        ANALYSIS_INVALID = "analysis_invalid";
+        /// The model did not answer within its time-out.
+        MODEL_TIMEOUT = "model_timeout";
+        /// The model could not be reached, or its answer could not be read.
+        MODEL_UNREACHABLE = "model_unreachable";
+        /// The job's message leaves no space for the attribute of a poll.
+        MESSAGE_TOO_LARGE = "message_too_large";
+        /// Bedrock reports that an async invocation failed.
+        INVOCATION_FAILED = "invocation_failed";
+        /// An async invocation did not end within the longest allowed time.
+        INVOCATION_TIMED_OUT = "invocation_timed_out";
+        /// DynamoDB, SQS or S3 did not answer.
+        STORE_UNAVAILABLE = "store_unavailable";
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failures_message_is_cut_at_a_character() {
+    fn long_failure_message_is_cut_at_character() {
         let failure = Failure::new("x", "é".repeat(FAILURE_MESSAGE_MAX_BYTES));
         assert_eq!(failure.message.len(), FAILURE_MESSAGE_MAX_BYTES);
         assert!(failure.message.chars().all(|c| c == 'é'));

@@ -1,4 +1,5 @@
-//! The identifiers: parsed once, valid ever after.
+//! The identifiers of jobs, batches and claims. Parsing checks an identifier once,
+//! so every value of these types is valid.
 
 use std::fmt;
 
@@ -10,18 +11,18 @@ use crate::domain::limits::ID_MAX_BYTES;
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdError {
-    /// Nothing, or only what cannot be seen.
+    /// The text is empty.
     #[error("is empty; use 1 to {ID_MAX_BYTES} of the characters A-Z a-z 0-9 . _ : -")]
     Empty,
-    /// Longer than [`ID_MAX_BYTES`].
-    #[error("has {0} bytes; {ID_MAX_BYTES} is the limit")]
+    /// The text is longer than [`ID_MAX_BYTES`]; its length in bytes.
+    #[error("must have 1 to {ID_MAX_BYTES} bytes; it has {0}")]
     TooLong(usize),
-    /// A character outside the alphabet.
+    /// The first character that is not allowed.
     #[error("has the character {0:?}; use only A-Z a-z 0-9 . _ : -")]
     Character(char),
 }
 
-fn check(text: &str) -> Result<(), IdError> {
+fn check_id(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
@@ -51,7 +52,7 @@ macro_rules! identifier {
         impl TryFrom<String> for $name {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {
-                check(&text)?;
+                check_id(&text)?;
                 Ok(Self(text))
             }
         }
@@ -78,21 +79,22 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// Names one job for ever.
+    /// The identifier of one job.
     JobId
 }
 
 identifier! {
-    /// Names jobs that belong together.
+    /// The identifier of a batch: jobs that belong together.
     BatchId
 }
 
-/// A random id made for one claim, by which a worker knows its own write again.
+/// A random id for one claim. A worker recognises its own write by this id, for
+/// example after the response to the write was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner(String);
 
 impl Owner {
-    /// Takes a random, unrepeated text, such as a UUID.
+    /// Makes an owner from a unique random text, such as a UUID.
     pub fn new(random: impl Into<String>) -> Self {
         Self(random.into())
     }
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_says_what_was_wrong_with_what_was_given() {
+    fn invalid_id_error_names_the_problem() {
         let parse = |text: &str| text.parse::<JobId>();
         assert_eq!(parse(""), Err(IdError::Empty));
         assert_eq!(parse("a b"), Err(IdError::Character(' ')));

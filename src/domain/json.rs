@@ -1,5 +1,5 @@
-//! JSON from outside: read so that an error names the field and repeats nothing
-//! of what stood there, and held to what the table can keep.
+//! Reads JSON from outside, and checks whether DynamoDB can store it. An error names
+//! the field and never contains the field's value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,64 +12,69 @@ use serde_json::de::StrRead;
 
 use crate::domain::limits::RESULT_MAX_NUMBER;
 
-/// Why a text is not the JSON that was wanted. It names the field and what was
-/// expected there; it never repeats what stood there.
+/// Why a text is not the expected JSON. The error names the field and the expected
+/// type, and never contains the field's value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON at all.
-    #[error("it is not JSON: line {line}, column {column}")]
+    /// The text is not valid JSON.
+    #[error("the text is not valid JSON: line {line}, column {column}")]
     Syntax {
-        /// From 1.
+        /// The line of the error, from 1.
         line: usize,
-        /// From 1.
+        /// The column of the error, from 1.
         column: usize,
     },
-    /// JSON of another shape.
+    /// The JSON has another shape than expected.
     #[error("`{field}`: {problem}")]
     Shape {
-        /// The path of the field, such as `document_s3.key`; `.` is the whole.
+        /// The path of the field, such as `document_s3.key`; `.` for the whole text.
         field: String,
-        /// What was wrong there.
+        /// The problem with the field, as a sentence without its subject.
         problem: String,
     },
 }
 
 impl JsonError {
-    /// A field, and what is wrong with it.
+    /// An error about one field.
     pub fn shape(field: &str, problem: impl Into<String>) -> Self {
         Self::Shape { field: field.to_owned(), problem: problem.into() }
     }
 }
 
-/// Reads JSON into `T`, and says which field was wrong. Unknown fields are
-/// ignored.
+/// Reads JSON into `T`. Unknown fields are ignored.
+///
+/// # Errors
+/// [`JsonError`] with the position or the field of the first error.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
-    tracked(text, |json| T::deserialize(json))
+    deserialize_tracked(text, |json| T::deserialize(json))
 }
 
-/// Reads JSON into `T`; an unknown field is an error.
+/// Reads JSON into `T`. An unknown field is an error.
+///
+/// # Errors
+/// [`JsonError`] with the position or the field of the first error.
 pub fn read_strictly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     let mut unknown = None;
-    let value = tracked(text, |json| {
+    let value = deserialize_tracked(text, |json| {
         serde_ignored::deserialize(json, |path| {
-            // An `Option` on the way shows as `?`.
+            // serde_ignored writes each `Option` in the path as `?`.
             unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
         })
     })?;
     match unknown {
-        Some(field) => Err(JsonError::Shape { field, problem: "is not a field that is known here".to_owned() }),
+        Some(field) => Err(JsonError::Shape { field, problem: "is not a known field".to_owned() }),
         None => Ok(value),
     }
 }
 
 type Tracked<'a, 'b, 'j> = serde_path_to_error::Deserializer<'b, 'b, &'j mut serde_json::Deserializer<StrRead<'a>>>;
 
-/// What `deserialize` makes of a text, with the path of what it would not take.
-fn tracked<'a, T>(
+/// Runs `deserialize` over a text, and adds the path of the invalid field to an error.
+fn deserialize_tracked<'a, T>(
     text: &'a str,
     deserialize: impl FnOnce(Tracked<'a, '_, '_>) -> serde_json::Result<T>,
 ) -> Result<T, JsonError> {
-    // serde takes an array for a struct's fields in their order; nobody means that.
+    // serde also reads a struct from an array of its fields; no caller means that.
     if text.trim_start().starts_with('[') {
         return Err(JsonError::shape(".", "expected an object"));
     }
@@ -78,20 +83,20 @@ fn tracked<'a, T>(
     let value = deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
     let value = value.map_err(|error| {
         if error.is_data() {
-            JsonError::Shape { field: track.path().to_string(), problem: problem(&error) }
+            JsonError::Shape { field: track.path().to_string(), problem: describe(&error) }
         } else {
-            syntax(&error)
+            syntax_error(&error)
         }
     })?;
-    json.end().map_err(|error| syntax(&error))?;
+    json.end().map_err(|error| syntax_error(&error))?;
     Ok(value)
 }
 
-/// Reads a field that is an object or null. By itself serde takes an array for
-/// a struct, too.
+/// Reads a field that is an object or null. serde alone would also read a struct from
+/// an array.
 ///
 /// # Errors
-/// What serde says of anything else.
+/// serde's error for every other type.
 pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
     json.deserialize_any(ObjectOrNull(PhantomData))
 }
@@ -114,20 +119,20 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
     }
 }
 
-fn syntax(error: &serde_json::Error) -> JsonError {
+fn syntax_error(error: &serde_json::Error) -> JsonError {
     JsonError::Syntax { line: error.line(), column: error.column() }
 }
 
-/// serde's message without the value that it quotes: `missing field …`,
-/// `expected …`, or the message of one of our own types.
-fn problem(error: &serde_json::Error) -> String {
+/// serde's message without the value that serde quotes: `missing field …`,
+/// `expected …`, or the message of one of Docket's types.
+fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    let quotes_the_value = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    let value_quoting_prefixes = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
     match text.split_once(", expected ") {
-        Some((start, _)) if quotes_the_value.iter().any(|prefix| start.starts_with(prefix)) => {
+        Some((start, _)) if value_quoting_prefixes.iter().any(|prefix| start.starts_with(prefix)) => {
             let (_, expected) = text.rsplit_once(", expected ").unwrap_or(("", "another value"));
-            // A struct's name says nothing outside.
+            // A caller does not know the names of Rust structs.
             let expected = if expected.starts_with("struct ") { "an object" } else { expected };
             format!("expected {expected}")
         }
@@ -135,7 +140,9 @@ fn problem(error: &serde_json::Error) -> String {
     }
 }
 
-/// Whether the table can hold a value, so many levels deep.
+/// Whether DynamoDB can store a value that nests at most `depth_left` levels deep.
+///
+/// DynamoDB allows no empty attribute name, and limits the magnitude of a number.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 pub fn fits_the_table(value: &Value, depth_left: usize) -> bool {
@@ -153,7 +160,7 @@ pub fn fits_the_table(value: &Value, depth_left: usize) -> bool {
     }
 }
 
-/// What a value takes in the table, in bytes, reckoned generously.
+/// The bytes that a value uses in a DynamoDB item, as an upper estimate.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 pub fn table_bytes(value: &Value) -> usize {
@@ -183,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_named_wherever_it_stands() {
+    fn unknown_field_is_named_with_its_path() {
         read::<Outer>(r#"{"inner": {"n": 1, "m": 2}, "x": 3}"#).unwrap();
         let field = |text| match read_strictly::<Outer>(text) {
             Err(JsonError::Shape { field, .. }) => field,
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_object_at_any_depth() {
+    fn array_is_rejected_as_object_at_any_depth() {
         #[derive(Debug, Deserialize)]
         #[allow(dead_code)]
         struct Strict {
@@ -207,7 +214,7 @@ mod tests {
         let refused = |text| read(text).expect_err(text).to_string();
         assert_eq!(refused(r#"{"inner": [1]}"#), "`inner`: expected an object or null");
         assert_eq!(refused(r#"{"inner": 7}"#), "`inner`: expected an object or null");
-        assert_eq!(refused(r#"{"inner": {"n": 1, "m": 2}}"#), "`inner.m`: is not a field that is known here");
+        assert_eq!(refused(r#"{"inner": {"n": 1, "m": 2}}"#), "`inner.m`: is not a known field");
         assert_eq!(refused(r#"{"inner": {"n": "SECRET"}}"#), "`inner.n`: expected u32");
         assert_eq!(refused("7"), "`.`: expected an object");
         assert_eq!(read(r#"{"inner": {"n": 1}}"#), Ok(Some(1)));
@@ -215,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_weigh_more_in_the_table_than_in_json() {
+    fn table_bytes_of_numbers_exceed_their_json() {
         let many = Value::Array(vec![Value::from(1); 1_000]);
         assert!(table_bytes(&many) > many.to_string().len());
     }

@@ -1,8 +1,8 @@
-//! The rules of Docket: what a job is, which worker may claim it, how an attempt
-//! ends, and what the model is asked.
+//! The rules of Docket: the job, which worker may claim it, how an attempt ends,
+//! and the request to the model.
 //!
-//! Every function here is pure. No file names AWS, tokio, the environment or a
-//! clock: the time and every random number are arguments.
+//! Every function here is pure. No file uses an AWS SDK, tokio, the environment or
+//! a clock: the time and every random number are arguments.
 
 pub mod analysis;
 pub mod async_invocation;

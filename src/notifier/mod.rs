@@ -1,9 +1,8 @@
-//! The notifier: changes of the table's rows in, news of what has finished out,
-//! on an event bus.
+//! The notifier: changes of stored jobs in, events of finished jobs and batches out.
 //!
-//! At least once, in the order of each job's changes until something is refused:
-//! a refused change comes again with all that came after it in its shard. A
-//! batch's end is told after the ends of those of its jobs that came with it.
+//! Delivery is at least once. The events of one job keep their order until a record
+//! fails: Lambda then retries the failed record and every later record of its shard. A
+//! batch's event follows the events of those of its jobs that arrived with it.
 
 mod stream;
 
@@ -28,115 +27,121 @@ use crate::domain::ids::BatchId;
 use crate::domain::limits::RESPONSE_MARGIN;
 use crate::metrics;
 
-/// What tells the news. It keeps nothing between two events.
+/// Publishes events. It keeps no state between invocations.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     jobs: Jobs,
     bus: EventBus,
 }
 
-/// A piece of news, and the place of the record that brought it. If the bus
-/// refuses the news, the record is wanted again.
-struct Item {
-    place: usize,
-    news: OutboundEvent,
+/// An event that must be published, with the record that caused it.
+struct PendingEvent {
+    /// The index of the record; the record fails if the event cannot be published.
+    record: usize,
+    event: OutboundEvent,
     batch_id: Option<BatchId>,
 }
 
 impl Notifier {
-    /// Makes the clients; connects to nothing yet.
+    /// Creates the clients; opens no connection yet.
     pub fn new(sdk: &SdkConfig, config: NotifierConfig) -> Self {
-        // It writes no row, so that none is kept for longer.
+        // The notifier writes no job, so the retention is never used.
         let jobs = Jobs::new(sdk, config.jobs_table, Duration::ZERO);
         Self { jobs, bus: EventBus::new(sdk, config.event_bus_name) }
     }
 
-    /// Tells what the changes tell, and says which of them are wanted again.
+    /// Publishes the events of finished jobs, then those of batches that have finished
+    /// with them. Returns the records that failed.
     ///
-    /// `deadline` is when Lambda ends the invocation; the answer is given
-    /// [`RESPONSE_MARGIN`] before it, and what is not told by then is refused.
+    /// `deadline` is when Lambda ends the invocation. The response is returned
+    /// [`RESPONSE_MARGIN`] earlier; records without a published event fail.
     pub async fn handle(&self, event: StreamEvent, deadline: Timestamp, function: &str) -> StreamResponse {
-        let answer_at = Instant::now() + until(deadline).saturating_sub(RESPONSE_MARGIN);
+        let respond_at = Instant::now() + until(deadline).saturating_sub(RESPONSE_MARGIN);
         let numbers: Vec<String> = event.records.iter().map(|record| record.dynamodb.sequence_number.clone()).collect();
-        let jobs: Vec<Item> = event.records.into_iter().enumerate().filter_map(read).collect();
-        let mut refused = self.tell(&jobs, answer_at).await;
-        let (told, batches) = (jobs.len() - refused.len(), batches(&jobs, refused.first().copied()));
-        let mut ended = Vec::new();
-        for (batch_id, place) in batches {
-            match timeout_at(answer_at.into(), self.ask(&batch_id)).await {
-                Ok(Ok(Some(news))) => ended.push(Item { place, news, batch_id: Some(batch_id) }),
+        let jobs: Vec<PendingEvent> = event.records.into_iter().enumerate().filter_map(parse_record).collect();
+        let mut failed = self.publish(&jobs, respond_at).await;
+        let job_events_published = jobs.len() - failed.len();
+        let mut batches = Vec::new();
+        for (batch_id, record) in batches_to_check(&jobs, failed.first().copied()) {
+            match timeout_at(respond_at.into(), self.find_finished_batch(&batch_id)).await {
+                Ok(Ok(Some(event))) => batches.push(PendingEvent { record, event, batch_id: Some(batch_id) }),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => {
-                    warn!(%batch_id, service = error.service, code = error.code, "a batch could not be added up");
-                    refused.insert(place);
+                    warn!(%batch_id, service = error.service, code = error.code, "a batch's jobs could not be counted");
+                    failed.insert(record);
                 }
                 Err(_) => {
-                    refused.insert(place);
+                    failed.insert(record);
                 }
             }
         }
-        let batches_refused = self.tell(&ended, answer_at).await;
-        let batch_events_published = ended.len() - batches_refused.len();
-        refused.extend(batches_refused);
-        info!(records = numbers.len(), told, batch_events_published, wanted_again = refused.len(), "changes handled");
+        let failed_batches = self.publish(&batches, respond_at).await;
+        let batch_events_published = batches.len() - failed_batches.len();
+        failed.extend(failed_batches);
+        let (records, events_failed) = (numbers.len(), failed.len());
+        info!(records, job_events_published, batch_events_published, events_failed, "stream records handled");
         let counts = [
-            ("job_events_published", told),
+            ("job_events_published", job_events_published),
             ("batch_events_published", batch_events_published),
-            ("events_failed", refused.len()),
+            ("events_failed", events_failed),
         ];
         let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as u64));
         metrics::write(function, now().as_millisecond(), &counts.collect(), &[]);
-        StreamResponse::again(refused.into_iter().map(|place| numbers[place].clone()))
+        StreamResponse::from_failures(failed.into_iter().map(|record| numbers[record].clone()))
     }
 
-    /// Puts news on the bus; gives the places of those that it does not have.
-    async fn tell(&self, items: &[Item], answer_at: Instant) -> BTreeSet<usize> {
-        let news: Vec<OutboundEvent> = items.iter().map(|item| item.news.clone()).collect();
-        // What the bus took before the time ended comes again too.
-        let Ok(answers) = timeout_at(answer_at.into(), self.bus.put(&news)).await else {
-            warn!("the invocation's time ended before the bus had all news");
-            return items.iter().map(|item| item.place).collect();
+    /// Puts events on the bus; returns the records whose events failed.
+    async fn publish(&self, pending: &[PendingEvent], respond_at: Instant) -> BTreeSet<usize> {
+        let events: Vec<OutboundEvent> = pending.iter().map(|pending| pending.event.clone()).collect();
+        // After a time-out nobody knows which events the bus accepted, so all are retried.
+        let Ok(answers) = timeout_at(respond_at.into(), self.bus.put_events(&events)).await else {
+            warn!("the invocation reached its deadline while events were published");
+            return pending.iter().map(|pending| pending.record).collect();
         };
-        let refused = items.iter().zip(answers).filter_map(|(item, answer)| Some((item.place, answer.err()?)));
-        let refused: BTreeMap<usize, Unavailable> = refused.collect();
-        if let Some(first) = refused.values().next() {
-            warn!(service = first.service, code = first.code, count = refused.len(), "the bus refused news");
+        let failed = pending.iter().zip(answers).filter_map(|(pending, answer)| Some((pending.record, answer.err()?)));
+        let failed: BTreeMap<usize, Unavailable> = failed.collect();
+        if let Some(first) = failed.values().next() {
+            warn!(service = first.service, code = first.code, count = failed.len(), "events could not be published");
         }
-        refused.into_keys().collect()
+        failed.into_keys().collect()
     }
 
-    /// The news of a batch, if it has finished.
-    async fn ask(&self, batch_id: &BatchId) -> Result<Option<OutboundEvent>, Unavailable> {
-        let Some(tally) = self.jobs.finished(batch_id, now()).await? else { return Ok(None) };
-        let batch = self.jobs.batch(batch_id).await?;
+    /// The event of a batch; `None` while the batch has unfinished jobs.
+    async fn find_finished_batch(&self, batch_id: &BatchId) -> Result<Option<OutboundEvent>, Unavailable> {
+        let Some(tally) = self.jobs.tally_if_complete(batch_id, now()).await? else { return Ok(None) };
+        let batch = self.jobs.get_batch(batch_id).await?;
         let cancelled = batch.is_some_and(|batch| batch.cancelled_at.is_some());
-        Ok(BatchFinished::of(batch_id, &tally, cancelled).map(|finished| finished.outbound()))
+        Ok(BatchFinished::from_tally(batch_id, &tally, cancelled).map(|finished| finished.to_event()))
     }
 }
 
-/// What a change tells of its job. The mapping's filter lets only such changes
-/// through; that it does is not counted on.
-fn read((place, record): (usize, Record)) -> Option<Item> {
+/// The event of a record; `None` when the change did not finish a job.
+///
+/// The filter of the event source mapping lets only finished jobs through. This
+/// function checks the change again, so that a wrong filter publishes nothing wrong.
+fn parse_record((index, record): (usize, Record)) -> Option<PendingEvent> {
     let change = record.dynamodb;
-    let before = changes::status(&change.old_image)?;
-    if !changes::status(&change.new_image)?.has_ended() {
+    let before = changes::read_status(&change.old_image)?;
+    if !changes::read_status(&change.new_image)?.has_ended() {
         return None;
     }
-    let Some(row) = changes::row(change.new_image) else {
-        // It will not be read the next time either, and must not hold its shard up.
-        error!(sequence_number = change.sequence_number, "a finished row cannot be read: it is not told");
+    let Some(job) = changes::read_stored_job(change.new_image) else {
+        // A retry cannot read the job either, and would block the shard.
+        error!(sequence_number = change.sequence_number, "a finished job cannot be read, so it has no event");
         return None;
     };
-    let finished = JobFinished::of(before, &row)?;
-    Some(Item { place, news: finished.outbound(), batch_id: finished.batch_id })
+    let finished = JobFinished::from_change(before, &job)?;
+    Some(PendingEvent { record: index, event: finished.to_event(), batch_id: finished.batch_id })
 }
 
-/// Each batch once, with the place of its last record. Left out are those of
-/// which a record comes again in any case: the first refused and all after it.
-fn batches(jobs: &[Item], first_refused: Option<usize>) -> BTreeMap<BatchId, usize> {
-    let last = jobs.iter().filter_map(|item| Some((item.batch_id.clone()?, item.place)));
+/// The batches whose jobs must be counted, each with its last record.
+///
+/// A batch is left out when its last record is retried anyway, because the first failed
+/// record is not later. The retry counts its jobs.
+fn batches_to_check(jobs: &[PendingEvent], first_failed: Option<usize>) -> BTreeMap<BatchId, usize> {
+    let last = jobs.iter().filter_map(|pending| Some((pending.batch_id.clone()?, pending.record)));
     let last: BTreeMap<BatchId, usize> = last.collect();
-    last.into_iter().filter(|(_, place)| first_refused.is_none_or(|refused| *place < refused)).collect()
+    last.into_iter().filter(|(_, record)| first_failed.is_none_or(|failed| *record < failed)).collect()
 }
 
 #[cfg(test)]
@@ -144,16 +149,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_asked_once_and_only_when_none_of_its_records_comes_again() {
-        let news = OutboundEvent { detail_type: "t", detail: String::new(), at: Timestamp::UNIX_EPOCH };
-        let item = |(place, batch): (usize, &&str)| Item { place, news: news.clone(), batch_id: batch.parse().ok() };
-        let jobs: Vec<Item> = ["a", "b", "a", "", "c", "b"].iter().enumerate().map(item).collect();
-        let asked = |refused| {
-            let asked = batches(&jobs, refused).into_iter();
-            asked.map(|(id, place)| format!("{id}{place}")).collect::<Vec<_>>().join(" ")
+    fn batch_is_checked_once_unless_its_last_record_is_retried() {
+        let event = OutboundEvent { detail_type: "t", detail: String::new(), at: Timestamp::UNIX_EPOCH };
+        let pending = |(record, batch): (usize, &&str)| PendingEvent {
+            record,
+            event: event.clone(),
+            batch_id: batch.parse().ok(),
         };
-        assert_eq!(asked(None), "a2 b5 c4");
-        assert_eq!(asked(Some(3)), "a2");
-        assert_eq!(asked(Some(2)), "");
+        let jobs: Vec<PendingEvent> = ["a", "b", "a", "", "c", "b"].iter().enumerate().map(pending).collect();
+        let checked = |first_failed| {
+            let batches = batches_to_check(&jobs, first_failed).into_iter();
+            batches.map(|(id, record)| format!("{id}{record}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(checked(None), "a2 b5 c4");
+        assert_eq!(checked(Some(3)), "a2");
+        assert_eq!(checked(Some(2)), "");
     }
 }

@@ -1,24 +1,25 @@
-//! The event of a table's stream, as far as it is read, and the answer to it.
+//! The event of a DynamoDB stream, as far as the notifier reads it, and the response
+//! to Lambda.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Changes of the table's rows, in the order of their shard.
+/// Changes of the table's items, in the order of their shard.
 #[derive(Debug, Deserialize)]
 pub struct StreamEvent {
     #[serde(rename = "Records")]
     pub(super) records: Vec<Record>,
 }
 
-/// One change.
+/// One record of the stream.
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
     pub dynamodb: Change,
 }
 
-/// The row before and after.
+/// An item before and after a change, in DynamoDB's JSON.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Change {
@@ -29,24 +30,24 @@ pub(super) struct Change {
     pub new_image: Value,
 }
 
-/// The changes that are wanted again. Lambda goes back to the first of them, and
-/// gives that one and all after it.
+/// The records that failed. Lambda retries the first of them and every later record of
+/// the shard.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamResponse {
-    batch_item_failures: Vec<Failure>,
+    batch_item_failures: Vec<BatchItemFailure>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct BatchItemFailure {
     item_identifier: String,
 }
 
 impl StreamResponse {
-    /// Names the changes by their sequence numbers.
-    pub(super) fn again(sequence_numbers: impl IntoIterator<Item = String>) -> Self {
-        let failures = sequence_numbers.into_iter().map(|item_identifier| Failure { item_identifier });
+    /// Names the failed records by their sequence numbers.
+    pub(super) fn from_failures(sequence_numbers: impl IntoIterator<Item = String>) -> Self {
+        let failures = sequence_numbers.into_iter().map(|item_identifier| BatchItemFailure { item_identifier });
         Self { batch_item_failures: failures.collect() }
     }
 }

@@ -1,5 +1,4 @@
-//! A batch: what is said of it before its jobs, how they stand, and the end of
-//! all of them at once.
+//! Batches: create one with settings for its jobs, view it, and cancel it.
 
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::many::run_concurrently;
 use super::problem::Problem;
-use super::request::{body, check_analysis};
+use super::request::{check_analysis, read_body};
 use super::{Answer, Producer};
 use crate::aws::jobs::CreatedBatch;
 use crate::clock::now;
@@ -34,18 +33,18 @@ struct Fields {
 }
 
 impl Producer {
-    /// `POST /batches`. The same again is the same batch.
+    /// `POST /batches`. A repeated request returns the same batch.
     pub(super) async fn create_batch(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
-        let fields: Fields = json::read_strictly(body(request)?)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed.of_analyses)?;
+        let fields: Fields = json::read_strictly(read_body(request)?)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed.analysis)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
-        let asked = json!([fields.analysis, fields.metadata, fields.deduplicate]).to_string();
+        let settings = json!([fields.analysis, fields.metadata, fields.deduplicate]).to_string();
         let batch = Batch {
             batch_id: fields.batch_id,
             analysis: fields.analysis,
             metadata: fields.metadata,
             deduplicate: fields.deduplicate,
-            request_hash: Some(sha256_hex(asked.as_bytes())),
+            request_hash: Some(sha256_hex(settings.as_bytes())),
             created_at: now(),
             cancelled_at: None,
         };
@@ -55,28 +54,30 @@ impl Producer {
             CreatedBatch::Existing(_) => {
                 return Err(Problem::invalid_state(
                     None,
-                    "this batch was made with another request; take another batch_id",
+                    "the batch was created with another request; use another batch_id",
                 ));
             }
         };
         let location = format!("{}/{}", path.trim_end_matches('/'), batch.batch_id);
-        Ok(Answer::json(201, self.batch_view(&batch.batch_id).await?).with("location", location))
+        Ok(Answer::json(201, self.batch_view(&batch.batch_id).await?).with_header("location", location))
     }
 
     /// `GET /batches/{batch_id}`.
-    pub(super) async fn view_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+    pub(super) async fn get_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
         Ok(Answer::json(200, self.batch_view(batch_id).await?))
     }
 
-    /// `DELETE /batches/{batch_id}`: no job of it starts from now on, and those
-    /// that run are dropped when they end. What one request has no time for is
-    /// left for the same request again: `has_more`.
+    /// `DELETE /batches/{batch_id}`: no job of the batch starts any more, and the result
+    /// of a running job is dropped.
+    ///
+    /// After [`CHANGE_TIME`], the answer has `has_more`: the caller repeats the request,
+    /// which cancels the remaining jobs.
     pub(super) async fn cancel_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
         self.batch_view(batch_id).await?;
         self.jobs.cancel_batch(batch_id, now()).await?;
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
-            let page = self.jobs.page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await?;
+            let page = self.jobs.get_page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await?;
             let cancelled = page.entries.into_iter().map(|entry| {
                 async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(Problem::from) }.boxed()
             });
@@ -86,51 +87,52 @@ impl Producer {
                 break cursor.is_some();
             }
         };
-        let mut told = self.batch_view(batch_id).await?;
-        told["has_more"] = json!(has_more);
-        Ok(Answer::json(200, told))
+        let mut view = self.batch_view(batch_id).await?;
+        view["has_more"] = json!(has_more);
+        Ok(Answer::json(200, view))
     }
 
-    /// How a batch stands.
+    /// The batch as the API returns it: its settings, and the counts of its jobs.
     async fn batch_view(&self, batch_id: &BatchId) -> Result<Value, Problem> {
-        let (now, said) = (now(), self.jobs.batch(batch_id));
-        let (said, tally) = futures_util::try_join!(said, self.jobs.tally(batch_id, now))?;
-        if said.is_none() && tally.counts.total == 0 {
+        let now = now();
+        let (batch, tally) = futures_util::try_join!(self.jobs.get_batch(batch_id), self.jobs.tally(batch_id, now))?;
+        if batch.is_none() && tally.counts.total == 0 {
             return Err(Problem::no_such_batch());
         }
-        let cancelled_at = said.as_ref().and_then(|said| said.cancelled_at);
+        let batch = batch.as_ref();
+        let cancelled_at = batch.and_then(|batch| batch.cancelled_at);
         let status = tally.status(cancelled_at.is_some());
-        let mut told = json!({
+        let mut view = json!({
             "batch_id": batch_id,
             "status": status,
             "request_counts": tally.counts,
             "usage": tally.usage,
         });
-        let ended_at = tally.last_completed_at.filter(|_| tally.counts.unfinished() == 0);
+        let completed_at = tally.last_completed_at.filter(|_| tally.counts.unfinished() == 0);
         for (name, value) in [
             ("cost_usd", json!(self.cost(&tally))),
-            ("metadata", json!(said.as_ref().and_then(|said| said.metadata.as_ref()))),
-            ("analysis", json!(said.as_ref().and_then(|said| said.analysis.as_ref()))),
-            ("deduplicate", json!(said.as_ref().and_then(|said| said.deduplicate))),
-            ("created_at", json!(said.as_ref().map(|said| said.created_at).or(tally.first_created_at))),
+            ("metadata", json!(batch.and_then(|batch| batch.metadata.as_ref()))),
+            ("analysis", json!(batch.and_then(|batch| batch.analysis.as_ref()))),
+            ("deduplicate", json!(batch.and_then(|batch| batch.deduplicate))),
+            ("created_at", json!(batch.map(|batch| batch.created_at).or(tally.first_created_at))),
             ("first_job_at", json!(tally.first_created_at)),
             ("last_completed_at", json!(tally.last_completed_at)),
-            ("completed_at", json!(ended_at)),
+            ("completed_at", json!(completed_at)),
             ("cancelled_at", json!(cancelled_at)),
             ("jobs_per_minute", json!(tally.rate_per_minute(now))),
             ("estimated_completion_at", json!(tally.estimated_completion(now))),
         ] {
             if !value.is_null() {
-                told[name] = value;
+                view[name] = value;
             }
         }
-        Ok(told)
+        Ok(view)
     }
 
-    /// In US dollars, when the prices are known.
+    /// The cost in US dollars; `None` when no prices are configured.
     fn cost(&self, tally: &Tally) -> Option<f64> {
         let prices = self.prices?;
-        let million = |tokens: u64, price: f64| tokens as f64 * price / 1e6;
-        Some(million(tally.usage.input_tokens, prices.input) + million(tally.usage.output_tokens, prices.output))
+        let cost = |tokens: u64, per_million: f64| tokens as f64 * per_million / 1e6;
+        Some(cost(tally.usage.input_tokens, prices.input) + cost(tally.usage.output_tokens, prices.output))
     }
 }

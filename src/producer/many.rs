@@ -1,4 +1,4 @@
-//! Many jobs in one request: an answer for each, and one bad one fails alone.
+//! Many jobs in one request. Each job has its own answer, so an invalid job fails alone.
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -7,30 +7,30 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::request::{Fields, Submission, body, idempotency_key};
+use super::request::{JobFields, Submission, idempotency_key, read_body};
 use super::{Answer, Producer, request_id};
 use crate::domain::ids::BatchId;
 use crate::domain::json;
-use crate::domain::limits::{BATCH_REQUEST_JOBS_MAX, REQUEST_SIDE_BY_SIDE};
+use crate::domain::limits::{BATCH_REQUEST_JOBS_MAX, CONCURRENT_REQUEST_JOBS};
 
 #[derive(Deserialize)]
-struct Many {
+struct Fields {
     jobs: Vec<Value>,
 }
 
 impl Producer {
-    /// `POST /batches/{batch_id}/jobs`. With an Idempotency-Key, the key and the
-    /// place make each job repeatable.
-    pub(super) async fn submit_many(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
-        let Many { jobs } = json::read_strictly(body(request)?)?;
+    /// `POST /batches/{batch_id}/jobs`. An `Idempotency-Key`, with the index of the job,
+    /// makes each job without a `job_id` repeatable.
+    pub(super) async fn submit_jobs(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+        let Fields { jobs } = json::read_strictly(read_body(request)?)?;
         let key = idempotency_key(request)?;
         if jobs.is_empty() || jobs.len() > BATCH_REQUEST_JOBS_MAX {
-            let detail = format!("has {} jobs; a request takes 1 to {BATCH_REQUEST_JOBS_MAX}", jobs.len());
+            let detail = format!("`jobs` must have 1 to {BATCH_REQUEST_JOBS_MAX} jobs; it has {}", jobs.len());
             return Err(Problem::invalid("jobs", detail));
         }
-        let batch = self.jobs.batch(batch_id).await?;
+        let batch = self.jobs.get_batch(batch_id).await?;
         if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
-            return Err(Problem::invalid_state(None, "the batch is cancelled; take another batch_id"));
+            return Err(Problem::invalid_state(None, "the batch is cancelled; use another batch_id"));
         }
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
@@ -57,19 +57,19 @@ impl Producer {
     }
 
     async fn submit_one(&self, job: Value, batch_id: &BatchId, key: Option<String>) -> Result<Value, Problem> {
-        let mut fields: Fields = json::read_strictly(&job.to_string())?;
+        let mut fields: JobFields = json::read_strictly(&job.to_string())?;
         if fields.batch_id.as_ref().is_some_and(|given| given != batch_id) {
-            return Err(Problem::invalid("batch_id", "is another batch than the one of this request"));
+            return Err(Problem::invalid("batch_id", "`batch_id` must be the batch of the path, or missing"));
         }
         fields.batch_id = Some(batch_id.clone());
-        let (job_id, status) = self.accept(Submission::new(fields, key, &self.allowed)?).await?;
+        let (job_id, status) = self.accept_job(Submission::new(fields, key, &self.allowed)?).await?;
         Ok(json!({"job_id": job_id, "status": status}))
     }
 }
 
-/// Does many things, [`REQUEST_SIDE_BY_SIDE`] at a time; the answers keep their
-/// order. All are heard out before a problem is told.
-pub(super) async fn run_concurrently<T>(things: Vec<BoxFuture<'_, Result<T, Problem>>>) -> Result<Vec<T>, Problem> {
-    let answers: Vec<_> = stream::iter(things).buffered(REQUEST_SIDE_BY_SIDE).collect().await;
-    answers.into_iter().collect()
+/// Runs tasks, [`CONCURRENT_REQUEST_JOBS`] at a time, and returns their results in order.
+/// A problem is returned only after every task has ended, so that none is interrupted.
+pub(super) async fn run_concurrently<T>(tasks: Vec<BoxFuture<'_, Result<T, Problem>>>) -> Result<Vec<T>, Problem> {
+    let results: Vec<_> = stream::iter(tasks).buffered(CONCURRENT_REQUEST_JOBS).collect().await;
+    results.into_iter().collect()
 }

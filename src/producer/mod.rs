@@ -1,26 +1,31 @@
 //! The producer: an HTTP request in, a job id out.
 //!
-//! Whatever begins a job stores the document, makes the row, queues the
-//! message, and only then answers 202; an upload's message comes from the
-//! bucket. `openapi.yaml` describes all of it.
+//! A submission stores the document, creates the stored job and sends the queue
+//! message, in this order. Only then does the producer answer 202. The message of an
+//! upload is S3's own event. `openapi.yaml` describes every operation.
 
 mod batches;
 mod changes;
 mod many;
 mod pages;
 mod problem;
+pub mod problem_type;
 mod request;
 mod results;
+pub mod routes;
 mod submit;
 mod uploads;
 mod view;
 
 use aws_config::SdkConfig;
 use lambda_http::request::RequestContext;
-use lambda_http::{Body, Request, RequestExt, Response, http::Method};
+use lambda_http::{Body, Request, RequestExt, Response};
 use serde_json::Value;
 use tracing::info;
 
+use self::problem::Problem;
+use self::request::AllowedModels;
+use self::routes::{Operation, find_operation};
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::json_objects::JsonObjects;
@@ -29,10 +34,8 @@ use crate::aws::queue::JobsQueue;
 use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{CHUNKS_MAX, DOCUMENT_MAX_BYTES};
-use problem::Problem;
-use request::AllowedModels;
 
-/// What answers requests. It keeps nothing between them.
+/// Answers requests. It keeps no state between them.
 #[derive(Debug, Clone)]
 pub struct Producer {
     jobs: Jobs,
@@ -46,11 +49,11 @@ pub struct Producer {
     prices: Option<Prices>,
 }
 
-/// An answer that is not a problem.
+/// A response that is not a problem.
 struct Answer {
     status: u16,
     content_type: &'static str,
-    /// Headers beside the usual ones.
+    /// Headers in addition to those of every response.
     headers: Vec<(&'static str, String)>,
     body: String,
 }
@@ -60,14 +63,25 @@ impl Answer {
         Self { status, content_type: "application/json", headers: Vec::new(), body: body.to_string() }
     }
 
-    fn with(mut self, header: &'static str, value: String) -> Self {
-        self.headers.push((header, value));
+    fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
         self
+    }
+
+    fn response(self) -> Response<Body> {
+        let mut response = Response::builder()
+            .status(self.status)
+            .header("content-type", self.content_type)
+            .header("cache-control", "no-store");
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        response.body(Body::Text(self.body)).expect("ids, paths and cursors are valid in headers")
     }
 }
 
 impl Producer {
-    /// Makes the clients; connects to nothing yet.
+    /// Creates the clients; opens no connection yet.
     pub fn new(sdk: &SdkConfig, config: ProducerConfig) -> Self {
         Self {
             jobs: Jobs::new(sdk, config.jobs_table, config.retention),
@@ -78,7 +92,7 @@ impl Producer {
             bucket: config.documents_bucket,
             upload_max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * config.chunk_max_bytes),
             allowed: AllowedModels {
-                of_analyses: config.allowed_model_ids,
+                analysis: config.allowed_model_ids,
                 async_invocation: config.allowed_async_model_ids,
             },
             prices: config.prices,
@@ -91,31 +105,30 @@ impl Producer {
         let answer = self.route(&request).await;
         let status = match &answer {
             Ok(answer) => answer.status,
-            Err(problem) => problem.status,
+            Err(problem) => problem.status(),
         };
         info!(request_id, method = %request.method(), status, "request answered");
         match answer {
-            Ok(answer) => respond(answer),
+            Ok(answer) => answer.response(),
             Err(problem) => problem.response(&request_id),
         }
     }
 
     async fn route(&self, request: &Request) -> Result<Answer, Problem> {
-        let (resource, path) = resource(request);
-        match (request.method(), resource.as_str()) {
-            (&Method::POST, "/jobs") => self.submit(request, &path).await,
-            (&Method::GET, "/jobs/{job_id}") => self.view(&job_id(request)?).await,
-            (&Method::DELETE, "/jobs/{job_id}") => self.cancel(&job_id(request)?).await,
-            (&Method::POST, "/jobs/{job_id}/retry") => self.retry(&job_id(request)?).await,
-            (&Method::POST, "/uploads") => self.upload(request, &path).await,
-            (&Method::POST, "/batches") => self.create_batch(request, &path).await,
-            (&Method::GET, "/batches/{batch_id}") => self.view_batch(&batch_id(request)?).await,
-            (&Method::DELETE, "/batches/{batch_id}") => self.cancel_batch(&batch_id(request)?).await,
-            (&Method::POST, "/batches/{batch_id}/retry") => self.retry_batch(&batch_id(request)?).await,
-            (&Method::POST, "/batches/{batch_id}/jobs") => self.submit_many(request, &batch_id(request)?).await,
-            (&Method::GET, "/batches/{batch_id}/jobs") => self.list_jobs(request, &batch_id(request)?).await,
-            (&Method::GET, "/batches/{batch_id}/results") => self.results(request, &batch_id(request)?).await,
-            _ => Err(Problem::no_such_route()),
+        let (route, path) = route_and_path(request);
+        match find_operation(request.method(), &route).ok_or_else(Problem::no_such_route)? {
+            Operation::SubmitJob => self.submit_job(request, &path).await,
+            Operation::GetJob => self.get_job(&job_id(request)?).await,
+            Operation::CancelJob => self.cancel_job(&job_id(request)?).await,
+            Operation::RetryJob => self.retry_job(&job_id(request)?).await,
+            Operation::CreateUpload => self.create_upload(request, &path).await,
+            Operation::CreateBatch => self.create_batch(request, &path).await,
+            Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
+            Operation::CancelBatch => self.cancel_batch(&batch_id(request)?).await,
+            Operation::RetryBatch => self.retry_batch(&batch_id(request)?).await,
+            Operation::SubmitJobs => self.submit_jobs(request, &batch_id(request)?).await,
+            Operation::ListJobs => self.list_jobs(request, &batch_id(request)?).await,
+            Operation::GetResults => self.get_results(request, &batch_id(request)?).await,
         }
     }
 }
@@ -124,21 +137,21 @@ fn request_id(request: &Request) -> String {
     request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
 }
 
-/// An id that cannot be has no job: 404 like any other.
+/// The job id of the path. No job has an invalid id, so such a path is answered 404.
 fn job_id(request: &Request) -> Result<JobId, Problem> {
     let parameters = request.path_parameters();
     parameters.first("job_id").and_then(|id| id.parse().ok()).ok_or_else(Problem::no_such_job)
 }
 
-/// An id that cannot be has no batch either.
+/// The batch id of the path. No batch has an invalid id, so such a path is answered 404.
 fn batch_id(request: &Request) -> Result<BatchId, Problem> {
     let parameters = request.path_parameters();
     parameters.first("batch_id").and_then(|id| id.parse().ok()).ok_or_else(Problem::no_such_batch)
 }
 
-/// The route as the template names it, and the path as the caller wrote it,
-/// stage and all.
-fn resource(request: &Request) -> (String, String) {
+/// The path of the route, such as `/jobs/{job_id}`, and the path of the request with
+/// the stage, such as `/v1/jobs/a`.
+fn route_and_path(request: &Request) -> (String, String) {
     let path = request.uri().path().to_owned();
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
@@ -146,15 +159,4 @@ fn resource(request: &Request) -> (String, String) {
         }
         _ => (path.clone(), path),
     }
-}
-
-fn respond(answer: Answer) -> Response<Body> {
-    let mut response = Response::builder()
-        .status(answer.status)
-        .header("content-type", answer.content_type)
-        .header("cache-control", "no-store");
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    response.body(Body::Text(answer.body)).expect("our own headers are valid")
 }

@@ -1,78 +1,75 @@
-//! Problems, as RFC 9457 has them. Of an internal error the caller learns an id
-//! to look up, and nothing else.
+//! Problems: the API's error responses, as RFC 9457 defines them. An error inside
+//! Docket reaches the caller only as a request id, by which the log is searched.
 
 use lambda_http::{Body, Response};
 use serde_json::{Value, json};
 use tracing::error;
 
+use super::problem_type::{self, ProblemType};
 use crate::aws::Unavailable;
 use crate::domain::ids::JobId;
 use crate::domain::json::JsonError;
 
-/// What was wrong with a request, or with us.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
-    pub status: u16,
-    kind: &'static str,
-    title: &'static str,
+    problem_type: ProblemType,
     pub detail: String,
     field: Option<String>,
     job_id: Option<JobId>,
 }
 
 impl Problem {
-    fn new(status: u16, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), field: None, job_id: None }
+    fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Self { problem_type, detail: detail.into(), field: None, job_id: None }
     }
 
     pub fn no_such_route() -> Self {
-        Self::new(404, "no-such-route", "There is nothing here", "see openapi.yaml for what there is")
+        Self::new(problem_type::NO_SUCH_ROUTE, "the API has no such method and path; openapi.yaml lists all of them")
     }
 
     pub fn no_such_job() -> Self {
-        Self::new(404, "no-such-job", "No such job", "no job has this id, or its retention is over")
+        Self::new(problem_type::NO_SUCH_JOB, "no job has this id, or its retention is over")
     }
 
     pub fn no_such_batch() -> Self {
-        Self::new(404, "no-such-batch", "No such batch", "nothing was said of this batch, and it has no jobs")
+        Self::new(problem_type::NO_SUCH_BATCH, "the batch was not created, and it has no jobs")
     }
 
-    /// What was asked for is not possible as things stand.
+    /// The status of the job or of the batch does not allow the operation.
     pub fn invalid_state(job_id: Option<&JobId>, detail: impl Into<String>) -> Self {
-        Self { job_id: job_id.cloned(), ..Self::new(409, "invalid-state", "Not possible as things stand", detail) }
+        Self { job_id: job_id.cloned(), ..Self::new(problem_type::INVALID_STATE, detail) }
     }
 
     /// A defect of Docket.
     pub fn internal(detail: impl Into<String>) -> Self {
-        Self::new(500, "internal", "Docket failed", detail)
+        Self::new(problem_type::INTERNAL, detail)
     }
 
     pub fn not_json(detail: impl Into<String>) -> Self {
-        Self::new(400, "not-json", "The body is not a JSON object in UTF-8", detail)
+        Self::new(problem_type::NOT_JSON, detail)
     }
 
     pub fn unsupported_media_type() -> Self {
-        Self::new(415, "unsupported-media-type", "The body must be JSON", "send content-type: application/json")
+        Self::new(problem_type::UNSUPPORTED_MEDIA_TYPE, "send content-type: application/json")
     }
 
-    /// A field with a value that cannot be.
+    /// A field, a query parameter or a header is invalid.
     pub fn invalid(field: &str, detail: impl Into<String>) -> Self {
-        let problem = Self::new(422, "invalid-field", "A field is not valid", detail);
-        Self { field: Some(field.to_owned()), ..problem }
+        Self { field: Some(field.to_owned()), ..Self::new(problem_type::INVALID_FIELD, detail) }
     }
 
     pub fn too_large(field: &str, detail: impl Into<String>) -> Self {
-        let problem = Self::new(413, "too-large", "The request is too large", detail);
-        Self { field: Some(field.to_owned()), ..problem }
+        Self { field: Some(field.to_owned()), ..Self::new(problem_type::TOO_LARGE, detail) }
     }
 
     pub fn conflict(job_id: &JobId) -> Self {
-        let detail = "this key or job id was used with another request; use a new one, or repeat the request as it was";
-        Self { job_id: Some(job_id.clone()), ..Self::new(409, "conflict", "Another request has this key", detail) }
+        let detail = "this key or job_id was used with another request; use a new one, or repeat the first request";
+        Self { job_id: Some(job_id.clone()), ..Self::new(problem_type::CONFLICT, detail) }
     }
 
-    /// A service behind us did not answer. `job_id` lets the caller repeat the
-    /// request as the same job, even without a key of their own.
+    /// An AWS service did not answer. With `job_id`, the caller can repeat the request
+    /// as the same job, even without an idempotency key.
     pub fn unavailable(unavailable: &Unavailable, job_id: Option<&JobId>) -> Self {
         error!(service = unavailable.service, code = unavailable.code, "a service did not answer");
         let detail = match job_id {
@@ -81,15 +78,23 @@ impl Problem {
             }
             None => "send the request again",
         };
-        Self { job_id: job_id.cloned(), ..Self::new(503, "unavailable", "Not possible at the moment", detail) }
+        Self { job_id: job_id.cloned(), ..Self::new(problem_type::UNAVAILABLE, detail) }
     }
 
-    /// As RFC 9457 has it.
+    pub fn status(&self) -> u16 {
+        self.problem_type.status
+    }
+
+    pub fn is_invalid_state(&self) -> bool {
+        self.problem_type == problem_type::INVALID_STATE
+    }
+
+    /// The problem document.
     pub fn body(&self, request_id: &str) -> Value {
         let mut body = json!({
-            "type": format!("urn:docket:problem:{}", self.kind),
-            "title": self.title,
-            "status": self.status,
+            "type": self.problem_type.urn(),
+            "title": self.problem_type.title,
+            "status": self.problem_type.status,
             "detail": self.detail,
             "request_id": request_id,
         });
@@ -104,11 +109,11 @@ impl Problem {
 
     pub fn response(self, request_id: &str) -> Response<Body> {
         Response::builder()
-            .status(self.status)
+            .status(self.status())
             .header("content-type", "application/problem+json")
             .header("cache-control", "no-store")
             .body(Body::Text(self.body(request_id).to_string()))
-            .expect("our own headers are valid")
+            .expect("the headers are constants")
     }
 }
 
@@ -123,7 +128,7 @@ impl From<JsonError> for Problem {
         match error {
             JsonError::Syntax { .. } => Self::not_json(error.to_string()),
             JsonError::Shape { field, problem } if field == "." => match problem.split('`').nth(1) {
-                // "missing field `document`": the field is what is missing.
+                // serde reports a missing field at its parent: "missing field `document`".
                 Some(missing) if problem.starts_with("missing field") => Self::invalid(missing, problem.clone()),
                 _ => Self::not_json(problem),
             },

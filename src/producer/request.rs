@@ -1,4 +1,4 @@
-//! `POST /jobs`, parsed once: what stands here is valid.
+//! The body of `POST /jobs`, parsed once: a [`Submission`] is valid.
 
 use lambda_http::{Body, Request};
 use serde::Deserialize;
@@ -23,40 +23,40 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 #[derive(Debug)]
 pub(super) struct Submission {
     pub job_id: JobId,
-    /// Whether the caller gave the id or a key, so that it may be there already.
+    /// Whether the caller gave a `job_id` or a key: the job may then exist already.
     pub is_repeatable: bool,
-    pub work: Submitted,
+    pub work: SubmittedWork,
     pub priority: Priority,
     pub batch_id: Option<BatchId>,
     pub analysis: Option<AnalysisRequest>,
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// What is to be done.
+/// The work of a submitted job.
 #[derive(Debug)]
-pub(super) enum Submitted {
-    /// A document is to be analysed.
+pub(super) enum SubmittedWork {
+    /// The analysis of a document.
     Document {
         text: String,
-        /// Its SHA-256, in hexadecimal.
+        /// The SHA-256 of the text, in hexadecimal.
         sha256: String,
     },
-    /// A model is to work for minutes.
+    /// An asynchronous invocation, which takes minutes.
     AsyncInvocation(AsyncInvoke),
 }
 
 /// The models that a request may name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllowedModels {
-    /// In an analysis.
-    pub of_analyses: Vec<String>,
-    /// In `async_invoke`.
+    /// As `analysis.model_id`.
+    pub analysis: Vec<String>,
+    /// As `async_invoke.model_id`.
     pub async_invocation: Vec<String>,
 }
 
-/// The body as it comes, or one job of many.
+/// The unchecked fields of one job: a whole body, or an item of `jobs`.
 #[derive(Deserialize)]
-pub(super) struct Fields {
+pub(super) struct JobFields {
     document: Option<String>,
     async_invoke: Option<AsyncInvoke>,
     job_id: Option<JobId>,
@@ -68,30 +68,34 @@ pub(super) struct Fields {
 }
 
 impl Submission {
-    pub fn read(request: &Request, allowed: &AllowedModels) -> Result<Self, Problem> {
-        Self::new(json::read_strictly(body(request)?)?, idempotency_key(request)?, allowed)
+    /// Parses and checks the request for one job.
+    pub fn from_request(request: &Request, allowed: &AllowedModels) -> Result<Self, Problem> {
+        Self::new(json::read_strictly(read_body(request)?)?, idempotency_key(request)?, allowed)
     }
 
-    /// Checks what came; `key` is the caller's idempotency key for it.
-    pub fn new(fields: Fields, key: Option<String>, allowed: &AllowedModels) -> Result<Self, Problem> {
+    /// Checks the fields of one job; `key` is the job's idempotency key.
+    pub fn new(fields: JobFields, key: Option<String>, allowed: &AllowedModels) -> Result<Self, Problem> {
         let work = match (fields.document, fields.async_invoke) {
             (Some(text), None) => {
                 check_document(&text)?;
-                Submitted::Document { sha256: sha256_hex(text.as_bytes()), text }
+                SubmittedWork::Document { sha256: sha256_hex(text.as_bytes()), text }
             }
             (None, Some(request)) => {
-                check_long_running(&request, fields.analysis.as_ref(), allowed)?;
-                Submitted::AsyncInvocation(request)
+                check_async_invoke(&request, fields.analysis.as_ref(), allowed)?;
+                SubmittedWork::AsyncInvocation(request)
             }
-            (None, None) => return Err(Problem::invalid("document", "is missing; give it, or `async_invoke`")),
+            (None, None) => {
+                return Err(Problem::invalid("document", "`document` is missing; send `document` or `async_invoke`"));
+            }
             (Some(_), Some(_)) => {
-                return Err(Problem::invalid("async_invoke", "stands in place of `document`; give one of them"));
+                let detail = "`async_invoke` and `document` exclude each other; send one of them";
+                return Err(Problem::invalid("async_invoke", detail));
             }
         };
-        check_analysis(fields.analysis.as_ref(), &allowed.of_analyses)?;
+        check_analysis(fields.analysis.as_ref(), &allowed.analysis)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
         let is_repeatable = fields.job_id.is_some() || key.is_some();
-        let job_id = new_id(fields.job_id, key)?;
+        let job_id = choose_job_id(fields.job_id, key)?;
         Ok(Self {
             job_id,
             is_repeatable,
@@ -103,71 +107,73 @@ impl Submission {
         })
     }
 
-    /// What was asked, as a hash: the same for the same request, whatever the
-    /// order of its fields.
+    /// The hash of everything but the job id and the key. It does not depend on the
+    /// order of the fields.
     pub fn hash(&self) -> String {
-        let mut asked = json!({
+        let mut content = json!({
             "priority": self.priority,
             "batch_id": self.batch_id,
             "analysis": self.analysis,
             "metadata": self.metadata,
         });
         match &self.work {
-            Submitted::Document { sha256, .. } => asked["document"] = json!(sha256),
-            Submitted::AsyncInvocation(request) => asked["async_invoke"] = json!(request),
+            SubmittedWork::Document { sha256, .. } => content["document"] = json!(sha256),
+            SubmittedWork::AsyncInvocation(request) => content["async_invoke"] = json!(request),
         }
-        sha256_hex(asked.to_string().as_bytes())
+        sha256_hex(content.to_string().as_bytes())
     }
 }
 
-fn check_long_running(
+fn check_async_invoke(
     request: &AsyncInvoke,
     analysis: Option<&AnalysisRequest>,
     allowed: &AllowedModels,
 ) -> Result<(), Problem> {
     if analysis.is_some() {
-        return Err(Problem::invalid("analysis", "is of a document; what `async_invoke` asks stands in `model_input`"));
+        let detail = "`analysis` applies to a document; remove it, and put the request into `async_invoke.model_input`";
+        return Err(Problem::invalid("analysis", detail));
     }
     request.check()?;
     if allowed.async_invocation.contains(&request.model_id) {
         return Ok(());
     }
     let detail = match &allowed.async_invocation[..] {
-        [] => "is not allowed: no model is, unless the stack's parameter AsyncModelIds names it".to_owned(),
-        allowed => format!("is not one of the models that may be asked here: {}", allowed.join(", ")),
+        [] => "the stack allows no asynchronous models; name them in its parameter AsyncModelIds".to_owned(),
+        models => format!("`async_invoke.model_id` must be one of: {} (parameter AsyncModelIds)", models.join(", ")),
     };
     Err(Problem::invalid("async_invoke.model_id", detail))
 }
 
-/// Checked when it is submitted, not when it runs.
+/// Checks an analysis when it is submitted, so that no job runs with an invalid one.
 pub(super) fn check_analysis(analysis: Option<&AnalysisRequest>, allowed_model_ids: &[String]) -> Result<(), Problem> {
     let Some(analysis) = analysis else { return Ok(()) };
     let invalid = |field: &str, problem: String| Problem::invalid(&format!("analysis.{field}"), problem);
     Analysis::new(analysis).map_err(|error| invalid(error.field, error.problem))?;
     match &analysis.model_id {
         Some(id) if !allowed_model_ids.contains(id) => {
-            let allowed = allowed_model_ids.join(", ");
-            Err(invalid("model_id", format!("is not one of the models that may be asked here: {allowed}")))
+            let models = allowed_model_ids.join(", ");
+            let detail = format!("`analysis.model_id` must be one of: {models} (parameter AllowedModelIds)");
+            Err(invalid("model_id", detail))
         }
         _ => Ok(()),
     }
 }
 
-/// The caller's own id, the one of their key, or a new one.
-pub(super) fn new_id(job_id: Option<JobId>, key: Option<String>) -> Result<JobId, Problem> {
+/// The `job_id` of the request, the id of its idempotency key, or a new id.
+pub(super) fn choose_job_id(job_id: Option<JobId>, key: Option<String>) -> Result<JobId, Problem> {
     match (job_id, key) {
         (Some(_), Some(_)) => {
-            let detail = "either makes the request repeatable; give `job_id` or the Idempotency-Key header";
+            let detail = "`job_id` and the Idempotency-Key header exclude each other; send one of them";
             Err(Problem::invalid("job_id", detail))
         }
         (Some(job_id), None) => Ok(job_id),
-        (None, Some(key)) => Ok(id_of(&key)),
+        (None, Some(key)) => Ok(job_id_of_key(&key)),
         (None, None) => Ok(Uuid::new_v4().to_string().parse().expect("a UUID is a job id")),
     }
 }
 
-/// The request's body as text, if it is JSON by its own account.
-pub(super) fn body(request: &Request) -> Result<&str, Problem> {
+/// Reads the body as text, after checks of its content type, size and encoding.
+pub(super) fn read_body(request: &Request) -> Result<&str, Problem> {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
     let is_json = content_type.is_none_or(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -185,7 +191,7 @@ pub(super) fn body(request: &Request) -> Result<&str, Problem> {
         return Err(Problem::not_json("the body is empty; send a JSON object"));
     }
     if bytes.len() > REQUEST_MAX_BYTES {
-        let detail = format!("the body has {} bytes; {REQUEST_MAX_BYTES} is the limit", bytes.len());
+        let detail = format!("the body must have at most {REQUEST_MAX_BYTES} bytes; it has {}", bytes.len());
         return Err(Problem::too_large("document", detail));
     }
     std::str::from_utf8(bytes).map_err(|_| Problem::not_json("the body is not UTF-8"))
@@ -205,20 +211,20 @@ fn check_document(text: &str) -> Result<(), Problem> {
     }
 }
 
-/// The key that the caller gave in the header.
+/// Reads the header `Idempotency-Key`.
 pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    // A tab is within what `to_str` takes.
+    // `to_str` accepts a tab.
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > IDEMPOTENCY_KEY_MAX_BYTES || text.contains('\t') {
-        let detail = format!("the key must be 1 to {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters");
+        let detail = format!("`{IDEMPOTENCY_KEY}` must be 1 to {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters");
         return Err(Problem::invalid(IDEMPOTENCY_KEY, detail));
     }
     Ok(Some(text.to_owned()))
 }
 
 /// The job id of an idempotency key: the same for the same key.
-fn id_of(key: &str) -> JobId {
+fn job_id_of_key(key: &str) -> JobId {
     format!("key-{}", &sha256_hex(key.as_bytes())[..40]).parse().expect("hexadecimal is a job id")
 }
 
@@ -232,8 +238,8 @@ mod tests {
             request = request.header("idempotency-key", key);
         }
         let request = request.body(Body::Text(body.to_owned())).unwrap();
-        let allowed = AllowedModels { of_analyses: vec!["m-1".into()], async_invocation: vec!["video-1".into()] };
-        Submission::read(&request, &allowed).map_err(|problem| {
+        let allowed = AllowedModels { analysis: vec!["m-1".into()], async_invocation: vec!["video-1".into()] };
+        Submission::from_request(&request, &allowed).map_err(|problem| {
             let response = problem.response("r-1");
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let Body::Text(body) = response.body() else { panic!("no text") };
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_the_field_and_its_status_says_of_what_kind_it_is() {
+    fn invalid_request_has_the_status_and_field_of_its_fault() {
         for (body, status, field) in [
             ("", 400, None),
             ("{", 400, None),
@@ -281,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_413() {
+    fn too_large_request_is_413() {
         let document = |bytes: usize| format!(r#"{{"document": "{}"}}"#, "x".repeat(bytes));
         assert!(read(&document(DOCUMENT_MAX_BYTES), None).is_ok());
         assert_eq!(read(&document(DOCUMENT_MAX_BYTES + 1), None).unwrap_err()["status"], 413);
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_is_the_same_job() {
+    fn same_key_names_the_same_job() {
         let body = r#"{"document": "x"}"#;
         let id = |key| read(body, key).unwrap().job_id;
         assert_eq!(id(Some("k")), id(Some("k")));
@@ -302,20 +308,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_long_running_model_is_asked_is_part_of_the_request() {
+    fn hash_contains_the_async_request() {
         let submission = |input: &str| {
             let body = format!(r#"{{"async_invoke": {{"model_input": {input}, "model_id": "video-1"}}}}"#);
             read(&body, None).unwrap()
         };
         assert!(
-            matches!(submission("[1]").work, Submitted::AsyncInvocation(request) if request.model_input == json!([1]))
+            matches!(submission("[1]").work, SubmittedWork::AsyncInvocation(request) if request.model_input == json!([1]))
         );
         assert_eq!(submission(r#"{"a": 1, "b": 2}"#).hash(), submission(r#"{"b": 2, "a": 1}"#).hash());
         assert_ne!(submission("1").hash(), submission("2").hash());
     }
 
     #[test]
-    fn the_hash_is_of_what_was_asked_and_of_nothing_else() {
+    fn hash_ignores_field_order_and_job_id() {
         let hash = |body: &str| read(body, None).unwrap().hash();
         let one = hash(r#"{"document": "x", "metadata": {"a": 1, "b": 2}}"#);
         assert_eq!(one, hash(r#"{"metadata": {"b": 2, "a": 1}, "document": "x", "job_id": "j"}"#));

@@ -1,4 +1,4 @@
-//! A batch's results, page by page: JSON Lines, or CSV.
+//! Pages of a batch's results, as JSON Lines or CSV.
 
 use std::borrow::Cow;
 
@@ -14,14 +14,14 @@ use crate::domain::batch::tally::Entry;
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
 
-/// The header that carries where the next page begins.
+/// The header of the next page's cursor.
 const NEXT_CURSOR: &str = "next-cursor";
 
-/// Rows that are read at once, until the page is full.
-const ROWS_AT_ONCE: usize = 25;
+/// Jobs that are read together, until the page is full.
+const JOBS_PER_READ: usize = 25;
 
-/// The columns of the CSV, and where each stands in a job as it is told. What
-/// is not text there is written as JSON.
+/// The columns of the CSV, with the JSON pointer of each into a job's view. A value
+/// that is not text is written as JSON.
 const COLUMNS: [(&str, &str); 14] = [
     ("job_id", "/job_id"),
     ("name", "/document/name"),
@@ -40,73 +40,75 @@ const COLUMNS: [(&str, &str); 14] = [
 ];
 
 impl Producer {
-    /// `GET /batches/{batch_id}/results?limit=…&cursor=…`: every job that has
-    /// ended, with its result or its error. A page ends at its limit or before
-    /// [`PAGE_MAX_BYTES`], as Lambda counts them; it has at least one job.
-    pub(super) async fn results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+    /// `GET /batches/{batch_id}/results?limit=…&cursor=…`: every finished job, with its
+    /// result or its error.
+    ///
+    /// A page ends at `limit` or before [`PAGE_MAX_BYTES`], as Lambda counts them; it has
+    /// at least one job.
+    pub(super) async fn get_results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_csv = accept.to_ascii_lowercase().contains("text/csv");
-        let Page { entries, mut next } = self.page(request, batch_id, Select::Ended).await?;
+        let Page { entries, mut next } = self.read_page(request, batch_id, Select::Ended).await?;
         let (mut size, mut body, mut last) = (0, String::new(), None::<&Entry>);
-        'page: for some in entries.chunks(ROWS_AT_ONCE) {
-            for row in self.rows(some, Fetch::Whole).await? {
-                let place = some.iter().find(|entry| entry.job_id == row.job_id);
-                // One that has begun again since the index told of it is not told here.
+        'page: for group in entries.chunks(JOBS_PER_READ) {
+            for row in self.read_jobs(group, Fetch::WithResults).await? {
+                let entry = group.iter().find(|entry| entry.job_id == row.job_id);
+                // The index is eventually consistent: this job was retried since.
                 if !row.state.status().has_ended() {
                     continue;
                 }
                 let job = self.load_result(row).await?;
-                let text = if is_csv { csv(&[job])? } else { format!("{job}\n") };
-                // The response stands in Lambda's own JSON, escaped.
+                let text = if is_csv { csv_lines(&[job])? } else { format!("{job}\n") };
+                // Lambda's response is JSON, which holds this text escaped.
                 size += Value::from(text.as_str()).to_string().len();
                 if let Some(last) = last.filter(|_| size > PAGE_MAX_BYTES) {
-                    next = Some(Cursor::behind(last));
+                    next = Some(Cursor::after_entry(last));
                     break 'page;
                 }
                 body += &text;
-                last = place.or(last);
+                last = entry.or(last);
             }
         }
         let content_type = if is_csv { "text/csv; charset=utf-8" } else { "application/jsonl" };
         if is_csv {
-            body.insert_str(0, &header()?);
+            body.insert_str(0, &csv_header()?);
         }
         let mut answer = Answer { content_type, body, ..Answer::json(200, Value::Null) };
         if let Some(next) = next {
-            answer = answer.with(NEXT_CURSOR, next.to_string());
+            answer = answer.with_header(NEXT_CURSOR, next.to_string());
         }
         Ok(answer)
     }
 }
 
-fn csv(jobs: &[Value]) -> Result<String, Problem> {
+fn csv_lines(jobs: &[Value]) -> Result<String, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for job in jobs {
-        writer.write_record(COLUMNS.map(|(_, pointer)| cell(job.pointer(pointer)))).map_err(|_| broken())?;
+        writer.write_record(COLUMNS.map(|(_, pointer)| csv_cell(job.pointer(pointer)))).map_err(|_| csv_failed())?;
     }
-    text(writer)
+    finish_csv(writer)
 }
 
-fn header() -> Result<String, Problem> {
+fn csv_header() -> Result<String, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS.map(|(name, _)| name)).map_err(|_| broken())?;
-    text(writer)
+    writer.write_record(COLUMNS.map(|(name, _)| name)).map_err(|_| csv_failed())?;
+    finish_csv(writer)
 }
 
-fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, Problem> {
-    let bytes = writer.into_inner().map_err(|_| broken())?;
-    String::from_utf8(bytes).map_err(|_| broken())
+fn finish_csv(writer: csv::Writer<Vec<u8>>) -> Result<String, Problem> {
+    let bytes = writer.into_inner().map_err(|_| csv_failed())?;
+    String::from_utf8(bytes).map_err(|_| csv_failed())
 }
 
-fn broken() -> Problem {
+fn csv_failed() -> Problem {
     Problem::internal("the results could not be written as CSV; ask for application/jsonl")
 }
 
-/// A spreadsheet takes a text that begins like a formula for one, and the text
-/// is a stranger's: a `'` before it keeps it a text.
+/// Writes one cell. A leading `'` keeps a spreadsheet from running a text that begins
+/// like a formula, because the text comes from a document or a model.
 ///
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
-fn cell(value: Option<&Value>) -> String {
+fn csv_cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => Cow::Borrowed(""),
         Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
@@ -121,22 +123,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_cell_is_never_a_formula() {
-        assert_eq!(cell(Some(&json!("=HYPERLINK(1)"))), "'=HYPERLINK(1)");
-        assert_eq!(cell(Some(&json!("@x"))), "'@x");
-        assert_eq!(cell(Some(&json!("plain"))), "plain");
-        assert_eq!(cell(Some(&json!(-0.5))), "-0.5");
-        assert_eq!(cell(None), "");
+    fn csv_cell_is_never_a_formula() {
+        assert_eq!(csv_cell(Some(&json!("=HYPERLINK(1)"))), "'=HYPERLINK(1)");
+        assert_eq!(csv_cell(Some(&json!("@x"))), "'@x");
+        assert_eq!(csv_cell(Some(&json!("plain"))), "plain");
+        assert_eq!(csv_cell(Some(&json!(-0.5))), "-0.5");
+        assert_eq!(csv_cell(None), "");
     }
 
     #[test]
-    fn the_csv_has_a_line_for_each_job_whatever_stands_in_it() {
+    fn csv_with_line_breaks_has_one_record_per_job() {
         let job = json!({
             "job_id": "j", "status": "complete",
             "result": {"summary": "one,\n\"two\"", "key_points": ["a", "b"], "classification": {"label": "lease"}},
         });
-        let text = header().unwrap()
-            + &csv(&[job, json!({"job_id": "k", "status": "failed", "error": {"code": "c"}})]).unwrap();
+        let text = csv_header().unwrap()
+            + &csv_lines(&[job, json!({"job_id": "k", "status": "failed", "error": {"code": "c"}})]).unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let names = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();

@@ -1,11 +1,11 @@
-//! A new job: the document into the bucket, the row into the table, the message
-//! into the queue, and then 202.
+//! Submits a job: stores the document, creates the stored job, sends the message, and
+//! only then answers 202.
 
 use lambda_http::Request;
 use serde_json::json;
 
 use super::problem::Problem;
-use super::request::{Submission, Submitted};
+use super::request::{Submission, SubmittedWork};
 use super::{Answer, Producer};
 use crate::aws::Unavailable;
 use crate::aws::jobs::{Created, NewJob};
@@ -18,31 +18,36 @@ use crate::domain::job::stored::Status;
 use crate::domain::message::body::MessageBody;
 
 impl Producer {
-    /// Each step may be repeated: the document lies under a name made of its
-    /// request's hash, so that another request never overwrites it; the row is
-    /// made once; and a message too many finds its job done.
-    pub(super) async fn submit(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
-        let submission = Submission::read(request, &self.allowed)?;
-        let (job_id, status) = self.accept(submission).await?;
+    /// `POST /jobs`.
+    pub(super) async fn submit_job(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
+        let submission = Submission::from_request(request, &self.allowed)?;
+        let (job_id, status) = self.accept_job(submission).await?;
         let body = json!({"job_id": job_id, "status": status});
-        Ok(Answer::json(202, body).with("location", format!("{}/{job_id}", path.trim_end_matches('/'))))
+        Ok(Answer::json(202, body).with_header("location", format!("{}/{job_id}", path.trim_end_matches('/'))))
     }
 
-    /// Takes one job; how it stands then.
-    pub(super) async fn accept(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
+    /// Accepts one job, and returns its status.
+    ///
+    /// Each step may be repeated:
+    ///
+    /// - The key of the document contains the request's hash, so that no other request
+    ///   overwrites the document.
+    /// - The stored job is created once.
+    /// - A repeated message finds its job finished.
+    pub(super) async fn accept_job(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
         let job_id = submission.job_id.clone();
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         let request_hash = submission.hash();
         if submission.is_repeatable {
-            // Before anything is stored: another's key keeps this document out.
+            // Checked before the document is stored: a conflicting request stores nothing.
             let row = self.jobs.get(&job_id).await.map_err(unavailable)?;
             if row.is_some_and(|row| row.request_hash.as_deref() != Some(&request_hash)) {
                 return Err(Problem::conflict(&job_id));
             }
         }
         let Submission { work, priority, batch_id, analysis, metadata, .. } = submission;
-        let place = format!("documents/{job_id}/{request_hash}");
-        let stored = self.store(work, &place).await.map_err(unavailable)?;
+        let key = format!("documents/{job_id}/{request_hash}");
+        let stored = self.store_work(work, &key).await.map_err(unavailable)?;
         let mut body = MessageBody {
             job_id: job_id.clone(),
             document: None,
@@ -79,24 +84,25 @@ impl Producer {
         Ok((job_id, status))
     }
 
-    /// Stores what a job needs again when it is tried again.
-    async fn store(&self, work: Submitted, place: &str) -> Result<Stored, Unavailable> {
+    /// Stores the document or the asynchronous request under `key` and its ending, for
+    /// the first attempt and for retries.
+    async fn store_work(&self, work: SubmittedWork, key: &str) -> Result<Stored, Unavailable> {
         match work {
-            Submitted::Document { text, sha256 } => {
+            SubmittedWork::Document { text, sha256 } => {
                 let size_bytes = text.len();
-                let at = self.documents.store(&self.bucket, &format!("{place}.txt"), text, sha256).await?;
+                let at = self.documents.store(&self.bucket, &format!("{key}.txt"), text, sha256).await?;
                 let document = DocumentRecord::stored(&at, size_bytes);
                 Ok(Stored { document_s3: Some(at), document: Some(document), ..Stored::default() })
             }
-            Submitted::AsyncInvocation(request) => {
-                let at = self.objects.store(&format!("{place}.json"), &json!(request)).await?;
+            SubmittedWork::AsyncInvocation(request) => {
+                let at = self.objects.store(&format!("{key}.json"), &json!(request)).await?;
                 Ok(Stored { async_invoke: Some(request), async_request: Some(at), ..Stored::default() })
             }
         }
     }
 }
 
-/// What the message says of a job's work, and what the row keeps of it.
+/// The fields of the message and of the stored job that describe the work.
 #[derive(Default)]
 struct Stored {
     document_s3: Option<S3Location>,

@@ -1,11 +1,11 @@
-//! `POST /uploads`: a job whose document is still to come, and where to put it.
+//! Creates a job whose document the caller uploads to S3 afterwards.
 
 use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::request::{body, check_analysis, idempotency_key, new_id};
+use super::request::{check_analysis, choose_job_id, idempotency_key, read_body};
 use super::{Answer, Producer};
 use crate::aws::jobs::{Created, NewJob};
 use crate::clock::now;
@@ -32,28 +32,29 @@ struct Fields {
 }
 
 impl Producer {
-    /// The row waits, `pending`, until the bucket tells of the document. The
-    /// same request again gives another place to put it, until it has come.
-    pub(super) async fn upload(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
-        let fields: Fields = json::read_strictly(body(request)?)?;
-        check(&fields, self.upload_max_bytes)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed.of_analyses)?;
+    /// `POST /uploads`: creates a `pending` job, and returns a presigned upload.
+    ///
+    /// The job waits until S3 sends the event of the uploaded document. A repeated
+    /// request returns another presigned upload, as long as the job waits.
+    pub(super) async fn create_upload(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
+        let fields: Fields = json::read_strictly(read_body(request)?)?;
+        check_file(&fields, self.upload_max_bytes)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed.analysis)?;
         let Fields { filename, size, job_id, priority, batch_id, analysis, metadata } = fields;
         let priority = priority.unwrap_or_default();
-        let asked = json!(["upload", filename, size, priority, batch_id, analysis, metadata]).to_string();
-        let request_hash = sha256_hex(asked.as_bytes());
-        let job_id = new_id(job_id, idempotency_key(request)?)?;
+        let content = json!(["upload", filename, size, priority, batch_id, analysis, metadata]).to_string();
+        let request_hash = sha256_hex(content.as_bytes());
+        let job_id = choose_job_id(job_id, idempotency_key(request)?)?;
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
-        let (job, hash) = (job_id.clone(), request_hash.clone());
         let new = NewJob {
-            job_id: job,
+            job_id: job_id.clone(),
             batch_id,
             priority,
             analysis,
             metadata,
             document: None,
             async_request: None,
-            request_hash: hash,
+            request_hash: request_hash.clone(),
         };
         match self.jobs.create(new, now()).await.map_err(unavailable)? {
             Created::New => {}
@@ -62,7 +63,8 @@ impl Producer {
             }
             Created::Existing(row) if row.attempt == 0 && row.state.status() == Status::Pending => {}
             Created::Existing(row) => {
-                let detail = format!("the document has come, and the job is {}", row.state.status().as_str());
+                let status = row.state.status().as_str();
+                let detail = format!("the job is {status} and accepts no upload any more; use another job_id or key");
                 return Err(Problem::invalid_state(Some(&job_id), detail));
             }
         }
@@ -79,24 +81,28 @@ impl Producer {
             },
         });
         let jobs = path.trim_end_matches('/').trim_end_matches("/uploads");
-        Ok(Answer::json(201, body).with("location", format!("{jobs}/jobs/{job_id}")))
+        Ok(Answer::json(201, body).with_header("location", format!("{jobs}/jobs/{job_id}")))
     }
 }
 
-fn check(fields: &Fields, max_bytes: usize) -> Result<(), Problem> {
+fn check_file(fields: &Fields, max_bytes: usize) -> Result<(), Problem> {
     let name = &fields.filename;
     if name.is_empty() || name.len() > FILE_NAME_MAX_BYTES {
-        let detail = format!("has {} bytes; 1 to {FILE_NAME_MAX_BYTES} it may", name.len());
+        let detail = format!("`filename` must have 1 to {FILE_NAME_MAX_BYTES} bytes; it has {}", name.len());
         return Err(Problem::invalid("filename", detail));
     }
     if name.chars().any(|c| c.is_control() || c == '/' || c == '\\') || name == "." || name == ".." {
-        return Err(Problem::invalid("filename", "must be a name without a path or control characters"));
+        return Err(Problem::invalid(
+            "filename",
+            "`filename` must be a name without path separators and control characters, and not `.` or `..`",
+        ));
     }
     if fields.size == 0 {
-        return Err(Problem::invalid("size", "is 0; the document has nothing in it to analyse"));
+        return Err(Problem::invalid("size", format!("`size` must be between 1 and {max_bytes} bytes; it is 0")));
     }
     if fields.size > max_bytes {
-        return Err(Problem::too_large("size", format!("is {} bytes; {max_bytes} is the limit", fields.size)));
+        let detail = format!("`size` must be between 1 and {max_bytes} bytes; it is {}", fields.size);
+        return Err(Problem::too_large("size", detail));
     }
     Ok(fields.metadata.iter().try_for_each(check_metadata)?)
 }

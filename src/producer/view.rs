@@ -1,5 +1,5 @@
-//! A job as a caller needs it: what was asked, how it stands, what came of it.
-//! Not who works on it, nor where its document lies.
+//! A job as the API returns it: the request, the status, the result. Internal fields,
+//! such as the owner and the document's bucket, are left out.
 
 use serde_json::{Map, Value, json};
 
@@ -7,36 +7,37 @@ use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{State, Status, StoredJob, StoredResult};
-use crate::domain::message::s3_event::name_of;
+use crate::domain::message::s3_event::uploaded_name;
 
 impl Producer {
-    pub(super) async fn view(&self, job_id: &JobId) -> Result<Answer, Problem> {
+    /// `GET /jobs/{job_id}`.
+    pub(super) async fn get_job(&self, job_id: &JobId) -> Result<Answer, Problem> {
         let row = self.jobs.get(job_id).await?;
         Ok(Answer::json(200, self.load_result(row.ok_or_else(Problem::no_such_job)?).await?))
     }
 
-    /// A job with its result, wherever that lies.
+    /// Loads a result that is stored in S3, and returns the job's view with it.
     pub(super) async fn load_result(&self, mut row: StoredJob) -> Result<Value, Problem> {
         if let State::Complete(done) = &mut row.state
             && let StoredResult::Bucket(at) = &done.result
         {
             match self.objects.load(at).await {
                 Ok(result) => done.result = StoredResult::Inline(result),
-                // Its retention is over, and the row's soon: told without it.
+                // The object's retention is over, and the stored job's ends soon.
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Value::Object(view(row)))
+        Ok(Value::Object(job_view(row)))
     }
 }
 
-/// Bedrock has nothing that stops an invocation.
-const INVOCATION_GOES_ON: &str =
-    "the invocation itself may go on and be paid for: Bedrock cannot stop it; its output is in the bucket when it ends";
+/// The note on a cancelled job whose invocation has begun.
+const INVOCATION_CONTINUES: &str =
+    "Bedrock cannot stop an invocation: it may continue and is then charged; its output is in the bucket when it ends";
 
-/// A job without a result that lies in the bucket.
-pub(super) fn view(row: StoredJob) -> Map<String, Value> {
+/// The view of a job. A result that is stored in S3 is left out.
+pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -55,11 +56,11 @@ pub(super) fn view(row: StoredJob) -> Map<String, Value> {
     }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
-    put("document", document(&row));
+    put("document", document_view(&row));
     if let Some(started) = &row.invocation {
         put("invocation_arn", json!(started.arn));
         if row.state.status() == Status::Cancelled {
-            put("note", json!(INVOCATION_GOES_ON));
+            put("note", json!(INVOCATION_CONTINUES));
         }
     }
     match row.state {
@@ -85,19 +86,19 @@ pub(super) fn view(row: StoredJob) -> Map<String, Value> {
     view
 }
 
-fn document(row: &StoredJob) -> Value {
-    let known = &row.document;
-    let mut document = Map::new();
+fn document_view(row: &StoredJob) -> Value {
+    let record = &row.document;
+    let mut view = Map::new();
     for (name, value) in [
-        ("name", json!(known.key().and_then(name_of))),
-        ("size_bytes", json!(known.size_bytes)),
-        ("sha256", json!(known.sha256)),
+        ("name", json!(record.key().and_then(uploaded_name))),
+        ("size_bytes", json!(record.size_bytes)),
+        ("sha256", json!(record.sha256)),
     ] {
         if !value.is_null() {
-            document.insert(name.to_owned(), value);
+            view.insert(name.to_owned(), value);
         }
     }
-    Value::Object(document)
+    Value::Object(view)
 }
 
 #[cfg(test)]
@@ -110,7 +111,7 @@ mod tests {
     use jiff::Timestamp;
 
     #[test]
-    fn a_caller_learns_the_end_and_nothing_of_the_inside() {
+    fn job_view_has_no_internal_fields() {
         let location = S3Location { bucket: "BUCKET".into(), key: "k".into(), version_id: None, sha256: None };
         let row = StoredJob {
             state: State::Failed { error: Failure::new("c", "m"), completed_at: Timestamp::UNIX_EPOCH },
@@ -121,13 +122,13 @@ mod tests {
             request_hash: Some("HASH".into()),
             ..StoredJob::new("j".parse().unwrap(), Timestamp::UNIX_EPOCH)
         };
-        let view = Value::Object(view(row));
+        let view = Value::Object(job_view(row));
         assert_eq!(view["status"], "failed");
         assert_eq!(view["error"], json!({"code": "c", "message": "m"}));
         assert_eq!(view["document"]["size_bytes"], 7);
         assert_eq!(view.get("batch_id"), None);
-        for inside in ["OWNER", "BUCKET", "HASH"] {
-            assert!(!view.to_string().contains(inside), "{view}");
+        for internal in ["OWNER", "BUCKET", "HASH"] {
+            assert!(!view.to_string().contains(internal), "{view}");
         }
     }
 }

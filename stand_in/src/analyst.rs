@@ -1,12 +1,13 @@
-//! A real, if simple, analysis: the sentences that say most, and the label
-//! whose words the document uses. It fills any JSON Schema as well as words can.
+//! A simple analysis by word counts: it picks the sentences with the most
+//! frequent words and the label whose words the document uses. It fills any
+//! JSON Schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// Words that tell what kind of document one is. Other labels are judged by
-/// their own words.
+/// Words that suggest a label. A label without an entry here is judged by the
+/// words of its name.
 const CUES: [(&str, &[&str]); 9] = [
     (
         "contract",
@@ -35,14 +36,14 @@ const SUMMARY_SENTENCES: usize = 3;
 const KEY_POINTS: usize = 4;
 const SENTENCE_CHARS: usize = 320;
 
-/// An answer that fits the schema and comes from the text.
-pub fn answer(schema: &Value, text: &str) -> Value {
-    Analyst::new(text).fill("", schema, 0)
+/// Fills a JSON Schema with words and numbers of the text.
+pub fn analyse(schema: &Value, text: &str) -> Value {
+    Analyst::new(text).fill_schema("", schema, 0)
 }
 
 struct Analyst {
     sentences: Vec<String>,
-    /// Places of the sentences, those that say most first.
+    /// Indexes of the sentences, highest score first.
     ranked: Vec<usize>,
     words: BTreeMap<String, usize>,
     opening: BTreeSet<String>,
@@ -50,16 +51,16 @@ struct Analyst {
 
 impl Analyst {
     fn new(text: &str) -> Self {
-        let sentences = sentences(text);
+        let sentences = split_sentences(text);
         let mut words: BTreeMap<String, usize> = BTreeMap::new();
         for word in text_words(text) {
             *words.entry(word).or_default() += 1;
         }
         let score = |sentence: &String| {
-            let of_sentence: Vec<String> = text_words(sentence).collect();
-            let total: usize = of_sentence.iter().filter_map(|word| words.get(word)).sum();
+            let sentence_words: Vec<String> = text_words(sentence).collect();
+            let total: usize = sentence_words.iter().filter_map(|word| words.get(word)).sum();
             let facts = sentence.chars().filter(char::is_ascii_digit).count().min(6);
-            (total as f64 + facts as f64) / (of_sentence.len().max(8) as f64).sqrt()
+            (total as f64 + facts as f64) / (sentence_words.len().max(8) as f64).sqrt()
         };
         let scores: Vec<f64> = sentences.iter().map(score).collect();
         let mut ranked: Vec<usize> = (0..sentences.len()).collect();
@@ -68,16 +69,17 @@ impl Analyst {
         Self { sentences, ranked, words, opening }
     }
 
-    fn best(&self, from: usize, count: usize) -> Vec<&str> {
-        // A short text has no more to tell than its first sentences.
+    /// `count` sentences in the order of the text, without the `from` best ones.
+    fn best_sentences(&self, from: usize, count: usize) -> Vec<&str> {
+        // A text with fewer sentences repeats its best ones.
         let from = if from < self.ranked.len() { from } else { 0 };
-        let mut places: Vec<usize> = self.ranked.iter().skip(from).take(count).copied().collect();
-        places.sort_unstable();
-        places.into_iter().map(|place| self.sentences[place].as_str()).collect()
+        let mut indexes: Vec<usize> = self.ranked.iter().skip(from).take(count).copied().collect();
+        indexes.sort_unstable();
+        indexes.into_iter().map(|index| self.sentences[index].as_str()).collect()
     }
 
-    /// The label whose words the document uses most, and how clearly.
-    fn label<'a>(&self, labels: &[&'a str]) -> (&'a str, f64) {
+    /// The label whose words the document uses most, and its share of all labels' weights.
+    fn choose_label<'a>(&self, labels: &[&'a str]) -> (&'a str, f64) {
         let weight = |label: &str| {
             let own = text_words(label).collect::<Vec<_>>();
             let cues = CUES.iter().find(|(name, _)| *name == label.to_lowercase()).map_or(&[][..], |(_, cues)| cues);
@@ -96,50 +98,50 @@ impl Analyst {
         }
     }
 
-    fn fill(&self, name: &str, schema: &Value, depth: usize) -> Value {
+    fn fill_schema(&self, name: &str, schema: &Value, depth: usize) -> Value {
         if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
             let labels: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
-            return if labels.is_empty() { choices[0].clone() } else { json!(self.label(&labels).0) };
+            return if labels.is_empty() { choices[0].clone() } else { json!(self.choose_label(&labels).0) };
         }
         if let Some(constant) = schema.get("const") {
             return constant.clone();
         }
         match schema.get("type").and_then(Value::as_str).unwrap_or("string") {
-            "object" => self.object(schema, depth),
+            "object" => self.fill_object(schema, depth),
             "array" => {
                 let items = schema.get("items").cloned().unwrap_or(json!({"type": "string"}));
                 if items.get("type").and_then(Value::as_str) == Some("string") && items.get("enum").is_none() {
-                    json!(self.best(SUMMARY_SENTENCES, KEY_POINTS))
+                    json!(self.best_sentences(SUMMARY_SENTENCES, KEY_POINTS))
                 } else {
-                    json!([self.fill(name, &items, depth + 1)])
+                    json!([self.fill_schema(name, &items, depth + 1)])
                 }
             }
-            "number" | "integer" => self.number(name, schema),
+            "number" | "integer" => self.find_number(name, schema),
             "boolean" => json!(text_words(name).any(|word| self.words.contains_key(&word))),
             "null" => Value::Null,
-            _ => json!(self.text(name)),
+            _ => json!(self.find_text(name)),
         }
     }
 
-    fn object(&self, schema: &Value, depth: usize) -> Value {
+    fn fill_object(&self, schema: &Value, depth: usize) -> Value {
         let mut filled = Map::new();
         if let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|_| depth < 8) {
             for (name, property) in properties {
-                filled.insert(name.clone(), self.fill(name, property, depth + 1));
+                filled.insert(name.clone(), self.fill_schema(name, property, depth + 1));
             }
-            // A confidence beside a label is the label's own.
+            // A `confidence` next to a `label` is the confidence in that label.
             let labels = properties.get("label").and_then(|label| label.get("enum")).and_then(Value::as_array);
             if let (Some(labels), true) = (labels, properties.contains_key("confidence")) {
                 let labels: Vec<&str> = labels.iter().filter_map(Value::as_str).collect();
-                filled.insert("confidence".into(), json!(self.label(&labels).1));
+                filled.insert("confidence".into(), json!(self.choose_label(&labels).1));
             }
         }
         Value::Object(filled)
     }
 
-    /// The first number of a sentence that speaks of the name, within bounds.
-    fn number(&self, name: &str, schema: &Value) -> Value {
-        let found = self.about(name).and_then(first_number).unwrap_or(0.0);
+    /// The first number of the first sentence with a word of the name, within the schema's bounds.
+    fn find_number(&self, name: &str, schema: &Value) -> Value {
+        let found = self.find_sentence(name).and_then(first_number).unwrap_or(0.0);
         let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
         let bounded = found.max(bound("minimum").unwrap_or(f64::MIN)).min(bound("maximum").unwrap_or(f64::MAX));
         if schema.get("type").and_then(Value::as_str) == Some("integer") {
@@ -149,20 +151,20 @@ impl Analyst {
         }
     }
 
-    fn text(&self, name: &str) -> String {
+    fn find_text(&self, name: &str) -> String {
         if name == "summary" {
-            let summary = self.best(0, SUMMARY_SENTENCES).join(" ");
+            let summary = self.best_sentences(0, SUMMARY_SENTENCES).join(" ");
             return if summary.is_empty() { "(no sentence)".to_owned() } else { summary };
         }
-        let fallback = || self.best(0, 1).first().copied().unwrap_or("(no sentence)");
-        self.about(name).unwrap_or_else(fallback).to_owned()
+        let fallback = || self.best_sentences(0, 1).first().copied().unwrap_or("(no sentence)");
+        self.find_sentence(name).unwrap_or_else(fallback).to_owned()
     }
 
-    /// The first sentence that has a word of the name.
-    fn about(&self, name: &str) -> Option<&str> {
+    /// The first sentence with a word of the name.
+    fn find_sentence(&self, name: &str) -> Option<&str> {
         let wanted: BTreeSet<String> = text_words(&name.replace('_', " ")).collect();
-        let says = |sentence: &&String| text_words(sentence).any(|word| wanted.contains(&word));
-        self.sentences.iter().find(says).map(String::as_str)
+        let has_word = |sentence: &&String| text_words(sentence).any(|word| wanted.contains(&word));
+        self.sentences.iter().find(has_word).map(String::as_str)
     }
 }
 
@@ -173,9 +175,9 @@ fn text_words(text: &str) -> impl Iterator<Item = String> {
         .filter(|word| !STOP_WORDS.contains(&word.as_str()))
 }
 
-/// Sentences end where a full stop, a question or an exclamation mark is
-/// followed by space, or a paragraph ends. Headings are too short to count.
-fn sentences(text: &str) -> Vec<String> {
+/// Splits a text at `.`, `?` or `!` before a space, and at the end of a
+/// paragraph. Sentences of four words or fewer, such as headings, are left out.
+fn split_sentences(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for paragraph in text.split("\n\n") {
         let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! Converse over HTTP, as the AWS SDK speaks it.
+//! Converse over HTTP, for the AWS SDK.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
 
@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::analyst;
-use crate::behaviour::{Entry, Kind, Server};
+use crate::behaviour::FaultKind;
 use crate::reading;
+use crate::server::{CallRecord, Server};
 
-/// Four characters are about a token.
-fn tokens(text: &str) -> u64 {
+/// An estimate: four characters a token.
+fn count_tokens(text: &str) -> u64 {
     (text.chars().count() as u64).div_ceil(4)
 }
 
@@ -23,85 +24,86 @@ pub async fn converse(
     Path(model_id): Path<String>,
     Json(request): Json<Value>,
 ) -> Response {
-    let asked = match Asked::read(&request) {
-        Ok(asked) => asked,
+    let request = match ConverseRequest::parse(&request) {
+        Ok(request) => request,
         Err(problem) => return error(StatusCode::BAD_REQUEST, "ValidationException", problem),
     };
-    let reserved = asked.input_tokens + asked.max_tokens;
-    let call = Entry {
-        job_id: asked.job_id.to_owned(),
-        attempt: asked.attempt.to_owned(),
+    let reserved = request.input_tokens + request.max_tokens;
+    let record = CallRecord {
+        job_id: request.job_id.to_owned(),
+        attempt: request.attempt.to_owned(),
         model_id,
-        max_tokens: asked.max_tokens,
-        // What came as a 32-bit number is told with as many digits.
-        temperature: asked.temperature.map(|temperature| (temperature * 1e6).round() / 1e6),
+        max_tokens: request.max_tokens,
+        // The SDK sends an f32: six digits undo the noise of its conversion to f64.
+        temperature: request.temperature.map(|temperature| (temperature * 1e6).round() / 1e6),
         outcome: None,
         began_ms: 0,
         ended_ms: None,
         counted_tokens: None,
     };
-    let (mut running, orders) = server.begin(call, reserved);
-    if let Some(refusal) = orders.fault.and_then(refusal) {
-        running.end(refusal.1);
-        return error(refusal.0, refusal.1, "as the stand-in was told");
+    let (mut call, plan) = server.begin_call(record, reserved);
+    if let Some((status, code)) = plan.fault.and_then(error_code) {
+        call.set_outcome(code);
+        return error(status, code, "an error that PUT /_behaviour asked for");
     }
-    tokio::time::sleep(orders.latency).await;
-    let answer = analyst::answer(asked.schema, &asked.text);
-    let (stop_reason, content) = match orders.fault {
-        None => ("tool_use", tool_use(asked.tool, answer)),
-        Some(Kind::Hang) => {
-            running.end("hang");
+    tokio::time::sleep(plan.latency).await;
+    let answer = analyst::analyse(request.schema, &request.text);
+    let (stop_reason, content) = match plan.fault {
+        None => ("tool_use", tool_use(request.tool, answer)),
+        Some(FaultKind::Hang) => {
+            call.set_outcome("hang");
             std::future::pending::<()>().await;
             unreachable!("a pending future never ends")
         }
-        Some(Kind::Garbage) => {
-            running.end("garbage");
+        Some(FaultKind::Garbage) => {
+            call.set_outcome("garbage");
             return "this is { no JSON".into_response();
         }
-        Some(Kind::Truncated) => {
-            running.end("truncated");
-            return broken_off();
+        Some(FaultKind::Truncated) => {
+            call.set_outcome("truncated");
+            return truncated_response();
         }
-        Some(Kind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
-        Some(Kind::MaxTokens) => ("max_tokens", tool_use(asked.tool, json!({}))),
-        Some(Kind::Long) => ("tool_use", tool_use(asked.tool, lengthened(answer))),
-        Some(Kind::Unfit) => ("tool_use", tool_use(asked.tool, json!({"unfit": true}))),
-        Some(_) => ("end_turn", json!([{"text": "I would rather write."}])),
+        Some(FaultKind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
+        Some(FaultKind::MaxTokens) => ("max_tokens", tool_use(request.tool, json!({}))),
+        Some(FaultKind::Long) => ("tool_use", tool_use(request.tool, with_long_summary(answer))),
+        Some(FaultKind::Unfit) => ("tool_use", tool_use(request.tool, json!({"unfit": true}))),
+        Some(_) => ("end_turn", json!([{"text": "An answer without a tool call."}])),
     };
-    running.end(stop_reason);
-    let output_tokens = tokens(&content.to_string()).min(asked.max_tokens);
-    running.count(reserved, asked.input_tokens, output_tokens);
+    call.set_outcome(stop_reason);
+    let output_tokens = count_tokens(&content.to_string()).min(request.max_tokens);
+    call.settle(reserved, request.input_tokens, output_tokens);
     Json(json!({
-        "metrics": {"latencyMs": orders.latency.as_millis() as u64},
+        "metrics": {"latencyMs": plan.latency.as_millis() as u64},
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": stop_reason,
         "usage": {
-            "inputTokens": asked.input_tokens,
+            "inputTokens": request.input_tokens,
             "outputTokens": output_tokens,
-            "totalTokens": asked.input_tokens + output_tokens,
+            "totalTokens": request.input_tokens + output_tokens,
         },
     }))
     .into_response()
 }
 
-fn refusal(fault: Kind) -> Option<(StatusCode, &'static str)> {
+/// The status and the error code, for faults that are errors of the API.
+fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
     Some(match fault {
-        Kind::Throttling => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
-        Kind::NotReady => (StatusCode::TOO_MANY_REQUESTS, "ModelNotReadyException"),
-        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
-        Kind::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
-        Kind::ModelTimeout => (StatusCode::REQUEST_TIMEOUT, "ModelTimeoutException"),
-        Kind::ModelError => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
-        Kind::Validation => (StatusCode::BAD_REQUEST, "ValidationException"),
-        Kind::AccessDenied => (StatusCode::FORBIDDEN, "AccessDeniedException"),
-        Kind::Hang
-        | Kind::Garbage
-        | Kind::Truncated
-        | Kind::Guardrail
-        | Kind::MaxTokens
-        | Kind::Unfit
-        | Kind::Long
-        | Kind::NoTool => return None,
+        FaultKind::Throttling => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+        FaultKind::NotReady => (StatusCode::TOO_MANY_REQUESTS, "ModelNotReadyException"),
+        FaultKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+        FaultKind::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
+        FaultKind::ModelTimeout => (StatusCode::REQUEST_TIMEOUT, "ModelTimeoutException"),
+        FaultKind::ModelError => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
+        FaultKind::Validation => (StatusCode::BAD_REQUEST, "ValidationException"),
+        FaultKind::AccessDenied => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+        FaultKind::Hang
+        | FaultKind::Garbage
+        | FaultKind::Truncated
+        | FaultKind::Guardrail
+        | FaultKind::MaxTokens
+        | FaultKind::Unfit
+        | FaultKind::Long
+        | FaultKind::NoTool => return None,
     })
 }
 
@@ -109,18 +111,18 @@ pub fn error(status: StatusCode, code: &'static str, message: &str) -> Response 
     (status, [("x-amzn-errortype", code)], Json(json!({"message": message}))).into_response()
 }
 
-/// More bytes are promised than come.
-pub fn broken_off() -> Response {
-    let promised = [("content-type", "application/json"), ("content-length", "4096")];
+/// A response whose body is shorter than its Content-Length.
+pub fn truncated_response() -> Response {
+    let headers = [("content-type", "application/json"), ("content-length", "4096")];
     let half = Body::from_stream(futures_util::stream::iter([
         Ok(axum::body::Bytes::from_static(b"{\"output\": {\"message\"")),
-        Err(std::io::Error::other("as the stand-in was told")),
+        Err(std::io::Error::other("the stand-in truncates this response")),
     ]));
-    (promised, half).into_response()
+    (headers, half).into_response()
 }
 
 /// The answer with a summary of 400,000 bytes.
-fn lengthened(mut answer: Value) -> Value {
+fn with_long_summary(mut answer: Value) -> Value {
     let sentence = answer["summary"].as_str().filter(|text| !text.is_empty()).unwrap_or("Long.").to_owned() + " ";
     let long: String = sentence.chars().cycle().take(400_000).collect();
     answer["summary"] = json!(long);
@@ -131,8 +133,8 @@ fn tool_use(name: &str, input: Value) -> Value {
     json!([{"toolUse": {"toolUseId": "stand-in-1", "name": name, "input": input}}])
 }
 
-/// What a request asks, as far as the stand-in reads it.
-struct Asked<'a> {
+/// The parameters of a request that the stand-in uses.
+struct ConverseRequest<'a> {
     job_id: &'a str,
     attempt: &'a str,
     tool: &'a str,
@@ -143,18 +145,18 @@ struct Asked<'a> {
     temperature: Option<f64>,
 }
 
-impl<'a> Asked<'a> {
-    fn read(request: &'a Value) -> Result<Self, &'static str> {
+impl<'a> ConverseRequest<'a> {
+    fn parse(request: &'a Value) -> Result<Self, &'static str> {
         let text_at = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
-        let tool = request.pointer("/toolConfig/tools/0/toolSpec").ok_or("no tool to answer with")?;
-        let text = reading::read(request.pointer("/messages/0").ok_or("no message")?)?;
-        let around = text_at("/system/0/text").unwrap_or_default().len() + tool.to_string().len();
+        let tool = request.pointer("/toolConfig/tools/0/toolSpec").ok_or("toolConfig.tools must have a tool")?;
+        let text = reading::read_message(request.pointer("/messages/0").ok_or("messages must have a message")?)?;
+        let prompt_bytes = text_at("/system/0/text").unwrap_or_default().len() + tool.to_string().len();
         Ok(Self {
             job_id: text_at("/requestMetadata/job_id").unwrap_or("?"),
             attempt: text_at("/requestMetadata/attempt").unwrap_or("?"),
-            tool: tool.get("name").and_then(Value::as_str).ok_or("the tool has no name")?,
-            schema: tool.pointer("/inputSchema/json").ok_or("the tool has no schema")?,
-            input_tokens: tokens(&text) + around as u64 / 4,
+            tool: tool.get("name").and_then(Value::as_str).ok_or("toolSpec must have a name")?,
+            schema: tool.pointer("/inputSchema/json").ok_or("toolSpec must have an inputSchema.json")?,
+            input_tokens: count_tokens(&text) + prompt_bytes as u64 / 4,
             temperature: request.pointer("/inferenceConfig/temperature").and_then(Value::as_f64),
             max_tokens: request.pointer("/inferenceConfig/maxTokens").and_then(Value::as_u64).unwrap_or(4_096),
             text,

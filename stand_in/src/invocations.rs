@@ -1,5 +1,5 @@
-//! The invocations of StartAsyncInvoke: which there are, what was asked about
-//! them, and what happens to them.
+//! The invocations of StartAsyncInvoke, the requests about them, and their
+//! faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,33 +8,33 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What happens to a call or an invocation, in place of what should.
+/// A fault of a request or an invocation, and to which ones it applies.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AsyncFault {
     pub kind: AsyncKind,
     #[serde(default)]
-    pub on: Step,
-    /// Only where the output's URI has this in it, such as a job's id.
+    pub on: FaultTarget,
+    /// Only where the output's S3 URI contains this text, such as a job id.
     #[serde(default)]
     pub output_contains: Option<String>,
-    /// No more often than this.
+    /// Maximum number of times.
     #[serde(default)]
     pub times: Option<u64>,
-    /// The words of a failed invocation.
+    /// The failure message of a failed invocation.
     #[serde(default)]
     pub message: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// A StartAsyncInvoke.
+pub enum FaultTarget {
+    /// StartAsyncInvoke.
     #[default]
     Start,
-    /// A GetAsyncInvoke.
+    /// GetAsyncInvoke.
     Get,
-    /// The invocation itself, when it begins.
+    /// The invocation itself, when it starts.
     Invocation,
 }
 
@@ -55,22 +55,22 @@ pub enum AsyncKind {
     AccessDenied,
     /// 404 ResourceNotFoundException.
     NotFound,
-    /// 500 InternalServerException, and nothing was begun.
+    /// 500 InternalServerException; no invocation starts.
     ServerError,
-    /// It takes effect, and the answer breaks off.
+    /// The request takes effect; its response ends too early.
     AnswerLost,
-    /// It takes effect, and no answer comes.
+    /// The request takes effect; its response never arrives.
     Hang,
     /// The invocation fails.
     Failed,
 }
 
-/// What a start asks for.
-pub struct Asked {
+/// The parameters of StartAsyncInvoke.
+pub struct StartRequest {
     pub token: String,
     pub model_id: String,
     pub output: String,
-    /// The request as it came.
+    /// The unparsed body.
     pub body: Vec<u8>,
 }
 
@@ -80,11 +80,11 @@ pub struct Invocation {
     pub arn: String,
     pub token: String,
     pub model_id: String,
-    /// What the caller named.
+    /// The S3 URI of the request.
     pub output: String,
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
-    /// The words of a failure.
+    /// The failure message.
     pub failure: Option<String>,
     body: Vec<u8>,
 }
@@ -98,18 +98,18 @@ impl Invocation {
         }
     }
 
-    /// Where the output lies: a folder of the invocation's own.
+    /// The S3 URI of the invocation's own folder, which holds its output.
     pub fn folder(&self) -> String {
         format!("{}/{}", self.output.trim_end_matches('/'), self.id)
     }
 
-    /// As GetAsyncInvoke and ListAsyncInvokes tell it.
-    pub fn shown(&self) -> Value {
+    /// As GetAsyncInvoke and ListAsyncInvokes return it.
+    pub fn to_json(&self) -> Value {
         let model_arn = match self.model_id.starts_with("arn:") {
             true => self.model_id.clone(),
             false => format!("arn:aws:bedrock:us-east-1::foundation-model/{}", self.model_id),
         };
-        let mut shown = json!({
+        let mut fields = json!({
             "invocationArn": self.arn,
             "modelArn": model_arn,
             "clientRequestToken": self.token,
@@ -119,17 +119,17 @@ impl Invocation {
             "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": self.folder()}},
         });
         if let Some(ended) = self.ended {
-            shown["endTime"] = json!(ended.to_string());
+            fields["endTime"] = json!(ended.to_string());
         }
         if let Some(failure) = &self.failure {
-            shown["failureMessage"] = json!(failure);
+            fields["failureMessage"] = json!(failure);
         }
-        shown
+        fields
     }
 }
 
 #[derive(Default)]
-struct Kept {
+struct InvocationsState {
     faults: Vec<AsyncFault>,
     invocations: Vec<Invocation>,
     starts: u64,
@@ -138,59 +138,60 @@ struct Kept {
     starts_by_token: BTreeMap<String, u64>,
 }
 
-/// All invocations.
+/// All invocations since the start or the last reset.
 #[derive(Clone)]
 pub struct Invocations {
-    kept: Arc<Mutex<Kept>>,
-    /// Where outputs are put, `http://host:port`.
+    state: Arc<Mutex<InvocationsState>>,
+    /// The S3 that stores the outputs, `http://host:port`.
     s3_endpoint: Option<String>,
 }
 
-/// What a start came to.
+/// The effect of a StartAsyncInvoke.
 pub enum Started {
     /// A new invocation.
     New(Box<Invocation>),
-    /// The one that this token began.
+    /// The ARN of the invocation that the same request started before.
     Found(String),
-    /// The token began another.
+    /// The token belongs to an invocation with another request.
     Conflict,
 }
 
 impl Invocations {
     pub fn new(s3_endpoint: Option<String>) -> Self {
-        Self { kept: Arc::default(), s3_endpoint }
+        Self { state: Arc::default(), s3_endpoint }
     }
 
     pub fn s3_endpoint(&self) -> Option<&str> {
         self.s3_endpoint.as_deref()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("no holder panics")
+    fn state(&self) -> MutexGuard<'_, InvocationsState> {
+        self.state.lock().expect("no thread panics while it holds the lock")
     }
 
-    pub fn behave(&self, faults: Vec<AsyncFault>) {
-        self.kept().faults = faults;
+    pub fn set_faults(&self, faults: Vec<AsyncFault>) {
+        self.state().faults = faults;
     }
 
     pub fn reset(&self) {
-        *self.kept() = Kept::default();
+        *self.state() = InvocationsState::default();
     }
 
-    /// Counts a start, and says what is to happen to it.
-    pub fn begin_start(&self, asked: &Asked) -> Option<AsyncFault> {
-        let mut kept = self.kept();
-        kept.starts += 1;
-        *kept.starts_by_token.entry(asked.token.clone()).or_default() += 1;
-        kept.fault(Step::Start, &asked.output)
+    /// Counts a start and returns its fault.
+    pub fn begin_start(&self, request: &StartRequest) -> Option<AsyncFault> {
+        let mut state = self.state();
+        state.starts += 1;
+        *state.starts_by_token.entry(request.token.clone()).or_default() += 1;
+        state.next_fault(FaultTarget::Start, &request.output)
     }
 
-    /// A token is held against the request's very bytes: AWS does not say how it
-    /// compares, so that this is the strictest way.
-    pub fn start(&self, asked: Asked) -> Started {
-        let mut kept = self.kept();
-        if let Some(earlier) = kept.invocations.iter().find(|earlier| earlier.token == asked.token) {
-            let is_same = earlier.body == asked.body;
+    /// Starts an invocation, unless its token is known. Two requests are the same if
+    /// their bytes are: AWS does not document its comparison, and this is the
+    /// strictest one.
+    pub fn start(&self, request: StartRequest) -> Started {
+        let mut state = self.state();
+        if let Some(earlier) = state.invocations.iter().find(|earlier| earlier.token == request.token) {
+            let is_same = earlier.body == request.body;
             return if is_same { Started::Found(earlier.arn.clone()) } else { Started::Conflict };
         }
         let id: String = std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(12).collect();
@@ -198,80 +199,80 @@ impl Invocations {
         let invocation = Invocation {
             arn: format!("arn:aws:bedrock:us-east-1:000000000000:async-invoke/{id}"),
             id,
-            token: asked.token,
-            model_id: asked.model_id,
-            output: asked.output,
+            token: request.token,
+            model_id: request.model_id,
+            output: request.output,
             submitted,
             ended: None,
             failure: None,
-            body: asked.body,
+            body: request.body,
         };
-        kept.invocations.push(invocation.clone());
+        state.invocations.push(invocation.clone());
         Started::New(Box::new(invocation))
     }
 
-    /// Whether an invocation that begins is told to fail, and with which words.
-    pub fn told_failure(&self, output: &str) -> Option<String> {
-        let fault = self.kept().fault(Step::Invocation, output)?;
-        Some(fault.message.unwrap_or_else(|| "the stand-in was told that this invocation fails".to_owned()))
+    /// The failure message of an invocation that starts, if a fault applies to it.
+    pub fn take_failure(&self, output: &str) -> Option<String> {
+        let fault = self.state().next_fault(FaultTarget::Invocation, output)?;
+        Some(fault.message.unwrap_or_else(|| "a failure that PUT /_behaviour asked for".to_owned()))
     }
 
     pub fn end(&self, arn: &str, failure: Option<String>) {
-        let mut kept = self.kept();
-        // A reset may have forgotten it.
-        if let Some(invocation) = kept.invocations.iter_mut().find(|invocation| invocation.arn == arn) {
+        let mut state = self.state();
+        // A reset may have cleared the invocations meanwhile.
+        if let Some(invocation) = state.invocations.iter_mut().find(|invocation| invocation.arn == arn) {
             invocation.ended = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).ok();
             invocation.failure = failure;
         }
     }
 
-    /// Counts a get, finds its invocation, and says what is to happen to it.
+    /// Counts a get and returns its invocation and its fault.
     pub fn get(&self, arn: &str) -> (Option<Invocation>, Option<AsyncFault>) {
-        let mut kept = self.kept();
-        kept.gets += 1;
-        let found = kept.invocations.iter().find(|invocation| invocation.arn == arn).cloned();
-        let fault = kept.fault(Step::Get, found.as_ref().map_or("", |found| &found.output));
+        let mut state = self.state();
+        state.gets += 1;
+        let found = state.invocations.iter().find(|invocation| invocation.arn == arn).cloned();
+        let fault = state.next_fault(FaultTarget::Get, found.as_ref().map_or("", |found| &found.output));
         (found, fault)
     }
 
-    /// All, in the order of their submission.
+    /// Counts a list and returns all invocations in the order of submission.
     pub fn list(&self) -> Vec<Invocation> {
-        let mut kept = self.kept();
-        kept.lists += 1;
-        kept.invocations.clone()
+        let mut state = self.state();
+        state.lists += 1;
+        state.invocations.clone()
     }
 
     pub fn counts(&self) -> Value {
-        let kept = self.kept();
-        let count = |of: fn(&Invocation) -> &str| {
+        let state = self.state();
+        let count_by = |key: fn(&Invocation) -> &str| {
             let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-            for invocation in &kept.invocations {
-                *counts.entry(of(invocation)).or_default() += 1;
+            for invocation in &state.invocations {
+                *counts.entry(key(invocation)).or_default() += 1;
             }
             json!(counts)
         };
         json!({
-            "starts": kept.starts,
-            "gets": kept.gets,
-            "lists": kept.lists,
-            "invocations": kept.invocations.len(),
-            "by_status": count(|invocation| invocation.status()),
-            "by_token": count(|invocation| &invocation.token),
-            "by_model": count(|invocation| &invocation.model_id),
-            "by_output": count(|invocation| &invocation.output),
-            "starts_by_token": kept.starts_by_token,
+            "starts": state.starts,
+            "gets": state.gets,
+            "lists": state.lists,
+            "invocations": state.invocations.len(),
+            "by_status": count_by(|invocation| invocation.status()),
+            "by_token": count_by(|invocation| &invocation.token),
+            "by_model": count_by(|invocation| &invocation.model_id),
+            "by_output": count_by(|invocation| &invocation.output),
+            "starts_by_token": state.starts_by_token,
             "outputs": self.s3_endpoint.as_deref().unwrap_or("not written: no --s3-endpoint"),
         })
     }
 }
 
-impl Kept {
-    /// The first fault that applies.
-    fn fault(&mut self, on: Step, output: &str) -> Option<AsyncFault> {
+impl InvocationsState {
+    /// The first fault that matches, counted as one more hit.
+    fn next_fault(&mut self, on: FaultTarget, output: &str) -> Option<AsyncFault> {
         let fault = self.faults.iter_mut().find(|fault| {
             fault.on == on
                 && fault.times != Some(0)
-                && fault.output_contains.as_deref().is_none_or(|part| output.contains(part))
+                && fault.output_contains.as_deref().is_none_or(|text| output.contains(text))
         })?;
         if let Some(times) = &mut fault.times {
             *times -= 1;

@@ -1,25 +1,24 @@
 //! A stand-in for Amazon Bedrock, for machines without an AWS account. **It is
-//! not a model**: it speaks Converse as the AWS SDK does, waits as long as a
-//! model would, keeps to a quota, fails as told, and answers with sentences of
-//! the document itself. It speaks StartAsyncInvoke too, GetAsyncInvoke and
-//! ListAsyncInvokes, and puts a folder with an output that nothing made into the
-//! bucket.
+//! not a model.** It serves Converse to the AWS SDK and answers with sentences
+//! of the document. Its latency, quota and faults are configurable. It also
+//! serves StartAsyncInvoke, GetAsyncInvoke and ListAsyncInvokes, and stores a
+//! placeholder output in S3.
 //!
 //! ```text
 //! cargo run -p stand_in -- --port 9099
 //! AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://127.0.0.1:9099 …
 //! ```
 //!
-//! | control | what |
+//! | control | response or effect |
 //! | --- | --- |
 //! | `GET /_calls` | `{"total", "in_flight", "peak_in_flight", "throttled", "by_job": {id: n}, "async"}` |
-//! | `GET /_calls/log` | every call: job, attempt, outcome, when it began and ended, what it counted |
+//! | `GET /_calls/log` | every call: job, attempt, outcome, start and end, tokens counted against the quota |
 //! | `GET`, `PUT /_behaviour` | `{"latency_ms", "tokens_per_minute", "requests_per_minute", "output_token_factor", "faults", "seed", "async_latency_ms", "async_faults"}` |
-//! | `POST /_reset` | forgets the calls and the behaviour |
+//! | `POST /_reset` | clears the calls and the behaviour |
 //!
-//! `async` in the calls tells of StartAsyncInvoke: `starts`, `gets`, `lists`,
-//! `invocations`, those by `by_status`, `by_token`, `by_model` and `by_output`,
-//! the starts by token, and where `outputs` go.
+//! `async` in `/_calls` counts the requests (`starts`, `gets`, `lists`,
+//! `starts_by_token`) and the `invocations` (also `by_status`, `by_token`,
+//! `by_model`, `by_output`). Its `outputs` is the S3 endpoint of the outputs.
 
 mod analyst;
 mod async_invoke;
@@ -27,6 +26,7 @@ pub mod behaviour;
 mod converse;
 mod invocations;
 mod reading;
+mod server;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -34,23 +34,24 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-use self::behaviour::{Behaviour, Server};
+use self::behaviour::Behaviour;
 use self::invocations::Invocations;
+use self::server::Server;
 
-/// How a stand-in behaves at first, and where it puts outputs.
+/// The initial behaviour of a stand-in, and the S3 endpoint of its outputs.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The behaviour until `PUT /_behaviour` changes it.
     pub behaviour: Behaviour,
-    /// The S3 endpoint that receives the outputs of StartAsyncInvoke; without it no
-    /// outputs are stored.
+    /// The S3 endpoint that receives the outputs of StartAsyncInvoke, such as
+    /// `http://127.0.0.1:4566`. Without it, the stand-in stores no output.
     pub s3_endpoint: Option<String>,
 }
 
 /// Serves the stand-in on `listener` until the future is dropped.
 ///
 /// # Errors
-/// The listener's own.
+/// The listener's error, when it can accept no more connections.
 pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<()> {
     let invocations = Invocations::new(options.s3_endpoint);
     let router = Router::new()
@@ -60,7 +61,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<(
         .route("/async-invoke/{*invocation_arn}", get(async_invoke::get))
         .route("/_calls", get(async |State(server): State<Server>| axum::Json(server.counts())))
         .route("/_calls/log", get(async |State(server): State<Server>| axum::Json(server.log())))
-        .route("/_behaviour", get(behaviour::show).put(behaviour::change))
+        .route("/_behaviour", get(server::show_behaviour).put(server::change_behaviour))
         .route("/_reset", post(async |State(server): State<Server>| server.reset()))
         .layer(DefaultBodyLimit::max(32 * 1024 * 1024))
         .with_state(Server::new(options.behaviour, invocations));

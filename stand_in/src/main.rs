@@ -1,4 +1,4 @@
-//! The stand-in for Amazon Bedrock as a program of its own.
+//! The command that serves the Bedrock stand-in on a local port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -8,17 +8,16 @@ use tokio::net::TcpListener;
 
 const USAGE: &str = "usage: bedrock_stand_in [--port PORT] [--latency-ms MS] [--s3-endpoint URL]
 
-Speaks Bedrock's Converse and StartAsyncInvoke on 127.0.0.1. It is not a model:
+Serves Bedrock's Converse and StartAsyncInvoke on 127.0.0.1. It is not a model:
 it answers with sentences of the document. Controls: GET /_calls,
 GET /_calls/log, GET and PUT /_behaviour, POST /_reset.
 
-  --port PORT          where to listen; 9099 by default, 0 for any
-  --latency-ms MS      how long each call takes; 0 by default
-  --s3-endpoint URL    the S3 that outputs of StartAsyncInvoke are put to;
-                       without it there are none
-  --help               this text";
+  --port PORT          port to listen on; default 9099, 0 for any free port
+  --latency-ms MS      duration of each call in milliseconds; default 0
+  --s3-endpoint URL    S3 endpoint that stores the outputs of StartAsyncInvoke;
+                       without it, no output is stored
+  --help               show this text";
 
-/// The command line.
 struct Arguments {
     port: u16,
     options: Options,
@@ -26,7 +25,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match arguments(std::env::args().skip(1)) {
+    let arguments = match parse_arguments(std::env::args().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
             println!("{USAGE}");
@@ -50,26 +49,29 @@ async fn main() -> ExitCode {
 async fn serve(arguments: Arguments) -> std::io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port))).await?;
     println!("bedrock_stand_in listens on http://{} (a stand-in, not a model)", listener.local_addr()?);
-    // Calls in flight end with the process: a hanging call must not keep it alive.
+    // A signal drops the calls in flight: a hanging call must not keep the process alive.
     tokio::select! {
         ended = stand_in::serve(listener, arguments.options) => ended,
         () = wait_for_signal() => Ok(()),
     }
 }
 
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+fn parse_arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments { port: 9099, options: Options::default() };
     while let Some(word) = words.next() {
         if word == "--help" {
             return Ok(None);
         }
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
-        let number = || value.parse::<u64>().map_err(|_| format!("{word} must be a number, and is {value:?}"));
+        let number = || value.parse::<u64>().map_err(|_| format!("{word} must be a whole number, not {value:?}"));
         match word.as_str() {
-            "--port" => arguments.port = number()?.try_into().map_err(|_| format!("{value} is not a port"))?,
+            "--port" => {
+                arguments.port =
+                    number()?.try_into().map_err(|_| format!("{word} must be between 0 and 65535, not {value}"))?
+            }
             "--latency-ms" => arguments.options.behaviour.latency_ms = number()?,
             "--s3-endpoint" => arguments.options.s3_endpoint = Some(value.trim_end_matches('/').to_owned()),
-            _ => return Err(format!("{word} is not an option")),
+            _ => return Err(format!("unknown option {word}")),
         }
     }
     Ok(Some(arguments))

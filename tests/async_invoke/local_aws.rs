@@ -1,4 +1,4 @@
-//! Against the local AWS: its own Bedrock beside the stand-in, and its bucket.
+//! Tests that need the local AWS: its Bedrock, compared with the stand-in, and its bucket.
 
 use aws_sdk_bedrockruntime::types::AsyncInvokeStatus;
 use docket::aws::async_invoke::{AsyncModel, AsyncTimeouts, Start};
@@ -8,12 +8,12 @@ use docket::domain::async_invocation::request::{
 use docket::domain::job::ending::AttemptError;
 use serde_json::{Value, json};
 
-use crate::{ended, model, request, sdk};
+use crate::{model, poll_until_ended, request, sdk};
 use test_support::stand_in::StandIn;
-use test_support::{self, unique};
+use test_support::unique;
 
-/// What one server makes of a start, a check, and questions that it must refuse.
-async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
+/// Describes how a server answers a start, a poll, a list, and two invalid requests.
+async fn describe_server(url: &str, bucket: &str, model_id: &str) -> Value {
     let model = AsyncModel::new(&sdk(url).await, AsyncTimeouts::default());
     let job_id = unique("async").parse().unwrap();
     let uri = output_uri(bucket, &job_id);
@@ -21,13 +21,15 @@ async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
     let request = AsyncInvoke { model_id: model_id.into(), ..request() };
     let arn = model.start(&Start { request: &request, output_uri: &uri, token: &token }).await.unwrap();
     let client = aws_sdk_bedrockruntime::Client::new(&sdk(url).await);
-    let Invocation::Completed { output_uri, ended_at } = ended(&model, &arn).await else { panic!("not completed") };
+    let Invocation::Completed { output_uri, ended_at } = poll_until_ended(&model, &arn).await else {
+        panic!("not completed")
+    };
     let shown = client.get_async_invoke().invocation_arn(arn.as_str()).send().await.unwrap();
     let listed = client.list_async_invokes().status_equals(AsyncInvokeStatus::Completed).send().await.unwrap();
     let is_listed = listed.async_invoke_summaries().iter().any(|summary| summary.invocation_arn() == arn.as_str());
     let unknown = InvocationArn::new("arn:aws:bedrock:us-east-1:000000000000:async-invoke/aaaaaaaaaaaa");
-    let refused = AsyncInvoke { model_id: "arn:aws:bedrock:us-east-1".into(), ..request };
-    let bad = model.start(&Start { request: &refused, output_uri: &uri, token: "t" }).await;
+    let invalid = AsyncInvoke { model_id: "arn:aws:bedrock:us-east-1".into(), ..request };
+    let invalid = model.start(&Start { request: &invalid, output_uri: &uri, token: "t" }).await;
     json!({
         "arn": arn.as_str().rsplit_once('/').map(|(start, _)| start),
         "shown": shown.invocation_arn() == arn.as_str(),
@@ -37,29 +39,29 @@ async fn told_by(url: &str, bucket: &str, model_id: &str) -> Value {
         "ended": ended_at.is_some(),
         "listed": is_listed,
         "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Permanent(_))),
-        "bad": matches!(bad, Err(AttemptError::Permanent(_))),
+        "invalid": matches!(invalid, Err(AttemptError::Permanent(_))),
     })
 }
 
-/// Ministack's Bedrock goes this far. It does not keep to tokens (a repeated
-/// start is another invocation), is done at once, writes no output, and names
-/// invocations by 32 letters in place of 12.
+/// The comparison covers what ministack's Bedrock implements. Ministack ignores client
+/// request tokens, completes at once, writes no output, and uses invocation ids of 32
+/// characters instead of 12.
 #[tokio::test]
 #[ignore = "needs the local AWS: make test"]
-async fn two_servers_that_know_nothing_of_each_other_agree_about_an_invocation() {
+async fn stand_in_and_ministack_agree_about_an_invocation() {
     let outputs = test_support::aws::outputs();
     let stand_in = StandIn::start_with_s3(&outputs["AwsEndpointUrl"]);
     let (endpoint, bucket) = (&outputs["AwsEndpointUrl"], &outputs["DocumentsBucketName"]);
     for model_id in ["amazon.nova-reel-v1:1", "arn:aws:bedrock:us-east-1::foundation-model/luma.ray-v2:0"] {
-        let ours = told_by(&stand_in.url, bucket, model_id).await;
-        assert_eq!(ours, told_by(endpoint, bucket, model_id).await);
-        assert!(ours.as_object().unwrap().values().all(|told| *told != json!(false)), "{ours}");
+        let ours = describe_server(&stand_in.url, bucket, model_id).await;
+        assert_eq!(ours, describe_server(endpoint, bucket, model_id).await);
+        assert!(ours.as_object().unwrap().values().all(|value| *value != json!(false)), "{ours}");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs the local AWS: make test"]
-async fn a_completed_invocation_leaves_its_output_in_the_bucket() {
+async fn completed_invocation_has_its_output_in_the_bucket() {
     let outputs = test_support::aws::outputs();
     let (endpoint, bucket) = (&outputs["AwsEndpointUrl"], &outputs["DocumentsBucketName"]);
     let stand_in = StandIn::start_with_s3(endpoint);
@@ -68,15 +70,17 @@ async fn a_completed_invocation_leaves_its_output_in_the_bucket() {
     let token = client_request_token(bucket, &job_id, 0);
     let (request, uri) = (request(), output_uri(bucket, &job_id));
     let arn = model.start(&Start { request: &request, output_uri: &uri, token: &token }).await.unwrap();
-    let Invocation::Completed { output_uri, .. } = ended(&model, &arn).await else { panic!("not completed") };
+    let Invocation::Completed { output_uri, .. } = poll_until_ended(&model, &arn).await else {
+        panic!("not completed")
+    };
     let s3 = aws_sdk_s3::Client::new(&test_support::aws::sdk().await);
     let prefix = output_uri.strip_prefix(&format!("s3://{bucket}/")).unwrap();
     let listed = s3.list_objects_v2().bucket(bucket).prefix(prefix).send().await.unwrap();
     let keys: Vec<_> = listed.contents().iter().filter_map(|object| object.key()).collect();
     assert_eq!(keys, [format!("{prefix}/manifest.json"), format!("{prefix}/output.json")]);
-    // A bucket that is not there: the invocation fails, and says so.
-    let (nowhere, token) = ("s3://no-such-bucket/results/", "another");
-    let arn = model.start(&Start { request: &request, output_uri: nowhere, token }).await.unwrap();
-    let Invocation::Failed { message, .. } = ended(&model, &arn).await else { panic!("not failed") };
+    // The bucket does not exist: the invocation fails with that reason.
+    let (missing_bucket, token) = ("s3://no-such-bucket/results/", "another");
+    let arn = model.start(&Start { request: &request, output_uri: missing_bucket, token }).await.unwrap();
+    let Invocation::Failed { message, .. } = poll_until_ended(&model, &arn).await else { panic!("not failed") };
     assert!(message.contains("bucket"), "{message}");
 }

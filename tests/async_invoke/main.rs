@@ -1,8 +1,8 @@
-//! StartAsyncInvoke against the stand-in, and against the local AWS's own
-//! Bedrock: one invocation however often it is started, and what each answer
-//! means.
+//! StartAsyncInvoke and GetAsyncInvoke against the stand-in and the Bedrock of the local
+//! AWS. Repeated starts of a job make one invocation, and each error has its class.
 
 mod local_aws;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ async fn model(stand_in: &StandIn) -> AsyncModel {
     AsyncModel::new(&sdk(&stand_in.url).await, timeouts)
 }
 
-/// An input with many fields, whose order a map would change.
+/// A request whose input has many fields. The order of the fields must not change.
 fn request() -> AsyncInvoke {
     let fields: BTreeMap<String, usize> = (0..20).map(|n| (format!("field{n}"), n)).collect();
     AsyncInvoke {
@@ -47,10 +47,10 @@ fn request() -> AsyncInvoke {
 }
 
 async fn start(model: &AsyncModel, job_id: &str, generation: u32) -> Result<InvocationArn, AttemptError> {
-    start_asking(model, job_id, generation, &request()).await
+    start_request(model, job_id, generation, &request()).await
 }
 
-async fn start_asking(
+async fn start_request(
     model: &AsyncModel,
     job_id: &str,
     generation: u32,
@@ -61,16 +61,16 @@ async fn start_asking(
     model.start(&Start { request, output_uri: &output_uri(BUCKET, &job_id), token: &token }).await
 }
 
-async fn ended(model: &AsyncModel, arn: &InvocationArn) -> Invocation {
-    eventually("an end of the invocation", async || {
-        let invocation = model.poll(arn).await.expect("a check");
+async fn poll_until_ended(model: &AsyncModel, arn: &InvocationArn) -> Invocation {
+    eventually("the end of the invocation", async || {
+        let invocation = model.poll(arn).await.expect("a poll");
         (invocation != Invocation::InProgress).then_some(invocation)
     })
     .await
 }
 
 #[tokio::test]
-async fn a_job_that_is_started_twenty_times_over_is_one_invocation() {
+async fn job_started_repeatedly_has_one_invocation() {
     let stand_in = StandIn::start();
     stand_in.behave(json!({"async_latency_ms": 500}));
     let model = model(&stand_in).await;
@@ -78,20 +78,20 @@ async fn a_job_that_is_started_twenty_times_over_is_one_invocation() {
     for _ in 0..9 {
         assert_eq!(start(&model, "a-job", 0).await.unwrap(), first);
     }
-    let beside = futures_util::future::join_all((0..10).map(|_| start(&model, "a-job", 0))).await;
-    assert!(beside.into_iter().all(|arn| arn.unwrap() == first));
-    ended(&model, &first).await;
-    assert_eq!(start(&model, "a-job", 0).await.unwrap(), first, "an ended invocation is found too");
+    let concurrent = futures_util::future::join_all((0..10).map(|_| start(&model, "a-job", 0))).await;
+    assert!(concurrent.into_iter().all(|arn| arn.unwrap() == first));
+    poll_until_ended(&model, &first).await;
+    assert_eq!(start(&model, "a-job", 0).await.unwrap(), first, "a start finds an ended invocation too");
     let seen = &stand_in.calls()["async"];
     assert_eq!((&seen["starts"], &seen["invocations"]), (&json!(21), &json!(1)));
     assert_eq!(seen["by_output"], json!({"s3://documents/results/a-job/": 1}));
-    assert_eq!(stand_in.calls()["total"], 0, "these are no Converse calls");
+    assert_eq!(stand_in.calls()["total"], 0, "a start is not a Converse call");
 }
 
 #[tokio::test]
-async fn a_start_by_twenty_at_once_is_one_invocation() {
+async fn job_started_by_twenty_workers_has_one_invocation() {
     let stand_in = StandIn::start();
-    // Twenty workers, each with a client of its own.
+    // Each worker has its own client.
     let mut models = Vec::new();
     for _ in 0..20 {
         models.push(model(&stand_in).await);
@@ -103,13 +103,13 @@ async fn a_start_by_twenty_at_once_is_one_invocation() {
 }
 
 #[tokio::test]
-async fn a_start_whose_answer_was_lost_finds_its_invocation() {
+async fn start_after_a_lost_response_finds_its_invocation() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     for (kind, code) in [("answer_lost", codes::MODEL_UNREACHABLE), ("hang", codes::MODEL_TIMEOUT)] {
         stand_in.behave(json!({"async_faults": [{"kind": kind, "times": 2}]}));
         for _ in 0..2 {
-            let lost = start(&model, kind, 0).await.expect_err("the answer is lost");
+            let lost = start(&model, kind, 0).await.expect_err("the response is lost");
             assert!(matches!(&lost, AttemptError::Transient(failure) if failure.code == code), "{kind}: {lost:?}");
         }
         let found = start(&model, kind, 0).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_start_whose_answer_was_lost_finds_its_invocation() {
 }
 
 #[tokio::test]
-async fn another_job_and_a_redrive_are_other_invocations() {
+async fn other_job_and_other_generation_are_new_invocations() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     let mut arns = Vec::new();
@@ -133,19 +133,19 @@ async fn another_job_and_a_redrive_are_other_invocations() {
 }
 
 #[tokio::test]
-async fn the_same_token_with_another_request_is_a_conflict_for_ever() {
+async fn token_with_another_request_is_a_permanent_conflict() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     start(&model, "a-job", 0).await.unwrap();
     let other = AsyncInvoke { model_input: json!({"another": true}), ..request() };
-    let error = start_asking(&model, "a-job", 0, &other).await.expect_err("a conflict");
+    let error = start_request(&model, "a-job", 0, &other).await.expect_err("a conflict");
     let AttemptError::Permanent(Failure { code, .. }) = error else { panic!("{error:?}") };
     assert_eq!(code, "conflict_exception");
     assert_eq!(stand_in.calls()["async"]["invocations"], 1);
 }
 
 #[tokio::test]
-async fn every_failure_of_a_start_and_of_a_check_has_its_class_and_is_called_once() {
+async fn every_start_and_poll_error_has_its_class_without_retry() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     let arn = start(&model, "a-job", 0).await.unwrap();
@@ -182,35 +182,37 @@ async fn every_failure_of_a_start_and_of_a_check_has_its_class_and_is_called_onc
             assert_eq!((class_of, failure.code.as_str()), (class, code), "{on} {kind}: {failure:?}");
             let after = &stand_in.calls()["async"];
             let rise = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
-            assert_eq!(rise("starts") + rise("gets"), 1, "{on} {kind}: the queue owns the retries");
+            assert_eq!(rise("starts") + rise("gets"), 1, "{on} {kind}: the client must not retry");
             assert_eq!(rise("invocations"), u64::from(takes_effect && on == "start"), "{on} {kind}");
         }
     }
 }
 
 #[tokio::test]
-async fn each_call_has_a_time_out_of_its_own() {
+async fn start_and_poll_have_separate_timeouts() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     let arn = start(&model, "a-job", 0).await.unwrap();
     stand_in.behave(json!({"async_faults": [{"kind": "hang"}, {"kind": "hang", "on": "get"}]}));
     let begun = Instant::now();
-    model.poll(&arn).await.expect_err("it hangs");
-    let check = begun.elapsed();
-    start(&model, "another", 0).await.expect_err("it hangs");
-    let start = begun.elapsed() - check;
-    assert!((Duration::from_millis(900)..Duration::from_millis(1_900)).contains(&check), "{check:?}");
+    model.poll(&arn).await.expect_err("the poll hangs");
+    let poll = begun.elapsed();
+    start(&model, "another", 0).await.expect_err("the start hangs");
+    let start = begun.elapsed() - poll;
+    assert!((Duration::from_millis(900)..Duration::from_millis(1_900)).contains(&poll), "{poll:?}");
     assert!((Duration::from_millis(1_900)..Duration::from_secs(4)).contains(&start), "{start:?}");
 }
 
 #[tokio::test]
-async fn a_check_sees_the_invocation_run_and_complete() {
+async fn poll_reports_a_running_and_a_completed_invocation() {
     let stand_in = StandIn::start();
     stand_in.behave(json!({"async_latency_ms": 700}));
     let model = model(&stand_in).await;
     let arn = start(&model, "a-job", 0).await.unwrap();
     assert_eq!(model.poll(&arn).await.unwrap(), Invocation::InProgress);
-    let Invocation::Completed { output_uri, ended_at } = ended(&model, &arn).await else { panic!("not completed") };
+    let Invocation::Completed { output_uri, ended_at } = poll_until_ended(&model, &arn).await else {
+        panic!("not completed")
+    };
     let id = arn.as_str().rsplit('/').next().unwrap();
     assert_eq!(output_uri, format!("s3://documents/results/a-job/{id}"));
     assert!(ended_at.is_some());
@@ -218,43 +220,43 @@ async fn a_check_sees_the_invocation_run_and_complete() {
 }
 
 #[tokio::test]
-async fn a_check_sees_the_invocation_fail_and_why() {
+async fn poll_reports_a_failed_invocation_with_its_reason() {
     let stand_in = StandIn::start();
-    let words = "The input video could not be decoded.";
+    let reason = "The input video could not be decoded.";
     stand_in.behave(json!({"async_latency_ms": 300, "async_faults": [
-        {"kind": "failed", "on": "invocation", "message": words, "output_contains": "results/bad/"},
+        {"kind": "failed", "on": "invocation", "message": reason, "output_contains": "results/bad/"},
     ]}));
     let model = model(&stand_in).await;
     let (bad, good) = (start(&model, "bad", 0).await.unwrap(), start(&model, "good", 0).await.unwrap());
-    let Invocation::Failed { message, ended_at } = ended(&model, &bad).await else { panic!("not failed") };
-    assert_eq!(message, words);
+    let Invocation::Failed { message, ended_at } = poll_until_ended(&model, &bad).await else { panic!("not failed") };
+    assert_eq!(message, reason);
     assert!(ended_at.is_some());
-    assert!(matches!(ended(&model, &good).await, Invocation::Completed { .. }));
+    assert!(matches!(poll_until_ended(&model, &good).await, Invocation::Completed { .. }));
     assert_eq!(stand_in.calls()["async"]["by_status"], json!({"Completed": 1, "Failed": 1}));
 }
 
 #[tokio::test]
-async fn an_invocation_that_bedrock_does_not_know_is_permanent() {
+async fn poll_of_an_unknown_invocation_is_a_permanent_error() {
     let stand_in = StandIn::start();
     let arn = InvocationArn::new("arn:aws:bedrock:us-east-1:000000000000:async-invoke/aaaaaaaaaaaa");
-    let error = model(&stand_in).await.poll(&arn).await.expect_err("it knows none");
+    let error = model(&stand_in).await.poll(&arn).await.expect_err("the invocation is unknown");
     assert!(matches!(error, AttemptError::Permanent(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn what_the_limits_let_through_is_what_the_service_takes() {
+async fn local_limits_agree_with_those_of_the_service() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     let tags: BTreeMap<_, _> = (0..200).map(|n| (format!("{n:0>128}"), "v".repeat(256))).collect();
     let largest = AsyncInvoke { model_id: "m".repeat(256), model_input: json!("x".repeat(899_998)), tags };
     largest.check().unwrap();
-    start_asking(&model, &"j".repeat(128), u32::MAX, &largest).await.unwrap();
-    for refused in [
+    start_request(&model, &"j".repeat(128), u32::MAX, &largest).await.unwrap();
+    for invalid in [
         AsyncInvoke { model_id: "a model".into(), ..request() },
         AsyncInvoke { tags: [("k".into(), "ü".into())].into(), ..request() },
     ] {
-        refused.check().expect_err("the limits see it");
-        let error = start_asking(&model, "a-job", 0, &refused).await.expect_err("the service does");
+        invalid.check().expect_err("the local limits refuse the request");
+        let error = start_request(&model, "a-job", 0, &invalid).await.expect_err("the service refuses it");
         assert!(
             matches!(&error, AttemptError::Permanent(failure) if failure.code == "validation_exception"),
             "{error:?}"
@@ -263,14 +265,14 @@ async fn what_the_limits_let_through_is_what_the_service_takes() {
 }
 
 #[tokio::test]
-async fn the_stand_in_lists_invocations_by_pages_and_by_filters() {
+async fn stand_in_lists_invocations_with_pages_and_filters() {
     let stand_in = StandIn::start();
     stand_in.behave(json!({"async_faults": [{"kind": "failed", "on": "invocation", "times": 2}]}));
     let model = model(&stand_in).await;
     let mut arns = Vec::new();
     for n in 0..5 {
         arns.push(start(&model, &format!("job-{n}"), 0).await.unwrap().as_str().to_owned());
-        ended(&model, &InvocationArn::new(&arns[n])).await;
+        poll_until_ended(&model, &InvocationArn::new(&arns[n])).await;
     }
     let client = aws_sdk_bedrockruntime::Client::new(&sdk(&stand_in.url).await);
     let mut pages = client.list_async_invokes().max_results(2).into_paginator().send();
@@ -283,10 +285,10 @@ async fn the_stand_in_lists_invocations_by_pages_and_by_filters() {
     assert_eq!((listed, sizes), (arns.clone(), vec![2, 2, 1]));
     let failed = client.list_async_invokes().status_equals(AsyncInvokeStatus::Failed).sort_order(SortOrder::Descending);
     let failed = failed.send().await.unwrap();
-    let of: Vec<_> = failed.async_invoke_summaries().iter().map(|summary| summary.invocation_arn()).collect();
-    assert_eq!(of, [&arns[1], &arns[0]]);
+    let failed_arns: Vec<_> = failed.async_invoke_summaries().iter().map(|summary| summary.invocation_arn()).collect();
+    assert_eq!(failed_arns, [&arns[1], &arns[0]]);
     let last = failed.async_invoke_summaries()[0].submit_time();
     let later = client.list_async_invokes().submit_time_after(*last).send().await.unwrap();
     assert!(later.async_invoke_summaries().iter().all(|summary| summary.submit_time() > last));
-    client.list_async_invokes().max_results(1_001).send().await.expect_err("more than a page holds");
+    client.list_async_invokes().max_results(1_001).send().await.expect_err("more than the maximal page");
 }

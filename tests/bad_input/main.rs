@@ -1,10 +1,11 @@
-//! Bad input: at each limit and one byte over, deep, broken, of wrong types, and
-//! whatever a fuzzer thinks of. Needs no local AWS.
+//! Invalid input: one byte over each limit, deep, malformed, of wrong types, and fuzzed.
+//! Needs no local AWS.
 //!
 //! Each fuzz target runs for `FUZZ_SECONDS`: 1 by default, 60 in `make test`, 600
 //! in `make faults`.
 
 mod fuzz;
+
 use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::SqsEvent;
@@ -23,8 +24,8 @@ use fuzz::fuzz;
 use serde_json::{Value, json};
 use test_support::{event, file, read};
 
-/// The sample events of the queue, in the same order everywhere, so that a seed
-/// gives the same inputs.
+/// The sample SQS events, ordered by name, so that a seed gives the same inputs on every
+/// machine.
 fn events() -> Vec<Value> {
     let names = std::fs::read_dir(file("events")).expect("sample events").map(|entry| entry.unwrap().file_name());
     let names = names.filter_map(|name| name.to_str()?.strip_suffix(".json").map(str::to_owned));
@@ -32,14 +33,14 @@ fn events() -> Vec<Value> {
     names.iter().map(|name| event(name)).collect()
 }
 
-/// The messages of the sample events: jobs, and notifications of a bucket.
+/// The message bodies of the sample events: jobs and S3 events.
 fn bodies() -> Vec<Vec<u8>> {
     let bodies = |event: &Value| event["Records"].as_array().unwrap().clone();
     events().iter().flat_map(bodies).filter_map(|record| Some(record["body"].as_str()?.as_bytes().to_vec())).collect()
 }
 
 #[test]
-fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
+fn any_message_body_is_a_job_or_an_error() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         let attribute = body.get(..3);
@@ -60,7 +61,7 @@ fn no_message_body_makes_it_panic_and_every_one_is_a_job_or_a_reason() {
 }
 
 #[test]
-fn no_event_makes_it_panic() {
+fn any_sqs_event_is_parsed_without_panic() {
     let events: Vec<Vec<u8>> = events().iter().map(|event| event.to_string().into_bytes()).collect();
     fuzz(check!(), &events, |bytes| {
         let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
@@ -71,7 +72,7 @@ fn no_event_makes_it_panic() {
 }
 
 #[test]
-fn no_notification_of_a_bucket_makes_it_panic() {
+fn any_s3_event_is_parsed_without_panic() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         if let Ok(s3_event::S3Event::Several(bodies)) = s3_event::parse(body) {
@@ -81,7 +82,7 @@ fn no_notification_of_a_bucket_makes_it_panic() {
 }
 
 #[test]
-fn no_answer_of_the_model_makes_it_panic_and_none_that_does_not_fit_is_taken() {
+fn any_model_answer_is_valid_or_rejected() {
     let good = json!({"summary": "s", "classification": {"label": "lease", "confidence": 0.5}, "key_points": ["k"]});
     let answers = [good, json!({"summary": ["s"], "key_points": {"a": [1e300, null]}}), json!("text"), json!([[[{}]]])];
     let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_string().into_bytes()).collect();
@@ -95,11 +96,11 @@ fn no_answer_of_the_model_makes_it_panic_and_none_that_does_not_fit_is_taken() {
 }
 
 #[test]
-fn no_document_makes_it_panic_and_every_one_is_of_a_type_that_is_taken_or_a_reason() {
+fn any_document_has_a_supported_type_or_an_error() {
     let samples = ["bridge-report.pdf", "piano-agreement.docx", "floor-plan.png", "lease.txt"];
     let mut documents: Vec<Vec<u8>> = samples
         .iter()
-        .map(|name| std::fs::read(file(&format!("events/documents/{name}"))).expect("a sample"))
+        .map(|name| std::fs::read(file(&format!("events/documents/{name}"))).expect("a sample document"))
         .collect();
     documents.push(read("events/documents/letter.txt").encode_utf16().flat_map(u16::to_le_bytes).collect());
     documents.push(b"Geb\xfchr: 900 \x80".to_vec());
@@ -118,7 +119,7 @@ fn no_document_makes_it_panic_and_every_one_is_of_a_type_that_is_taken_or_a_reas
 }
 
 #[test]
-fn no_analysis_of_ones_own_makes_it_panic() {
+fn any_custom_analysis_is_built_without_panic() {
     let requests = [
         json!({"labels": ["a", "b"], "instructions": "look"}),
         json!({"schema": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}, "required": ["a"]}}),
@@ -134,12 +135,12 @@ fn no_analysis_of_ones_own_makes_it_panic() {
     });
 }
 
-fn problem(body: &str) -> Failure {
+fn parse_error(body: &str) -> Failure {
     parse_job(Some(body), None).expect_err("malformed")
 }
 
 #[test]
-fn each_limit_holds_to_the_byte() {
+fn input_over_a_limit_by_one_is_rejected() {
     let with_id = |id: &str| parse_job(Some(&json!({"job_id": id, "document": "x"}).to_string()), None);
     assert!(with_id(&"x".repeat(ID_MAX_BYTES)).is_ok());
     assert!(with_id(&"x".repeat(ID_MAX_BYTES + 1)).is_err());
@@ -152,7 +153,7 @@ fn each_limit_holds_to_the_byte() {
         parse_job(Some(&json!({"job_id": "a", "document": "x", "model_id": "m".repeat(bytes)}).to_string()), None)
     };
     assert!(with_model(MODEL_ID_MAX_BYTES).is_ok() && with_model(MODEL_ID_MAX_BYTES + 1).is_err());
-    // {"a":"…"} is eight bytes around its text.
+    // {"a":"…"} adds eight bytes to the text.
     let with_metadata = |bytes: usize| {
         let metadata = json!({"a": "x".repeat(bytes - 8)});
         parse_job(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None)
@@ -173,9 +174,9 @@ fn each_limit_holds_to_the_byte() {
 }
 
 #[test]
-fn what_is_deep_broken_or_of_another_type_is_a_reason_and_no_crash() {
+fn deep_malformed_or_mistyped_message_is_an_error() {
     for opening in ["[", "{\"a\":", "{\"job_id\":", "{\"metadata\":[", "{\"document_s3\":{\"bucket\":"] {
-        problem(&opening.repeat(10_000));
+        parse_error(&opening.repeat(10_000));
     }
     for body in [
         r#"{"job_id": "a", "document": "\ud800"}"#,
@@ -189,18 +190,18 @@ fn what_is_deep_broken_or_of_another_type_is_a_reason_and_no_crash() {
         "",
         "null",
     ] {
-        assert_eq!(problem(body).code, codes::MALFORMED_MESSAGE, "{body:?}");
+        assert_eq!(parse_error(body).code, codes::MALFORMED_MESSAGE, "{body:?}");
     }
     let nul = parse_job(Some("{\"job_id\": \"a\", \"document\": \"x\\u0000y\"}"), None).expect("NUL is a character");
     assert!(matches!(nul.work, Work::Document(DocumentSource::Inline(text)) if text == "x\0y"));
 }
 
 #[test]
-fn a_body_of_a_whole_message_is_kept_whole() {
+fn dead_letter_of_a_large_message_keeps_its_body() {
     let large = json!({"job_id": "large", "document": "word ".repeat(180_000)}).to_string();
     assert!(large.len() > 900_000);
-    parse_job(Some(&large), None).expect("900 KB are a document");
-    let carried = Attribute { name: "a".into(), data_type: "String".into(), value: AttributeValue::Text("v".into()) };
-    let letter = DeadLetter::new(Some(&large), vec![carried], &Failure::new("c", "m"), None);
+    parse_job(Some(&large), None).expect("a document of 900 KB is valid");
+    let attribute = Attribute { name: "a".into(), data_type: "String".into(), value: AttributeValue::Text("v".into()) };
+    let letter = DeadLetter::new(Some(&large), vec![attribute], &Failure::new("c", "m"), None);
     assert_eq!((letter.body.len(), letter.attributes.len()), (large.len(), 3));
 }

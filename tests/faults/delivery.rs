@@ -1,5 +1,5 @@
-//! A queue's deliveries, by AWS's rules: visibility, receive counts, and the
-//! partial batch response read as Lambda reads it.
+//! Delivers a queue's messages by AWS's rules: visibility time-outs, receive counts, and
+//! partial batch responses read as Lambda reads them.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
@@ -8,28 +8,28 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
 use serde_json::Value;
+use test_support::aws::{World, queued, receive};
+use test_support::function::{Answer, Function};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::proxy::{Blow, Plan, Proxy, Seen};
-use test_support::aws::{World, queued, receive};
-use test_support::function::{Answer, Function};
+use super::proxy::{FaultPlan, ProcessFault, Proxy, RecordedRequest};
 
 /// Time of one invocation, from its start to its deadline.
-pub const INVOCATION: Duration = Duration::from_secs(7);
-/// The queue's visibility time-out: shorter than the lease, so that messages
-/// come again while somebody works.
+const INVOCATION: Duration = Duration::from_secs(7);
+/// The queue's visibility time-out. It is shorter than the lease, so that a message is
+/// redelivered while another worker holds its job.
 const VISIBILITY_SECONDS: i32 = 4;
-/// From SIGSTOP to SIGCONT: past the lease, which is the deadline and 5 s.
+/// Time from SIGSTOP to SIGCONT. It exceeds the lease, which ends 5 s after the deadline.
 const PAUSE: Duration = Duration::from_secs(13);
-/// When a run counts as one that never settles.
+/// Most duration of a run.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// What a batch response says of its messages.
+/// The ids of the messages that a batch response acknowledges.
 ///
-/// A null or empty response is success of all; an empty or unknown identifier,
-/// or a response of another shape, is failure of all.
-pub fn acknowledged<'a>(answer: &Answer, ids: &[&'a str]) -> HashSet<&'a str> {
+/// A null or empty response acknowledges all. An empty or unknown identifier, or a
+/// response of another shape, acknowledges none.
+pub fn acknowledged_ids<'a>(answer: &Answer, ids: &[&'a str]) -> HashSet<&'a str> {
     let all: HashSet<&str> = ids.iter().copied().collect();
     let Ok(response) = answer else { return HashSet::new() };
     let failures = match response {
@@ -41,47 +41,43 @@ pub fn acknowledged<'a>(answer: &Answer, ids: &[&'a str]) -> HashSet<&'a str> {
         },
         _ => return HashSet::new(),
     };
-    let mut left = all.clone();
+    let mut acknowledged = all.clone();
     for failure in failures {
         match failure["itemIdentifier"].as_str().filter(|id| all.contains(id)) {
-            Some(id) => left.remove(id),
+            Some(id) => acknowledged.remove(id),
             None => return HashSet::new(),
         };
     }
-    left
+    acknowledged
 }
 
-/// What a run left behind.
+/// A run that has ended.
 pub struct Run {
-    pub seen: Vec<Seen>,
-    /// Why it did not settle, if it did not.
-    pub unsettled: Option<String>,
+    /// All requests of all workers, in the order of their arrival at the proxy.
+    pub requests: Vec<RecordedRequest>,
+    /// The state at the time limit, if messages or invocations were left.
+    pub unfinished: Option<String>,
 }
 
-/// A worker: a process of the consumer, busy or idle.
-struct Worker {
-    function: Function,
-    number: usize,
-}
-
-/// Delivers the queue's messages until none is left, to as many workers as it
-/// takes: one that was killed or sleeps is replaced.
-pub async fn run(world: &World, plan: Plan, environment: &HashMap<String, String>) -> Run {
-    let (blows, mut blown) = unbounded_channel();
-    let proxy = Proxy::new(plan, blows);
+/// Delivers the queue's messages until none is left. A worker that was killed or is
+/// stopped is replaced by a new one.
+pub async fn deliver_all(world: &World, plan: FaultPlan, environment: &HashMap<String, String>) -> Run {
+    let (process_faults, mut requested_faults) = unbounded_channel();
+    let proxy = Proxy::new(plan, process_faults);
     let sqs = Client::new(&world.sdk);
-    let mut idle: Vec<Worker> = Vec::new();
+    let mut idle: Vec<Function> = Vec::new();
     let mut invocations = JoinSet::new();
     let mut processes: HashMap<usize, u32> = HashMap::new();
     let mut workers = 0;
     let begun = Instant::now();
-    let unsettled = loop {
+    let unfinished = loop {
         if begun.elapsed() > PATIENCE {
-            break Some(format!("{} invocations run, the queue has {:?}", invocations.len(), world.queued().await));
+            let (running, queued) = (invocations.len(), world.queued().await);
+            break Some(format!("{running} invocations are running, and the queue has {queued:?} messages"));
         }
-        strike(&mut blown, &processes);
-        while let Some(done) = invocations.try_join_next() {
-            if let Some(worker) = done.expect("the delivery does not panic") {
+        apply_process_faults(&mut requested_faults, &processes);
+        while let Some(invocation) = invocations.try_join_next() {
+            if let Some(worker) = invocation.expect("the delivery does not panic") {
                 idle.push(worker);
             }
         }
@@ -97,53 +93,53 @@ pub async fn run(world: &World, plan: Plan, environment: &HashMap<String, String
             Some(worker) => worker,
             None => {
                 workers += 1;
-                let address = proxy.open(workers).await;
+                let address = proxy.listen(workers).await;
                 let mut environment = environment.clone();
                 environment.insert("AWS_ENDPOINT_URL".into(), address.clone());
                 environment.insert("AWS_ENDPOINT_URL_BEDROCK_RUNTIME".into(), address);
-                let function = Function::start(env!("CARGO_BIN_EXE_consumer"), &environment).await;
-                processes.insert(workers, function.process_id());
-                Worker { function, number: workers }
+                let worker = Function::start(env!("CARGO_BIN_EXE_consumer"), &environment).await;
+                processes.insert(workers, worker.process_id());
+                worker
             }
         };
-        invocations.spawn(deliver(sqs.clone(), world.queue.clone(), worker, records));
+        invocations.spawn(invoke(sqs.clone(), world.queue.clone(), worker, records));
     };
-    // What still sleeps is let go with its process.
-    Run { seen: proxy.seen(), unsettled }
+    Run { requests: proxy.requests(), unfinished }
 }
 
-/// One invocation: the worker comes back unless it died.
-async fn deliver(sqs: Client, queue: String, worker: Worker, records: Vec<Value>) -> Option<Worker> {
+/// Invokes a worker and deletes the acknowledged messages. Returns the worker, unless its
+/// process ended or stayed stopped.
+async fn invoke(sqs: Client, queue: String, worker: Function, records: Vec<Value>) -> Option<Function> {
     let event = serde_json::json!({"Records": records});
-    // A process that was ended gives no answer; one that slept gives it late.
-    let answer = worker.function.try_invoke(event, INVOCATION, INVOCATION + PAUSE * 2).await?;
+    // A stopped process answers after its pause, which is after the deadline.
+    let answer = worker.try_invoke(event, INVOCATION, INVOCATION + PAUSE * 2).await?;
     let ids: Vec<&str> = records.iter().filter_map(|record| record["messageId"].as_str()).collect();
-    let acknowledged = acknowledged(&answer, &ids);
+    let acknowledged = acknowledged_ids(&answer, &ids);
     for record in records.iter().filter(|record| acknowledged.contains(record["messageId"].as_str().unwrap_or(""))) {
-        let receipt = record["receiptHandle"].as_str().expect("a receipt");
+        let receipt = record["receiptHandle"].as_str().expect("a receipt handle");
         let _ = sqs.delete_message().queue_url(&queue).receipt_handle(receipt).send().await;
     }
-    Some(Worker { number: worker.number, ..worker })
+    Some(worker)
 }
 
-fn strike(blown: &mut UnboundedReceiver<(usize, Blow)>, processes: &HashMap<usize, u32>) {
-    while let Ok((worker, blow)) = blown.try_recv() {
+fn apply_process_faults(requested: &mut UnboundedReceiver<(usize, ProcessFault)>, processes: &HashMap<usize, u32>) {
+    while let Ok((worker, fault)) = requested.try_recv() {
         let Some(process) = processes.get(&worker).copied() else { continue };
-        match blow {
-            Blow::Kill => signal(process, "KILL"),
-            Blow::Pause => {
-                signal(process, "STOP");
+        match fault {
+            ProcessFault::Kill => send_signal(process, "KILL"),
+            ProcessFault::Pause => {
+                send_signal(process, "STOP");
                 tokio::spawn(async move {
                     tokio::time::sleep(PAUSE).await;
-                    signal(process, "CONT");
+                    send_signal(process, "CONT");
                 });
             }
         }
     }
 }
 
-/// By the process's own id. A process that has ended meanwhile is no matter.
-fn signal(process: u32, name: &str) {
+/// Sends a signal to a process by its id. The process may have ended already.
+fn send_signal(process: u32, name: &str) {
     let _ = std::process::Command::new("kill")
         .args([format!("-{name}"), process.to_string()])
         .stderr(std::process::Stdio::null())

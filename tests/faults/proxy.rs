@@ -1,5 +1,5 @@
-//! Stands between the consumer and everything that it talks to, sees each
-//! request in turn, and does to the k-th what it was told.
+//! A proxy between the consumer and every service. It records each request, and injects
+//! the planned fault at the k-th one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,40 +14,40 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What happens to one request.
+/// The fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection ends before the request takes effect.
+    /// The proxy closes the connection before the request takes effect.
     Refuse,
-    /// It takes effect, and its answer is lost.
-    LoseAnswer,
+    /// The request takes effect, and its response is lost.
+    LoseResponse,
     /// 500, without effect.
     Error500,
     /// 503, without effect.
     Error503,
-    /// The service's own throttling, without effect.
+    /// The service's throttling error, without effect.
     Throttle,
-    /// It takes effect; the answer is no answer.
+    /// The request takes effect; the response is not valid JSON or XML.
     Garbage,
-    /// It takes effect; the answer breaks off.
+    /// The request takes effect; the response has half its body.
     Truncate,
-    /// No answer and no effect, past every time-out.
+    /// No effect, and no response before any time-out.
     Hang,
-    /// It takes effect; the answer never comes.
+    /// The request takes effect, and no response comes.
     HangAfter,
-    /// SIGKILL before it takes effect.
+    /// SIGKILL before the request takes effect.
     KillBefore,
-    /// SIGKILL after it took effect.
+    /// SIGKILL after the request took effect.
     KillAfter,
-    /// SIGSTOP past the lease before it takes effect, then on.
+    /// SIGSTOP before the request takes effect; SIGCONT after the lease has expired.
     PauseBefore,
-    /// SIGSTOP past the lease after it took effect, then on.
+    /// SIGSTOP after the request took effect; SIGCONT after the lease has expired.
     PauseAfter,
 }
 
 pub const FAULTS: [Fault; 13] = [
     Fault::Refuse,
-    Fault::LoseAnswer,
+    Fault::LoseResponse,
     Fault::Error500,
     Fault::Error503,
     Fault::Throttle,
@@ -61,86 +61,92 @@ pub const FAULTS: [Fault; 13] = [
     Fault::PauseAfter,
 ];
 
-/// What a request is, for the record of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RequestKind {
+    /// An UpdateItem without a fence.
     Claim,
-    /// A fenced write: which attempt it names, and whether it completes.
-    Ending {
+    /// An UpdateItem that names an attempt as its fence: an ending, the start of a wait, or
+    /// the resume of a waiting job.
+    FencedWrite {
         fence: u64,
         completes: bool,
     },
-    Fetch,
+    /// Any request to S3.
+    S3,
     Converse,
-    /// A start of a long-running model's invocation, or a check.
-    Invoke,
-    /// A dead letter, or a message to check an invocation.
-    Send,
-    Visibility,
+    /// StartAsyncInvoke or GetAsyncInvoke.
+    AsyncInvoke,
+    /// The SendMessage of a dead letter or of a poll.
+    SendMessage,
+    ChangeVisibility,
     Other,
 }
 
-/// One request, as the proxy saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub kind: Kind,
+pub struct RecordedRequest {
+    pub kind: RequestKind,
+    /// Time of arrival at the proxy.
     pub at: Instant,
     pub fault: Option<Fault>,
-    /// The attempt on the row after it, if it was written.
+    /// Time at which the proxy sent the request to the service.
+    pub forwarded_at: Option<Instant>,
+    /// The stored job's attempt, if the request is an UpdateItem that returned it.
     pub attempt_after: Option<u64>,
-    /// When the service's answer was known to the proxy, if it was 2xx.
-    pub done: Option<Instant>,
+    /// Time at which the service's response reached the proxy, if the status was 2xx.
+    pub succeeded_at: Option<Instant>,
 }
 
-impl Seen {
-    /// For people, with times since the run's first request.
-    pub fn line(&self, place: usize, first: Instant) -> String {
+impl RecordedRequest {
+    /// One line of a report, with the time since the run's first request.
+    pub fn line(&self, number: usize, first: Instant) -> String {
         let fault = self.fault.map_or(String::new(), |fault| format!(" {fault:?}"));
-        let done = if self.done.is_some() { "" } else { ", no effect or refused" };
+        let effect = if self.succeeded_at.is_some() { "" } else { ", no 2xx response" };
         let attempt = self.attempt_after.map_or(String::new(), |attempt| format!(", attempt {attempt}"));
-        format!("{place} at {} ms: {:?}{fault}{attempt}{done}", (self.at - first).as_millis(), self.kind)
+        format!("{number} at {} ms: {:?}{fault}{attempt}{effect}", (self.at - first).as_millis(), self.kind)
     }
 }
 
-/// What the proxy wants done to the process that sent a request.
+/// A fault of the process that sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blow {
+pub enum ProcessFault {
     Kill,
     Pause,
 }
 
-pub struct Plan {
-    /// k → fault, with k from 1.
+pub struct FaultPlan {
+    /// The fault of each request, by the request's number from 1.
     pub faults: BTreeMap<usize, Fault>,
-    /// Every Converse kills: a document that no process survives.
-    pub deadly: bool,
+    /// Whether each Converse call kills the process.
+    pub kills_every_call: bool,
+    /// The endpoint of the local AWS.
     pub aws: String,
+    /// The endpoint of the stand-in.
     pub model: String,
 }
 
-/// The worker's number, and what to do to it.
-pub type Blows = UnboundedSender<(usize, Blow)>;
+/// Sends the worker's number and its fault.
+pub type ProcessFaultSender = UnboundedSender<(usize, ProcessFault)>;
 
 #[derive(Clone)]
 pub struct Proxy {
-    plan: Arc<Plan>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    plan: Arc<FaultPlan>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
     client: Client<HttpConnector, Full<Bytes>>,
-    blows: Blows,
+    process_faults: ProcessFaultSender,
 }
 
 impl Proxy {
-    pub fn new(plan: Plan, blows: Blows) -> Self {
+    pub fn new(plan: FaultPlan, process_faults: ProcessFaultSender) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { plan: Arc::new(plan), seen: Arc::default(), client, blows }
+        Self { plan: Arc::new(plan), requests: Arc::default(), client, process_faults }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
-    /// A door for one worker; its address.
-    pub async fn open(&self, worker: usize) -> String {
+    /// Listens for the requests of one worker, and returns the address.
+    pub async fn listen(&self, worker: usize) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let proxy = self.clone();
@@ -149,8 +155,8 @@ impl Proxy {
                 let _ = stream.set_nodelay(true);
                 let proxy = proxy.clone();
                 tokio::spawn(async move {
-                    let service = hyper::service::service_fn(|request| proxy.pass(worker, request));
-                    // An error of the service ends the connection without an answer.
+                    let service = hyper::service::service_fn(|request| proxy.forward(worker, request));
+                    // An error of the service closes the connection without a response.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -160,74 +166,82 @@ impl Proxy {
         format!("http://{address}")
     }
 
-    async fn pass(&self, worker: usize, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
+    async fn forward(&self, worker: usize, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| "the request broke off")?.to_bytes();
+        let body = body.collect().await.map_err(|_| "the request is incomplete")?.to_bytes();
         let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-        let kind = kind(target, head.uri.path(), &body);
-        let (place, fault) = {
-            let mut seen = self.seen.lock().unwrap();
-            let fault = match (self.plan.deadly, kind) {
-                (true, Kind::Converse) => Some(Fault::KillAfter),
-                _ => self.plan.faults.get(&(seen.len() + 1)).copied(),
+        let kind = classify(target, head.uri.path(), &body);
+        let (index, fault) = {
+            let mut requests = self.requests.lock().unwrap();
+            let fault = match (self.plan.kills_every_call, kind) {
+                (true, RequestKind::Converse) => Some(Fault::KillAfter),
+                _ => self.plan.faults.get(&(requests.len() + 1)).copied(),
             };
-            seen.push(Seen { kind, at: Instant::now(), fault, attempt_after: None, done: None });
-            (seen.len() - 1, fault)
+            requests.push(RecordedRequest {
+                kind,
+                at: Instant::now(),
+                fault,
+                forwarded_at: None,
+                attempt_after: None,
+                succeeded_at: None,
+            });
+            (requests.len() - 1, fault)
         };
         match fault {
             Some(Fault::Refuse) => return Err("refused"),
-            Some(Fault::Error500) => return Ok(error(500, "InternalServerError", target)),
-            Some(Fault::Error503) => return Ok(error(503, "ServiceUnavailableException", target)),
-            Some(Fault::Throttle) => return Ok(throttled(target, kind)),
+            Some(Fault::Error500) => return Ok(error_response(500, "InternalServerError", target)),
+            Some(Fault::Error503) => return Ok(error_response(503, "ServiceUnavailableException", target)),
+            Some(Fault::Throttle) => return Ok(throttling_response(target, kind)),
             Some(Fault::Hang) => return hang().await,
             Some(Fault::KillBefore) => {
-                let _ = self.blows.send((worker, Blow::Kill));
+                let _ = self.process_faults.send((worker, ProcessFault::Kill));
                 return hang().await;
             }
             Some(Fault::PauseBefore) => {
-                let _ = self.blows.send((worker, Blow::Pause));
-                // The request left the process before it slept: it takes effect late.
+                let _ = self.process_faults.send((worker, ProcessFault::Pause));
+                // The process sent the request before it stopped, so the request takes effect late.
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             _ => {}
         }
         let base = match kind {
-            Kind::Converse | Kind::Invoke => &self.plan.model,
+            RequestKind::Converse | RequestKind::AsyncInvoke => &self.plan.model,
             _ => &self.plan.aws,
         };
         let uri = format!("{base}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
-        let mut onward = Request::builder().method(head.method).uri(uri);
+        let mut forwarded = Request::builder().method(head.method).uri(uri);
         for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host") {
-            onward = onward.header(name, value);
+            forwarded = forwarded.header(name, value);
         }
-        // In a task of its own: a worker that gives up waiting does not keep the
-        // request from taking effect, nor from being written down here.
-        let (client, seen) = (self.client.clone(), self.seen.clone());
-        let onward = onward.body(Full::new(body)).expect("a request");
-        let answer = tokio::spawn(async move {
-            let (head, body) = client.request(onward).await.map_err(|_| "nobody there")?.into_parts();
-            let body = body.collect().await.map_err(|_| "the answer broke off")?.to_bytes();
+        // A separate task: the request takes effect and is recorded even if the worker
+        // stops waiting for its response.
+        let (client, requests) = (self.client.clone(), self.requests.clone());
+        let forwarded = forwarded.body(Full::new(body)).expect("a valid request");
+        let response = tokio::spawn(async move {
+            requests.lock().unwrap()[index].forwarded_at = Some(Instant::now());
+            let (head, body) = client.request(forwarded).await.map_err(|_| "the service is unreachable")?.into_parts();
+            let body = body.collect().await.map_err(|_| "the response is incomplete")?.to_bytes();
             if head.status.is_success() {
-                let mut seen = seen.lock().unwrap();
-                seen[place].done = Some(Instant::now());
-                seen[place].attempt_after = attempt(&body);
+                let mut requests = requests.lock().unwrap();
+                requests[index].succeeded_at = Some(Instant::now());
+                requests[index].attempt_after = attempt_in(&body);
             }
             Ok::<_, &'static str>((head, body))
         });
-        let (head, body) = answer.await.expect("the proxy does not panic")?;
+        let (head, body) = response.await.expect("the proxy does not panic")?;
         match fault {
-            Some(Fault::LoseAnswer) => Err("lost"),
+            Some(Fault::LoseResponse) => Err("lost"),
             Some(Fault::HangAfter) => hang().await,
             Some(Fault::KillAfter) => {
-                let _ = self.blows.send((worker, Blow::Kill));
+                let _ = self.process_faults.send((worker, ProcessFault::Kill));
                 hang().await
             }
             Some(Fault::PauseAfter) => {
-                let _ = self.blows.send((worker, Blow::Pause));
+                let _ = self.process_faults.send((worker, ProcessFault::Pause));
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 Ok(Response::from_parts(head, Full::new(body)))
             }
-            Some(Fault::Garbage) => Ok(Response::new(Full::new(Bytes::from_static(b"\x00{ this is no answer")))),
+            Some(Fault::Garbage) => Ok(Response::new(Full::new(Bytes::from_static(b"\x00{ this is garbage")))),
             Some(Fault::Truncate) => {
                 let mut head = head;
                 head.headers.remove("content-length");
@@ -243,45 +257,49 @@ async fn hang<T>() -> T {
     std::future::pending().await
 }
 
-fn kind(target: &str, path: &str, body: &[u8]) -> Kind {
+fn classify(target: &str, path: &str, body: &[u8]) -> RequestKind {
     match target.rsplit('.').next().unwrap_or_default() {
         "UpdateItem" => {
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
             let values = &body["ExpressionAttributeValues"];
             match values[":fence"]["N"].as_str().and_then(|fence| fence.parse().ok()) {
-                Some(fence) => Kind::Ending { fence, completes: values[":status"]["S"] == "complete" },
-                None => Kind::Claim,
+                Some(fence) => RequestKind::FencedWrite { fence, completes: values[":status"]["S"] == "complete" },
+                None => RequestKind::Claim,
             }
         }
-        "SendMessage" => Kind::Send,
-        "ChangeMessageVisibility" => Kind::Visibility,
-        _ if path.ends_with("/converse") => Kind::Converse,
-        _ if path.starts_with("/async-invoke") => Kind::Invoke,
-        _ if target.is_empty() => Kind::Fetch,
-        _ => Kind::Other,
+        "SendMessage" => RequestKind::SendMessage,
+        "ChangeMessageVisibility" => RequestKind::ChangeVisibility,
+        _ if path.ends_with("/converse") => RequestKind::Converse,
+        _ if path.starts_with("/async-invoke") => RequestKind::AsyncInvoke,
+        _ if target.is_empty() => RequestKind::S3,
+        _ => RequestKind::Other,
     }
 }
 
-fn attempt(body: &[u8]) -> Option<u64> {
+/// The attempt in the response of an UpdateItem that returns the stored job.
+fn attempt_in(body: &[u8]) -> Option<u64> {
     let body: Value = serde_json::from_slice(body).ok()?;
     body["Attributes"]["attempt"]["N"].as_str()?.parse().ok()
 }
 
-fn error(status: u16, code: &'static str, target: &str) -> Response<Full<Bytes>> {
+/// An error, in XML if the request has no target, as for S3, and otherwise in JSON.
+fn error_response(status: u16, code: &'static str, target: &str) -> Response<Full<Bytes>> {
     let body = if target.is_empty() {
-        format!("<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>")
+        format!("<Error><Code>{code}</Code><Message>injected by the test</Message></Error>")
     } else {
-        format!(r#"{{"__type": "{code}", "message": "as the test wants it"}}"#)
+        format!(r#"{{"__type": "{code}", "message": "injected by the test"}}"#)
     };
     let response = Response::builder().status(status).header("x-amzn-errortype", code);
     response.body(Full::new(Bytes::from(body))).expect("a response")
 }
 
-fn throttled(target: &str, kind: Kind) -> Response<Full<Bytes>> {
+fn throttling_response(target: &str, kind: RequestKind) -> Response<Full<Bytes>> {
     match kind {
-        Kind::Converse | Kind::Invoke => error(429, "ThrottlingException", "model"),
-        Kind::Fetch => error(503, "SlowDown", target),
-        Kind::Claim | Kind::Ending { .. } => error(400, "ProvisionedThroughputExceededException", target),
-        _ => error(400, "RequestThrottled", target),
+        RequestKind::Converse | RequestKind::AsyncInvoke => error_response(429, "ThrottlingException", "model"),
+        RequestKind::S3 => error_response(503, "SlowDown", target),
+        RequestKind::Claim | RequestKind::FencedWrite { .. } => {
+            error_response(400, "ProvisionedThroughputExceededException", target)
+        }
+        _ => error_response(400, "RequestThrottled", target),
     }
 }

@@ -1,5 +1,4 @@
-//! A table, a bus and a notifier that one test has for itself, and changes of
-//! rows as the table's stream gives them.
+//! The table, bus and notifier of one test, and records of the table's stream.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,41 +7,41 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use docket::aws::jobs::Jobs;
 use docket::domain::batch::cursor::Select;
 use docket::domain::batch::shard::shard_of;
-use docket::domain::limits::LOOKED_AT_FIRST;
+use docket::domain::limits::FINISH_CHECK_JOBS;
 use serde_json::{Value, json};
 
 use crate::fault_proxy::FaultProxy;
 use test_support::aws::World;
-use test_support::event_listener::{Listener, bus, everything};
+use test_support::event_listener::{Listener, create_bus, docket_events};
 use test_support::function::Function;
 
+/// Time of one invocation, from its start to its deadline.
 const TIME: Duration = Duration::from_secs(30);
 
 pub struct NotifierFixture {
     pub world: World,
     pub bus: String,
-    pub between: FaultProxy,
+    pub proxy: FaultProxy,
     pub listener: Listener,
 }
 
 impl NotifierFixture {
     pub async fn new() -> Self {
         let world = World::new().await;
-        let bus = bus(&world.sdk).await;
-        let between = FaultProxy::start(world.sdk.endpoint_url().expect("a local AWS")).await;
-        let listener = Listener::on(&world.sdk, &bus, everything()).await;
-        Self { world, bus, between, listener }
+        let bus = create_bus(&world.sdk).await;
+        let proxy = FaultProxy::start(world.sdk.endpoint_url().expect("the local AWS has an endpoint")).await;
+        let listener = Listener::on(&world.sdk, &bus, docket_events()).await;
+        Self { world, bus, proxy, listener }
     }
 
-    /// The real binary, with what stands between on its way to the bus and the
-    /// table.
+    /// Starts the real notifier, with the proxy between it and the bus and table.
     pub async fn notifier(&self) -> Function {
         let environment: HashMap<String, String> = [
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_ENDPOINT_URL_EVENTBRIDGE", &self.between.url),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &self.between.url),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", &self.proxy.url),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.proxy.url),
             ("JOBS_TABLE", &self.world.table),
             ("EVENT_BUS_NAME", &self.bus),
         ]
@@ -51,25 +50,26 @@ impl NotifierFixture {
         Function::start(env!("CARGO_BIN_EXE_notifier"), &environment).await
     }
 
-    /// Writes a row as it is.
-    pub async fn write(&self, image: &Value) {
+    /// Writes an item to the jobs table.
+    pub async fn write_item(&self, image: &Value) {
         let item: serde_dynamo::Item = serde_json::from_value(image.clone()).expect("an image");
         let item: HashMap<String, AttributeValue> = item.into();
         self.world.put_item(item).await;
     }
 
-    /// Has the index remembered as it is now, all that the notifier may ask.
-    pub async fn remember_index(&self, batch_id: &str) {
-        let sdk = self.world.sdk.clone().into_builder().endpoint_url(&self.between.url).build();
+    /// Sends every query of the notifier through the proxy, so that a frozen index repeats
+    /// the current answers.
+    pub async fn record_index(&self, batch_id: &str) {
+        let sdk = self.world.sdk.clone().into_builder().endpoint_url(&self.proxy.url).build();
         let jobs = Jobs::new(&sdk, self.world.table.clone(), Duration::ZERO);
-        let batch_id = batch_id.parse().expect("a batch id");
-        jobs.page(&batch_id, Select::Unfinished, None, LOOKED_AT_FIRST).await.expect("a page");
+        let batch_id = batch_id.parse().expect("a valid batch id");
+        jobs.get_page(&batch_id, Select::Unfinished, None, FINISH_CHECK_JOBS).await.expect("a page");
         jobs.tally(&batch_id, docket::clock::now()).await.expect("a tally");
     }
 }
 
-/// A row's image. Batches may be left out as `""`.
-pub fn row(job_id: &str, batch_id: &str, status: &str, attempt: u32) -> Value {
+/// The stream image of a stored job; an empty `batch_id` means none.
+pub fn image(job_id: &str, batch_id: &str, status: &str, attempt: u32) -> Value {
     let mut image = json!({
         "job_id": {"S": job_id}, "status": {"S": status}, "attempt": {"N": attempt.to_string()},
         "charged_attempts": {"N": "1"}, "priority": {"S": "normal"},
@@ -90,14 +90,14 @@ pub fn row(job_id: &str, batch_id: &str, status: &str, attempt: u32) -> Value {
     };
     image.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     if !batch_id.is_empty() {
-        let shard = shard_of(&batch_id.parse().expect("a batch id"), &job_id.parse().expect("a job id"));
+        let shard = shard_of(&batch_id.parse().expect("a valid batch id"), &job_id.parse().expect("a valid job id"));
         image["batch_id"] = json!({"S": batch_id});
         image["batch_shard"] = json!({"S": shard});
     }
     image
 }
 
-/// A change as the stream gives it.
+/// The stream record of a change.
 pub fn change(number: usize, before: Value, after: Value) -> Value {
     json!({
         "eventID": format!("e-{number}"), "eventName": "MODIFY", "eventSource": "aws:dynamodb",
@@ -108,34 +108,36 @@ pub fn change(number: usize, before: Value, after: Value) -> Value {
     })
 }
 
-/// A job's end, from `processing`.
+/// The stream record of a job that changes from `processing` to `status`.
 pub fn end(number: usize, job_id: &str, batch_id: &str, status: &str) -> Value {
-    change(number, row(job_id, batch_id, "processing", 1), row(job_id, batch_id, status, 1))
+    change(number, image(job_id, batch_id, "processing", 1), image(job_id, batch_id, status, 1))
 }
 
+/// The sequence number of a stream record.
 pub fn sequence(number: usize) -> String {
     format!("{number:021}")
 }
 
-/// Gives changes to the function; the numbers of those that it wants again.
+/// Invokes the function with stream records, and returns the sequence numbers of the
+/// failed ones.
 pub async fn invoke(function: &Function, records: &[Value]) -> Vec<String> {
-    let answer = function.invoke(json!({"Records": records}), TIME).await.expect("no error");
-    let failures = answer["batchItemFailures"].as_array().expect("failures").iter();
-    failures.map(|failure| failure["itemIdentifier"].as_str().expect("a number").to_owned()).collect()
+    let answer = function.invoke(json!({"Records": records}), TIME).await.expect("a response");
+    let failures = answer["batchItemFailures"].as_array().expect("a list").iter();
+    failures.map(|failure| failure["itemIdentifier"].as_str().expect("a sequence number").to_owned()).collect()
 }
 
-/// Gives changes until none is wanted again, as Lambda does: from the first that
-/// is, with all after it. How often it took.
+/// Invokes the function until no record fails, and returns the number of invocations. As
+/// Lambda does, each retry starts at the first failed record and has all later ones.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>
 pub async fn deliver(function: &Function, mut records: &[Value]) -> usize {
-    for round in 1..=50 {
+    for invocation in 1..=50 {
         let failures = invoke(function, records).await;
         let failed = |record: &Value| failures.iter().any(|number| record["dynamodb"]["SequenceNumber"] == **number);
         match records.iter().position(failed) {
             Some(first) => records = &records[first..],
-            None => return round,
+            None => return invocation,
         }
     }
-    panic!("fifty rounds, and still something is wanted again");
+    panic!("records still fail after fifty invocations");
 }

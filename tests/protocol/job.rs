@@ -1,5 +1,5 @@
-//! A job of the model with its messages, the task of a worker, and the model's
-//! row as the real one.
+//! A job of the model with its messages, a worker's task, and the conversion of the model's
+//! job into the real stored job.
 
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
@@ -15,27 +15,26 @@ pub enum Status {
     Failed,
 }
 
-/// A job's row, its messages, and what has happened to it, for the properties.
+/// A stored job, its messages, and the history that the properties check.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Job {
     pub status: Status,
     pub attempt: u8,
     pub charged_attempts: u8,
-    /// Ticks until the lease ends, in true time.
+    /// Ticks until the lease expires, in true time.
     pub lease_left: u8,
-    /// The message as it was sent.
-    pub original: bool,
-    /// A dead letter that was moved back, with its attempt.
+    /// Whether the first message is still in the queue.
+    pub has_original: bool,
+    /// The attempt of a redriven dead letter that is in the queue.
     pub redriven: Option<u8>,
-    /// Attempts whose dead letters lie in the queue (bits).
-    pub letters: u8,
-    /// Attempts whose dead letters were ever sent (bits), as far as it matters.
-    pub letters_ever: u8,
-    /// How many more attempts were charged than calls were made. A crash in the
-    /// middle of a call counts as a call.
-    pub uncalled: i8,
-    pub called_after_complete: bool,
-    pub stale_write: bool,
+    /// The attempts with a dead letter in the dead-letter queue, one bit each.
+    pub dead_letters: u8,
+    /// The attempts whose dead letter was sent, one bit each; see [`Job::drop_irrelevant`].
+    pub sent_dead_letters: u8,
+    /// Charged attempts minus calls. A crash during a call counts as a call.
+    pub charges_without_call: i8,
+    pub was_called_after_complete: bool,
+    pub had_stale_write: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,15 +43,15 @@ pub enum Message {
     Redriven,
 }
 
-/// What a worker is about to do. `Write`s are under way: they may arrive after
-/// the worker has ended.
+/// The next step of a worker. A `Complete`, `Release` or `Fail` is a write to the table: it
+/// may arrive after the worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     Call,
     Complete,
     Release { charged: bool },
-    SendLetter { silent: bool },
-    Fail { silent: bool },
+    SendDeadLetter { lease_expired: bool },
+    Fail { lease_expired: bool },
     Acknowledge,
 }
 
@@ -64,14 +63,14 @@ pub struct Task {
     pub charged_attempts: u8,
     /// Ticks until Lambda ends the worker, in true time.
     pub time_left: u8,
-    /// How far the worker's clock is ahead.
-    pub ahead: u8,
+    /// Ticks by which the worker's clock is ahead of true time.
+    pub clock_ahead: u8,
     pub step: Step,
 }
 
 impl Job {
-    /// Forgets what neither the decision nor a write looks at any more.
-    pub fn forget(&mut self) {
+    /// Clears the state that no decision, write or property reads any more.
+    pub fn drop_irrelevant(&mut self) {
         if self.status != Status::Processing {
             self.lease_left = 0;
         }
@@ -81,14 +80,14 @@ impl Job {
         if self.redriven.is_some_and(|attempt| attempt < self.attempt || self.status == Status::Complete) {
             self.redriven = Some(0);
         }
-        // Of letters that were sent: whether any was (bit 0), and this attempt's.
-        self.letters_ever = u8::from(self.letters_ever != 0) | self.letters_ever & (1 << self.attempt);
+        // Bit 0: whether any dead letter was sent. The bit of the current attempt is kept.
+        self.sent_dead_letters = u8::from(self.sent_dead_letters != 0) | self.sent_dead_letters & (1 << self.attempt);
     }
 }
 
 impl Task {
-    /// Forgets what the steps that are left do not look at.
-    pub fn forget(&mut self) {
+    /// Clears the state that no later step reads.
+    pub fn drop_irrelevant(&mut self) {
         if self.step != Step::Call {
             self.charged_attempts = 0;
         }
@@ -98,20 +97,20 @@ impl Task {
     }
 }
 
-/// Times are told from a now that stands still: what a state holds is how much is
-/// left, so that there is no end of time to explore to.
+/// The constant current time. States store remaining durations, so the exploration needs
+/// no time limit.
 pub const NOW: u8 = 10;
 
-pub fn time(ticks: u8) -> Timestamp {
-    Timestamp::from_second(ticks.into()).expect("a time")
+pub fn timestamp(ticks: u8) -> Timestamp {
+    Timestamp::from_second(ticks.into()).expect("a valid time")
 }
 
-/// The model's row as the real one, for the real decision.
-pub fn row(job: &Job) -> Option<StoredJob> {
+/// The real stored job for the real decision; `None` if the job is not stored.
+pub fn stored_job(job: &Job) -> Option<StoredJob> {
     let state = match job.status {
         Status::None => return None,
         Status::Pending => State::Pending,
-        Status::Processing => State::Processing { lease_until: time(NOW + job.lease_left) },
+        Status::Processing => State::Processing { lease_until: timestamp(NOW + job.lease_left) },
         Status::Complete => State::Complete(Box::new(Completed {
             result: StoredResult::Inline(Default::default()),
             model_id: String::new(),
@@ -119,17 +118,17 @@ pub fn row(job: &Job) -> Option<StoredJob> {
             stop_reason: String::new(),
             model_latency_ms: 0,
             chunks: None,
-            completed_at: time(0),
+            completed_at: timestamp(0),
             deduplicated_from: None,
             fingerprint: None,
         })),
-        Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: time(0) },
+        Status::Failed => State::Failed { error: Failure::new("c", "m"), completed_at: timestamp(0) },
     };
     Some(StoredJob {
         state,
         attempt: job.attempt.into(),
         charged_attempts: job.charged_attempts.into(),
         owner: Some(Owner::new("another")),
-        ..StoredJob::new("j".parse().expect("a job id"), time(0))
+        ..StoredJob::new("j".parse().expect("a valid job id"), timestamp(0))
     })
 }

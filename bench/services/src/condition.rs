@@ -1,4 +1,4 @@
-//! Condition expressions.
+//! Evaluates condition expressions.
 //!
 //! ```text
 //! or      := and (OR and)*
@@ -12,64 +12,64 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use crate::expression::{Reader, Wrong};
+use crate::expression::{ExpressionError, Reader};
 use crate::world::Item;
 
-/// Whether a request's condition holds for the row as it is.
-pub fn holds(request: &Value, item: &Item) -> Result<bool, Wrong> {
+/// Whether the request's condition holds for the stored item.
+pub fn evaluate_condition(request: &Value, item: &Item) -> Result<bool, ExpressionError> {
     let Some(expression) = request["ConditionExpression"].as_str() else { return Ok(true) };
     let mut reader = Reader::new(expression, request, item);
-    let holds = either(&mut reader)?;
+    let holds = read_or(&mut reader)?;
     match reader.peek() {
         None => Ok(holds),
-        Some(word) => Err(format!("{word:?} stands after the condition's end")),
+        Some(word) => Err(format!("{word:?} follows the end of the condition")),
     }
 }
 
-// Both sides are always read: a condition that is wrong is refused whatever the row holds.
-fn either(reader: &mut Reader<'_>) -> Result<bool, Wrong> {
-    let mut holds = both(reader)?;
-    while reader.took("OR") {
-        holds |= both(reader)?;
+// Both operands are always read, so that an invalid condition fails for every item.
+fn read_or(reader: &mut Reader<'_>) -> Result<bool, ExpressionError> {
+    let mut holds = read_and(reader)?;
+    while reader.skip_if("OR") {
+        holds |= read_and(reader)?;
     }
     Ok(holds)
 }
 
-fn both(reader: &mut Reader<'_>) -> Result<bool, Wrong> {
-    let mut holds = one(reader)?;
-    while reader.took("AND") {
-        holds &= one(reader)?;
+fn read_and(reader: &mut Reader<'_>) -> Result<bool, ExpressionError> {
+    let mut holds = read_not(reader)?;
+    while reader.skip_if("AND") {
+        holds &= read_not(reader)?;
     }
     Ok(holds)
 }
 
-fn one(reader: &mut Reader<'_>) -> Result<bool, Wrong> {
-    if reader.took("NOT") {
-        return Ok(!one(reader)?);
+fn read_not(reader: &mut Reader<'_>) -> Result<bool, ExpressionError> {
+    if reader.skip_if("NOT") {
+        return Ok(!read_not(reader)?);
     }
-    if reader.took("(") {
-        let holds = either(reader)?;
+    if reader.skip_if("(") {
+        let holds = read_or(reader)?;
         reader.expect(")")?;
         return Ok(holds);
     }
-    for (function, wanted) in [("attribute_exists", true), ("attribute_not_exists", false)] {
-        if reader.took(function) {
+    for (function, expected) in [("attribute_exists", true), ("attribute_not_exists", false)] {
+        if reader.skip_if(function) {
             reader.expect("(")?;
-            let attribute = reader.attribute()?;
+            let attribute = reader.read_attribute()?;
             reader.expect(")")?;
-            return Ok(reader.before(&attribute).is_some() == wanted);
+            return Ok(reader.stored_value(&attribute).is_some() == expected);
         }
     }
-    comparison(reader)
+    read_comparison(reader)
 }
 
-fn comparison(reader: &mut Reader<'_>) -> Result<bool, Wrong> {
-    let left = reader.operand()?;
+fn read_comparison(reader: &mut Reader<'_>) -> Result<bool, ExpressionError> {
+    let left = reader.read_operand()?;
     let operator = reader.next()?;
-    let right = reader.operand()?;
+    let right = reader.read_operand()?;
     if operator.eq_ignore_ascii_case("BETWEEN") {
         reader.expect("AND")?;
-        let upper = reader.operand()?;
+        let upper = reader.read_operand()?;
         let above = compare(&left, &right).is_some_and(Ordering::is_ge);
         return Ok(above && compare(&left, &upper).is_some_and(Ordering::is_le));
     }
@@ -81,12 +81,12 @@ fn comparison(reader: &mut Reader<'_>) -> Result<bool, Wrong> {
         "<=" => Ok(compared.is_some_and(Ordering::is_le)),
         ">" => Ok(compared.is_some_and(Ordering::is_gt)),
         ">=" => Ok(compared.is_some_and(Ordering::is_ge)),
-        other => Err(format!("{other:?} is no comparison that the bench's stand-in knows")),
+        other => Err(format!("the benchmark's stand-in does not support the operator {other:?}")),
     }
 }
 
-/// Numbers by their size, texts by their bytes; what is missing or of another
-/// type compares to nothing.
+/// Compares numbers by value and strings by their bytes. `None` if a value is missing
+/// or the types differ.
 fn compare(left: &Option<Value>, right: &Option<Value>) -> Option<Ordering> {
     let (left, right) = (left.as_ref()?, right.as_ref()?);
     let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse::<f64>().ok());

@@ -1,4 +1,4 @@
-//! The control side: what the bench tells the services, and asks them.
+//! The control endpoints, by which the benchmark sets and reads the state.
 
 use std::collections::BTreeMap;
 
@@ -13,38 +13,41 @@ use serde_json::{Value, json};
 use crate::world::{self, Event, Hold, Item, Shared};
 
 #[derive(Deserialize)]
-pub struct Enqueue {
+pub struct EnqueueQuery {
     timeout_ms: u64,
 }
 
-pub async fn enqueue(State(world): State<Shared>, Query(asked): Query<Enqueue>, body: Bytes) -> Json<Value> {
+pub async fn enqueue_event(State(world): State<Shared>, Query(query): Query<EnqueueQuery>, body: Bytes) -> Json<Value> {
     let id = uuid::Uuid::new_v4().to_string();
-    world.lock().events.push_back(Event { id: id.clone(), body, timeout_ms: asked.timeout_ms });
-    world.tell();
+    world.lock().events.push_back(Event { id: id.clone(), body, timeout_ms: query.timeout_ms });
+    world.notify();
     Json(json!({"id": id}))
 }
 
-pub async fn answer(State(world): State<Shared>, Path(id): Path<String>) -> Response {
-    let answered = world.until(|state| state.invocations.get(&id).filter(|it| it.answered_ns.is_some()).cloned());
-    match answered.await {
+/// Waits for the response to an event.
+pub async fn wait_for_answer(State(world): State<Shared>, Path(id): Path<String>) -> Response {
+    let answer = world
+        .wait_for(|state| state.invocations.get(&id).filter(|invocation| invocation.answered_ns.is_some()).cloned());
+    match answer.await {
         Some(invocation) => Json(invocation).into_response(),
         None => StatusCode::GONE.into_response(),
     }
 }
 
 #[derive(Deserialize)]
-pub struct Ready {
+pub struct ReadyQuery {
     nexts: u64,
 }
 
-/// An environment that failed to start is told of, and not waited for.
-pub async fn ready(State(world): State<Shared>, Query(asked): Query<Ready>) -> Response {
-    let ready = world.until(|state| {
+/// Waits until the function has asked for `nexts` events. Returns the error if the
+/// environment failed to start.
+pub async fn wait_until_ready(State(world): State<Shared>, Query(query): Query<ReadyQuery>) -> Response {
+    let ready = world.wait_for(|state| {
         if let Some(error) = &state.init_error {
             return Some(json!({"init_error": error}));
         }
-        let come = state.nexts >= asked.nexts;
-        come.then(|| json!({"first_next_ns": state.first_next_ns, "nexts": state.nexts}))
+        let is_ready = state.nexts >= query.nexts;
+        is_ready.then(|| json!({"first_next_ns": state.first_next_ns, "nexts": state.nexts}))
     });
     match ready.await {
         Some(ready) => Json(ready).into_response(),
@@ -52,11 +55,11 @@ pub async fn ready(State(world): State<Shared>, Query(asked): Query<Ready>) -> R
     }
 }
 
-pub async fn requests(State(world): State<Shared>) -> Json<Value> {
+pub async fn list_requests(State(world): State<Shared>) -> Json<Value> {
     Json(json!(world.lock().requests))
 }
 
-pub async fn items(State(world): State<Shared>) -> Json<Value> {
+pub async fn list_items(State(world): State<Shared>) -> Json<Value> {
     Json(json!(world.lock().items))
 }
 
@@ -70,24 +73,25 @@ pub async fn put_object(State(world): State<Shared>, Path(key): Path<String>, bo
     StatusCode::NO_CONTENT
 }
 
-/// Holds up the writes that come from now on, and lets go of those that were.
-pub async fn hold(State(world): State<Shared>, Json(hold): Json<Hold>) -> StatusCode {
+/// Holds matching writes from now on, and releases those of the earlier hold.
+pub async fn set_hold(State(world): State<Shared>, Json(hold): Json<Hold>) -> StatusCode {
     {
         let mut state = world.lock();
         state.hold = hold;
-        state.holds += 1;
+        state.hold_number += 1;
     }
-    world.tell();
+    world.notify();
     StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]
-pub struct Held {
+pub struct HeldQuery {
     count: usize,
 }
 
-pub async fn held(State(world): State<Shared>, Query(asked): Query<Held>) -> StatusCode {
-    match world.until(|state| (state.hold.held >= asked.count).then_some(())).await {
+/// Waits until `count` writes are held.
+pub async fn wait_for_held(State(world): State<Shared>, Query(query): Query<HeldQuery>) -> StatusCode {
+    match world.wait_for(|state| (state.hold.held >= query.count).then_some(())).await {
         Some(()) => StatusCode::NO_CONTENT,
         None => StatusCode::GONE,
     }
@@ -96,9 +100,9 @@ pub async fn held(State(world): State<Shared>, Query(asked): Query<Held>) -> Sta
 pub async fn reset(State(world): State<Shared>) -> StatusCode {
     {
         let mut state = world.lock();
-        let life = state.life + 1;
-        *state = world::State { life, ..Default::default() };
+        let resets = state.resets + 1;
+        *state = world::State { resets, ..Default::default() };
     }
-    world.tell();
+    world.notify();
     StatusCode::NO_CONTENT
 }

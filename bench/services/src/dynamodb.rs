@@ -1,27 +1,32 @@
-//! A stand-in for DynamoDB: one table in memory, whose key is `job_id`, and the
-//! operations on one row.
+//! A stand-in for DynamoDB: one table in memory, with the key `job_id`, and the
+//! operations on one item.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations.html>
 
 use serde_json::{Map, Value, json};
 
-use crate::condition::holds;
-use crate::services::Done;
-use crate::update::updated;
+use crate::condition::evaluate_condition;
+use crate::services::OperationResult;
+use crate::update::apply_update;
 use crate::world::{Item, State};
 
 const KEY: &str = "job_id";
 
-/// An error's code, its message, and the row that a condition was refused by.
-pub struct Refused {
+/// An error response.
+pub struct ServiceError {
     pub code: &'static str,
     message: String,
+    /// The stored item, if a condition failed and the request asked for it.
     item: Option<Item>,
 }
 
-impl Refused {
+impl ServiceError {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), item: None }
+    }
+
+    pub fn unsupported(operation: &str) -> Self {
+        Self::new("UnknownOperationException", format!("the benchmark's stand-in does not support {operation}"))
     }
 
     pub fn body(&self) -> Value {
@@ -34,46 +39,46 @@ impl Refused {
     }
 }
 
-/// Carries out one operation.
-pub fn carry_out(state: &mut State, operation: &str, request: &Value) -> Done {
-    let place = if operation == "PutItem" { &request["Item"] } else { &request["Key"] };
-    let Some(key) = place[KEY]["S"].as_str().map(str::to_owned) else {
-        let refused = Refused::new("ValidationException", "the bench's table has the key job_id, a text");
-        return Done { answer: Err(refused), key: None, status: None };
+/// Executes one operation.
+pub fn execute(state: &mut State, operation: &str, request: &Value) -> OperationResult {
+    let attributes = if operation == "PutItem" { &request["Item"] } else { &request["Key"] };
+    let Some(key) = attributes[KEY]["S"].as_str().map(str::to_owned) else {
+        let error = ServiceError::new("ValidationException", "the key job_id must be a string");
+        return OperationResult { answer: Err(error), key: None, status: None };
     };
     let answer = match operation {
-        "GetItem" => Ok(get(state, &key)),
-        "PutItem" | "UpdateItem" | "DeleteItem" => write(state, operation, request, &key),
-        _ => Err(Refused::new("UnknownOperationException", format!("the bench's stand-in has no {operation}"))),
+        "GetItem" => Ok(get_item(state, &key)),
+        "PutItem" | "UpdateItem" | "DeleteItem" => write_item(state, operation, request, &key),
+        _ => Err(ServiceError::unsupported(operation)),
     };
     let written = answer.is_ok() && operation != "GetItem";
     let status = state.items.get(&key).filter(|_| written).and_then(|item| item.get("status")?["S"].as_str());
-    Done { answer, status: status.map(str::to_owned), key: Some(key) }
+    OperationResult { answer, status: status.map(str::to_owned), key: Some(key) }
 }
 
-fn get(state: &State, key: &str) -> Value {
+fn get_item(state: &State, key: &str) -> Value {
     state.items.get(key).map_or_else(|| json!({}), |item| json!({"Item": item}))
 }
 
-fn write(state: &mut State, operation: &str, request: &Value, key: &str) -> Result<Value, Refused> {
-    let wrong = |problem| Refused::new("ValidationException", problem);
+fn write_item(state: &mut State, operation: &str, request: &Value, key: &str) -> Result<Value, ServiceError> {
+    let invalid = |problem| ServiceError::new("ValidationException", problem);
     let before = state.items.get(key).cloned();
-    let row = before.clone().unwrap_or_default();
-    if !holds(request, &row).map_err(wrong)? {
-        let tells = request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD";
-        let refused = Refused::new("ConditionalCheckFailedException", "The conditional request failed");
-        return Err(Refused { item: before.filter(|_| tells), ..refused });
+    let item = before.clone().unwrap_or_default();
+    if !evaluate_condition(request, &item).map_err(invalid)? {
+        let returns_item = request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD";
+        let error = ServiceError::new("ConditionalCheckFailedException", "The conditional request failed");
+        return Err(ServiceError { item: before.filter(|_| returns_item), ..error });
     }
     let after = match operation {
         "PutItem" => Some(request["Item"].as_object().cloned().unwrap_or_default()),
         "UpdateItem" => {
-            let mut after = updated(request, &row).map_err(wrong)?;
+            let mut after = apply_update(request, &item).map_err(invalid)?;
             after.insert(KEY.to_owned(), json!({"S": key}));
             Some(after)
         }
         _ => None,
     };
-    let answer = returned(request, before, after.as_ref());
+    let answer = return_values(request, before, after.as_ref());
     match after {
         Some(after) => state.items.insert(key.to_owned(), after),
         None => state.items.remove(key),
@@ -81,7 +86,7 @@ fn write(state: &mut State, operation: &str, request: &Value, key: &str) -> Resu
     Ok(answer)
 }
 
-fn returned(request: &Value, before: Option<Item>, after: Option<&Item>) -> Value {
+fn return_values(request: &Value, before: Option<Item>, after: Option<&Item>) -> Value {
     let attributes = match request["ReturnValues"].as_str() {
         Some("ALL_NEW") => after.cloned(),
         Some("ALL_OLD") => before,
@@ -94,13 +99,13 @@ fn returned(request: &Value, before: Option<Item>, after: Option<&Item>) -> Valu
 mod tests {
     use super::*;
 
-    fn row(fields: Value) -> State {
+    fn state_with_item(fields: Value) -> State {
         let mut state = State::default();
         state.items.insert("a".to_owned(), fields.as_object().cloned().unwrap_or_default());
         state
     }
 
-    fn update(state: &mut State, expression: &str, condition: &str) -> Done {
+    fn update(state: &mut State, expression: &str, condition: &str) -> OperationResult {
         let request = json!({
             "Key": {KEY: {"S": "a"}},
             "UpdateExpression": expression,
@@ -112,12 +117,12 @@ mod tests {
             "ReturnValues": "ALL_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         });
-        carry_out(state, "UpdateItem", &request)
+        execute(state, "UpdateItem", &request)
     }
 
     #[test]
-    fn a_condition_is_read_by_the_rules_of_precedence_and_numbers_by_their_size() {
-        let found = json!({"status": {"S": "new"}, "n": {"N": "9"}});
+    fn condition_follows_precedence_and_compares_numbers() {
+        let stored = json!({"status": {"S": "new"}, "n": {"N": "9"}});
         for (condition, holds) in [
             ("#s = :new", true),
             ("#s <> :new", false),
@@ -132,27 +137,27 @@ mod tests {
             ("missing < :10", false),
             ("missing = missing", false),
         ] {
-            let done = update(&mut row(found.clone()), "SET #n = :1", condition);
-            assert_eq!(done.answer.is_ok(), holds, "{condition}");
+            let result = update(&mut state_with_item(stored.clone()), "SET #n = :1", condition);
+            assert_eq!(result.answer.is_ok(), holds, "{condition}");
         }
     }
 
     #[test]
-    fn a_write_that_is_refused_changes_nothing_and_gives_the_row_back() {
-        let found = json!({"status": {"S": "new"}});
-        let mut state = row(found.clone());
-        let refused = update(&mut state, "SET #s = :done", "#s = :done").answer.expect_err("refused");
-        assert_eq!((refused.code, refused.body()["Item"].clone()), ("ConditionalCheckFailedException", found.clone()));
-        assert_eq!(json!(state.items["a"]), found);
+    fn failed_condition_changes_nothing_and_returns_the_item() {
+        let stored = json!({"status": {"S": "new"}});
+        let mut state = state_with_item(stored.clone());
+        let error = update(&mut state, "SET #s = :done", "#s = :done").answer.expect_err("the condition fails");
+        assert_eq!((error.code, error.body()["Item"].clone()), ("ConditionalCheckFailedException", stored.clone()));
+        assert_eq!(json!(state.items["a"]), stored);
     }
 
     #[test]
-    fn an_update_reads_the_row_as_it_was_before() {
-        let mut state = row(json!({"status": {"S": "new"}, "old": {"S": "x"}}));
+    fn update_reads_the_values_before_the_update() {
+        let mut state = state_with_item(json!({"status": {"S": "new"}, "old": {"S": "x"}}));
         let expression =
             "SET before = if_not_exists(#s, :done), #s = :done, #n = if_not_exists(#n, :0) + :1 REMOVE old ADD m :9";
-        let done = update(&mut state, expression, "#s = :new");
-        assert_eq!(done.status.as_deref(), Some("done"));
+        let result = update(&mut state, expression, "#s = :new");
+        assert_eq!(result.status.as_deref(), Some("done"));
         let expected = json!({
             KEY: {"S": "a"}, "before": {"S": "new"}, "status": {"S": "done"}, "n": {"N": "1"}, "m": {"N": "9"}
         });
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_stand_in_does_not_know_is_refused_and_not_guessed() {
+    fn unsupported_expression_is_rejected() {
         for (expression, condition) in [
             ("SET #s.#n = :1", "#s = :new"),
             ("DELETE #s :1", "#s = :new"),
@@ -169,9 +174,9 @@ mod tests {
             ("SET #s = :1", "contains(#s, :new)"),
             ("SET #s = :1", "#s = :new #s"),
         ] {
-            let refused = update(&mut row(json!({"status": {"S": "new"}})), expression, condition).answer;
+            let result = update(&mut state_with_item(json!({"status": {"S": "new"}})), expression, condition);
             assert_eq!(
-                refused.err().map(|refused| refused.code),
+                result.answer.err().map(|error| error.code),
                 Some("ValidationException"),
                 "{expression}, {condition}"
             );

@@ -1,5 +1,5 @@
-//! What condition and update expressions of DynamoDB's have in common: words,
-//! placeholders, and what an operand is worth.
+//! The common parts of DynamoDB's condition and update expressions: tokens,
+//! placeholders and operands.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html>
 
@@ -7,23 +7,23 @@ use serde_json::{Map, Value, json};
 
 use crate::world::Item;
 
-/// An expression, read word by word against the row as it is.
+/// Reads an expression token by token, with the values of the stored item.
 pub struct Reader<'a> {
-    words: Vec<String>,
-    place: usize,
+    tokens: Vec<String>,
+    index: usize,
     names: Option<&'a Map<String, Value>>,
     values: Option<&'a Map<String, Value>>,
     item: &'a Item,
 }
 
-/// What is wrong with an expression.
-pub type Wrong = String;
+/// The message of an invalid expression.
+pub type ExpressionError = String;
 
 impl<'a> Reader<'a> {
     pub fn new(expression: &str, request: &'a Value, item: &'a Item) -> Self {
         Self {
-            words: words(expression),
-            place: 0,
+            tokens: split_tokens(expression),
+            index: 0,
             names: request["ExpressionAttributeNames"].as_object(),
             values: request["ExpressionAttributeValues"].as_object(),
             item,
@@ -31,91 +31,93 @@ impl<'a> Reader<'a> {
     }
 
     pub fn peek(&self) -> Option<&str> {
-        self.words.get(self.place).map(String::as_str)
+        self.tokens.get(self.index).map(String::as_str)
     }
 
-    pub fn next(&mut self) -> Result<String, Wrong> {
-        let word = self.words.get(self.place).cloned().ok_or("the expression ends too early")?;
-        self.place += 1;
-        Ok(word)
+    pub fn next(&mut self) -> Result<String, ExpressionError> {
+        let token = self.tokens.get(self.index).cloned().ok_or("the expression ends too early")?;
+        self.index += 1;
+        Ok(token)
     }
 
-    /// Takes the next word if it is this one, in any case.
-    pub fn took(&mut self, wanted: &str) -> bool {
-        let is_next = self.peek().is_some_and(|word| word.eq_ignore_ascii_case(wanted));
-        self.place += usize::from(is_next);
+    /// Consumes the next token if it equals `token`, ignoring case.
+    pub fn skip_if(&mut self, token: &str) -> bool {
+        let is_next = self.peek().is_some_and(|next| next.eq_ignore_ascii_case(token));
+        self.index += usize::from(is_next);
         is_next
     }
 
-    pub fn expect(&mut self, wanted: &str) -> Result<(), Wrong> {
-        if self.took(wanted) { Ok(()) } else { Err(format!("{wanted} is wanted before {:?}", self.peek())) }
+    pub fn expect(&mut self, token: &str) -> Result<(), ExpressionError> {
+        if self.skip_if(token) { Ok(()) } else { Err(format!("expected {token}, not {:?}", self.peek())) }
     }
 
-    /// The attribute that a word names; whole attributes alone.
-    pub fn attribute(&mut self) -> Result<String, Wrong> {
-        let word = self.next()?;
+    /// Reads the name of a top-level attribute.
+    pub fn read_attribute(&mut self) -> Result<String, ExpressionError> {
+        let token = self.next()?;
         if self.peek().is_some_and(|next| next == "." || next == "[") {
-            return Err("the bench's stand-in knows no nested attributes".to_owned());
+            return Err("the benchmark's stand-in does not support nested attributes".to_owned());
         }
-        if !word.starts_with('#') {
-            return if word.starts_with(char::is_alphabetic) {
-                Ok(word)
+        if !token.starts_with('#') {
+            return if token.starts_with(char::is_alphabetic) {
+                Ok(token)
             } else {
-                Err(format!("{word} is no attribute"))
+                Err(format!("{token} is not an attribute name"))
             };
         }
-        let named = self.names.and_then(|names| names.get(&word)).and_then(Value::as_str);
-        named.map(str::to_owned).ok_or_else(|| format!("{word} is not among the names"))
+        let name = self.names.and_then(|names| names.get(&token)).and_then(Value::as_str);
+        name.map(str::to_owned).ok_or_else(|| format!("ExpressionAttributeNames has no {token}"))
     }
 
-    /// What an attribute was before this write.
-    pub fn before(&self, attribute: &str) -> Option<Value> {
+    /// The value of an attribute before the write.
+    pub fn stored_value(&self, attribute: &str) -> Option<Value> {
         self.item.get(attribute).cloned()
     }
 
-    /// A value's placeholder, an attribute, or `if_not_exists` of the two.
-    /// `None` is an attribute that the row does not have.
-    pub fn operand(&mut self) -> Result<Option<Value>, Wrong> {
-        if self.peek().is_some_and(|word| word.starts_with(':')) {
-            let word = self.next()?;
-            let value = self.values.and_then(|values| values.get(&word));
-            return value.cloned().map(Some).ok_or_else(|| format!("{word} is not among the values"));
+    /// Reads a value placeholder, an attribute, or an `if_not_exists`. `None` is an
+    /// attribute that the item does not have.
+    pub fn read_operand(&mut self) -> Result<Option<Value>, ExpressionError> {
+        if self.peek().is_some_and(|token| token.starts_with(':')) {
+            let token = self.next()?;
+            let value = self.values.and_then(|values| values.get(&token));
+            return value.cloned().map(Some).ok_or_else(|| format!("ExpressionAttributeValues has no {token}"));
         }
-        if self.took("if_not_exists") {
+        if self.skip_if("if_not_exists") {
             self.expect("(")?;
-            let attribute = self.attribute()?;
+            let attribute = self.read_attribute()?;
             self.expect(",")?;
-            let otherwise = self.operand()?;
+            let otherwise = self.read_operand()?;
             self.expect(")")?;
-            return Ok(self.before(&attribute).or(otherwise));
+            return Ok(self.stored_value(&attribute).or(otherwise));
         }
-        let attribute = self.attribute()?;
-        Ok(self.before(&attribute))
+        let attribute = self.read_attribute()?;
+        Ok(self.stored_value(&attribute))
     }
 }
 
-/// A sum of two of DynamoDB's numbers. The rows of the bench hold whole ones.
-pub fn sum(left: &Value, right: &Value, sign: i64) -> Result<Value, Wrong> {
+/// Adds two of DynamoDB's numbers; `sign` -1 subtracts. The benchmark stores whole
+/// numbers only.
+pub fn add_numbers(left: &Value, right: &Value, sign: i64) -> Result<Value, ExpressionError> {
     let whole = |value: &Value| value["N"].as_str().and_then(|text| text.parse::<i64>().ok());
     match (whole(left), whole(right)) {
         (Some(left), Some(right)) => Ok(json!({"N": (left + sign * right).to_string()})),
-        _ => Err("only whole numbers can be added".to_owned()),
+        _ => Err("both operands must be whole numbers".to_owned()),
     }
 }
 
-fn words(expression: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
+fn split_tokens(expression: &str) -> Vec<String> {
+    let mut tokens: Vec<String> = Vec::new();
     let mut open = false;
     for c in expression.chars() {
-        let belongs = c.is_alphanumeric() || matches!(c, '_' | '#' | ':');
-        // `<=`, `>=` and `<>` are one word.
-        let joins = words.last().is_some_and(|last| matches!((last.as_str(), c), ("<", '=' | '>') | (">", '=')));
-        if (belongs && open) || (joins && !open) {
-            words.last_mut().expect("there is one").push(c);
+        let is_name_char = c.is_alphanumeric() || matches!(c, '_' | '#' | ':');
+        // `<=`, `>=` and `<>` are single tokens.
+        let is_second_char =
+            tokens.last().is_some_and(|last| matches!((last.as_str(), c), ("<", '=' | '>') | (">", '=')));
+        if (is_name_char && open) || (is_second_char && !open) {
+            tokens.last_mut().expect("a token has begun").push(c);
         } else if !c.is_whitespace() {
-            words.push(c.to_string());
+            tokens.push(c.to_string());
         }
-        open = belongs;
+        open = is_name_char;
     }
-    words
+    tokens
 }

@@ -1,5 +1,5 @@
-//! The stand-ins' way in: DynamoDB and SQS by the name of their operation, S3 by
-//! its path. Every request is written down.
+//! The endpoints of the stand-ins: DynamoDB and SQS by the name of the operation, S3
+//! by the path. Every request is recorded.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -7,73 +7,75 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::dynamodb::{self, Refused};
+use crate::dynamodb::{self, ServiceError};
 use crate::world::{Request, Shared, monotonic_ns};
 
-/// What an operation came to.
-pub struct Done {
-    pub answer: Result<Value, Refused>,
+/// The result of an operation.
+pub struct OperationResult {
+    pub answer: Result<Value, ServiceError>,
+    /// The key of the item.
     pub key: Option<String>,
+    /// The item's `status` after a write.
     pub status: Option<String>,
 }
 
-/// DynamoDB and SQS: JSON, the operation in a header.
+/// Serves DynamoDB and SQS: JSON, with the operation in a header.
 pub async fn json_service(State(world): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (service, operation) = target.split_once('.').unwrap_or((target, ""));
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if held_up(&world, &request).await.is_none() {
+    if wait_for_release(&world, &request).await.is_none() {
         return StatusCode::GONE.into_response();
     }
     let mut state = world.lock();
-    let (prefix, done) = match service {
-        "DynamoDB_20120810" => ("dynamodb", dynamodb::carry_out(&mut state, operation, &request)),
-        "AmazonSQS" => ("sqs", sqs(operation, &request)),
-        _ => ("unknown", unknown(operation)),
+    let (prefix, result) = match service {
+        "DynamoDB_20120810" => ("dynamodb", dynamodb::execute(&mut state, operation, &request)),
+        "AmazonSQS" => ("sqs", execute_sqs(operation, &request)),
+        _ => ("unknown", unsupported(operation)),
     };
-    let refused = done.answer.as_ref().err().map(|refused| refused.code.to_owned());
+    let refused = result.answer.as_ref().err().map(|error| error.code.to_owned());
     let operation = format!("{prefix}:{operation}");
-    state.requests.push(Request { ns: monotonic_ns(), operation, key: done.key, refused, status: done.status });
+    state.requests.push(Request { ns: monotonic_ns(), operation, key: result.key, refused, status: result.status });
     drop(state);
-    world.tell();
+    world.notify();
     let json = [("content-type", "application/x-amz-json-1.0")];
-    match done.answer {
+    match result.answer {
         Ok(answer) => (json, answer.to_string()).into_response(),
-        Err(refused) => (StatusCode::BAD_REQUEST, json, refused.body().to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, json, error.body().to_string()).into_response(),
     }
 }
 
-/// Waits, if the request is one to hold up, until it is let go; `None` after a reset.
-async fn held_up(world: &Shared, request: &Value) -> Option<()> {
-    let holds = {
+/// Waits until a held request is released; other requests do not wait. `None` after a
+/// reset.
+async fn wait_for_release(world: &Shared, request: &Value) -> Option<()> {
+    let hold_number = {
         let mut state = world.lock();
-        if !state.hold.takes(request) {
+        if !state.hold.try_hold(request) {
             return Some(());
         }
-        state.holds
+        state.hold_number
     };
-    world.tell();
-    world.until(|state| (state.holds != holds).then_some(())).await
+    world.notify();
+    world.wait_for(|state| (state.hold_number != hold_number).then_some(())).await
 }
 
-fn sqs(operation: &str, request: &Value) -> Done {
+fn execute_sqs(operation: &str, request: &Value) -> OperationResult {
     if !request["QueueUrl"].is_string() {
-        return unknown(operation);
+        return unsupported(operation);
     }
     let answer = match operation {
         "SendMessage" => json!({"MessageId": "00000000-0000-0000-0000-000000000000"}),
         "ChangeMessageVisibility" => json!({}),
-        _ => return unknown(operation),
+        _ => return unsupported(operation),
     };
-    Done { answer: Ok(answer), key: None, status: None }
+    OperationResult { answer: Ok(answer), key: None, status: None }
 }
 
-fn unknown(operation: &str) -> Done {
-    let refused = Refused::new("UnknownOperationException", format!("the bench's stand-in has no {operation}"));
-    Done { answer: Err(refused), key: None, status: None }
+fn unsupported(operation: &str) -> OperationResult {
+    OperationResult { answer: Err(ServiceError::unsupported(operation)), key: None, status: None }
 }
 
-/// S3's GetObject. All buckets hold the same objects.
+/// Serves S3's GetObject. All buckets have the same objects.
 pub async fn get_object(State(world): State<Shared>, Path((_bucket, key)): Path<(String, String)>) -> Response {
     let mut state = world.lock();
     let object = state.objects.get(&key).cloned();
@@ -84,7 +86,7 @@ pub async fn get_object(State(world): State<Shared>, Path((_bucket, key)): Path<
     match object {
         Some(bytes) => ([("etag", "\"stand-in\""), ("content-type", "text/plain")], bytes).into_response(),
         None => {
-            let body = "<Error><Code>NoSuchKey</Code><Message>the stand-in has no such object</Message></Error>";
+            let body = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
             (StatusCode::NOT_FOUND, [("content-type", "application/xml")], body).into_response()
         }
     }

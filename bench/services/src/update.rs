@@ -1,60 +1,60 @@
-//! Update expressions: SET, REMOVE and ADD. All operands are what the row was
-//! before.
+//! Applies update expressions: SET, REMOVE and ADD. All operands are values of the
+//! item before the update.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html>
 
 use serde_json::Value;
 
-use crate::expression::{Reader, Wrong, sum};
+use crate::expression::{ExpressionError, Reader, add_numbers};
 use crate::world::Item;
 
-/// The row after a request's update.
-pub fn updated(request: &Value, item: &Item) -> Result<Item, Wrong> {
+/// The item after the request's update.
+pub fn apply_update(request: &Value, item: &Item) -> Result<Item, ExpressionError> {
     let expression = request["UpdateExpression"].as_str().unwrap_or_default();
     let mut reader = Reader::new(expression, request, item);
     let mut after = item.clone();
     while reader.peek().is_some() {
         let clause = reader.next()?;
         let change = match clause.to_ascii_uppercase().as_str() {
-            "SET" => set,
-            "REMOVE" => remove,
-            "ADD" => add,
-            _ => return Err(format!("{clause} is no clause that the bench's stand-in knows")),
+            "SET" => set_attribute,
+            "REMOVE" => remove_attribute,
+            "ADD" => add_to_attribute,
+            _ => return Err(format!("the benchmark's stand-in does not support the clause {clause}")),
         };
         change(&mut reader, &mut after)?;
-        while reader.took(",") {
+        while reader.skip_if(",") {
             change(&mut reader, &mut after)?;
         }
     }
     Ok(after)
 }
 
-fn set(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), Wrong> {
-    let attribute = reader.attribute()?;
+fn set_attribute(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), ExpressionError> {
+    let attribute = reader.read_attribute()?;
     reader.expect("=")?;
-    let missing = || format!("what {attribute} is set to is not there");
-    let mut value = reader.operand()?.ok_or_else(missing)?;
-    for (word, sign) in [("+", 1), ("-", -1)] {
-        if reader.took(word) {
-            let second = reader.operand()?.ok_or_else(missing)?;
-            value = sum(&value, &second, sign)?;
+    let missing = || format!("an operand of SET {attribute} does not exist");
+    let mut value = reader.read_operand()?.ok_or_else(missing)?;
+    for (operator, sign) in [("+", 1), ("-", -1)] {
+        if reader.skip_if(operator) {
+            let second = reader.read_operand()?.ok_or_else(missing)?;
+            value = add_numbers(&value, &second, sign)?;
         }
     }
     after.insert(attribute, value);
     Ok(())
 }
 
-fn remove(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), Wrong> {
-    let attribute = reader.attribute()?;
+fn remove_attribute(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), ExpressionError> {
+    let attribute = reader.read_attribute()?;
     after.remove(&attribute);
     Ok(())
 }
 
-fn add(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), Wrong> {
-    let attribute = reader.attribute()?;
-    let step = reader.operand()?.ok_or("what is added is not there")?;
-    let value = match reader.before(&attribute) {
-        Some(before) => sum(&before, &step, 1)?,
+fn add_to_attribute(reader: &mut Reader<'_>, after: &mut Item) -> Result<(), ExpressionError> {
+    let attribute = reader.read_attribute()?;
+    let step = reader.read_operand()?.ok_or("the operand of ADD does not exist")?;
+    let value = match reader.stored_value(&attribute) {
+        Some(stored) => add_numbers(&stored, &step, 1)?,
         None => step,
     };
     after.insert(attribute, value);

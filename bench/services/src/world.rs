@@ -1,4 +1,4 @@
-//! All that the services hold, under one lock that is never held across a wait.
+//! The state of the services, under one lock that no task holds across an await.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-/// A row, as DynamoDB's JSON writes it.
+/// An item in DynamoDB's JSON.
 pub type Item = Map<String, Value>;
 
-/// What every handler is given.
+/// The state that all handlers share.
 pub type Shared = Arc<World>;
 
 #[derive(Default)]
 pub struct World {
     state: Mutex<State>,
-    /// Something happened that somebody may wait for.
+    /// Wakes the tasks that wait for a change of the state.
     changed: Notify,
 }
 
 #[derive(Default)]
 pub struct State {
-    /// Counts the resets: who waited before one waits for nothing after it.
-    pub life: u64,
+    /// Number of resets. A reset ends every wait that began before it.
+    pub resets: u64,
     pub events: VecDeque<Event>,
     pub first_next_ns: Option<u64>,
     pub nexts: u64,
@@ -35,12 +35,12 @@ pub struct State {
     pub objects: HashMap<String, Bytes>,
     pub requests: Vec<Request>,
     pub hold: Hold,
-    /// Counts the holds: what an earlier one held up goes on.
-    pub holds: u64,
+    /// Number of the current hold. A new hold releases the requests of the earlier one.
+    pub hold_number: u64,
 }
 
-/// Writes that are held up on their way: those that write one of these texts, so
-/// many, until they are let go.
+/// Delays writes between the client and the table: the first `most` writes of one of
+/// `texts`, until the next hold.
 #[derive(Debug, Default, Deserialize)]
 pub struct Hold {
     texts: Vec<String>,
@@ -50,24 +50,25 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Whether this request is held up; it counts from now on.
-    pub fn takes(&mut self, request: &Value) -> bool {
+    /// Whether the request must wait. If so, it is counted as held.
+    pub fn try_hold(&mut self, request: &Value) -> bool {
         let values = request["ExpressionAttributeValues"].as_object().into_iter().flat_map(Map::values);
-        let written = |value: &Value| value["S"].as_str().is_some_and(|text| self.texts.iter().any(|it| it == text));
-        let takes = self.held < self.most && values.into_iter().any(written);
-        self.held += usize::from(takes);
-        takes
+        let is_held_text =
+            |value: &Value| value["S"].as_str().is_some_and(|text| self.texts.iter().any(|it| it == text));
+        let must_wait = self.held < self.most && values.into_iter().any(is_held_text);
+        self.held += usize::from(must_wait);
+        must_wait
     }
 }
 
-/// What a function is to be invoked with.
+/// An event for the function.
 pub struct Event {
     pub id: String,
     pub body: Bytes,
     pub timeout_ms: u64,
 }
 
-/// What became of an event.
+/// An invocation of the function, from the event to its response.
 #[derive(Debug, Clone, Serialize)]
 pub struct Invocation {
     pub handed_ns: u64,
@@ -79,20 +80,20 @@ pub struct Invocation {
     pub error: Option<Value>,
 }
 
-/// A request to a stand-in.
+/// A request to one of the stand-ins.
 #[derive(Debug, Serialize)]
 pub struct Request {
-    /// When it had been carried out.
+    /// When it was executed, in nanoseconds of the monotonic clock.
     pub ns: u64,
     /// Such as `dynamodb:UpdateItem`.
     pub operation: String,
-    /// The row's key, where there is one.
+    /// The key of the item or object, if the request has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The error's code, when it was refused.
+    /// The error code of a refused request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// The row's status afterwards, when it was written.
+    /// The item's `status` after a write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
@@ -102,21 +103,22 @@ impl World {
         self.state.lock().expect("no handler panics while it holds the lock")
     }
 
-    /// Wakes those who wait.
-    pub fn tell(&self) {
+    /// Wakes all waiting tasks.
+    pub fn notify(&self) {
         self.changed.notify_waiters();
     }
 
-    /// Waits until there is something to take; `None` after a reset.
-    pub async fn until<T>(&self, mut take: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
-        let life = self.lock().life;
+    /// Waits until `take` returns a value; `None` after a reset.
+    pub async fn wait_for<T>(&self, mut take: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let resets = self.lock().resets;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // What is told between the look and the wait is not missed.
+            // Registered before `take` looks at the state: a notification between that look
+            // and the await is not lost.
             changed.as_mut().enable();
             {
                 let mut state = self.lock();
-                if state.life != life {
+                if state.resets != resets {
                     return None;
                 }
                 if let Some(taken) = take(&mut state) {

@@ -1,9 +1,9 @@
-//! The plan: what must be set so that so many documents are done by a deadline,
-//! what bounds the speed, and what it costs. Pure arithmetic: no AWS, no files,
-//! no clock.
+//! The plan of a run: the settings that meet a deadline, the bound that limits the
+//! speed, and the cost. Pure arithmetic: no AWS, no files, no clock.
 //!
-//! `quota` and `ramp` say how fast it can go, `choice` picks the settings,
-//! `cost` adds up, `report` tells a person.
+//! `quota` and `ramp` calculate durations, `choice` chooses the settings, `cost`
+//! adds up the prices, `remedy` finds the missing quota, and `report` writes the
+//! text.
 
 mod choice;
 mod cost;
@@ -19,107 +19,106 @@ pub use self::cost::{Cost, Way};
 use self::prices::Prices;
 pub use self::ramp::Ramp;
 pub use self::remedy::Remedy;
-pub use self::report::{duration, report};
+pub use self::report::{format_duration, report};
 
-/// Most batches at the same time that an event source mapping takes, and the
-/// template too.
+/// Maximum of `MaximumConcurrency`, on AWS and in the template.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 pub const MAXIMUM_CONCURRENCY_MAX: u32 = 1_000;
 
-/// Fewest that MaximumConcurrency can say.
+/// Minimum of `MaximumConcurrency`.
 pub const MAXIMUM_CONCURRENCY_MIN: u32 = 2;
 
-/// Largest BatchSize that the template takes.
+/// Maximum of `BatchSize` in the template.
 pub const BATCH_SIZE_MAX: u32 = 1_000;
 
-/// Largest BatchSize that the plan chooses by itself: each document of a batch
-/// holds two or three connections at the same time, and a function has 1,024
-/// file descriptors.
+/// Maximum of `BatchSize` that the plan chooses. A document uses two or three
+/// connections at the same time, and a function has 1,024 file descriptors.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const BATCH_SIZE_CHOSEN_MAX: u32 = 100;
 
-/// `FunctionTimeoutSeconds` of the template, each with its model's time-out.
+/// The values of `FunctionTimeoutSeconds` in the template, each with the model's
+/// time-out in seconds.
 pub const TIMEOUTS: [(u32, u32); 7] = [(30, 20), (60, 45), (120, 100), (180, 150), (300, 270), (600, 560), (900, 860)];
 
-/// The template's own FunctionTimeoutSeconds, which is kept where it is enough.
+/// The template's default of `FunctionTimeoutSeconds`, which the plan never lowers.
 const DEFAULT_TIMEOUT: u32 = 180;
 
-/// The template's own ModelId, which the parameters leave out.
+/// The template's default of `ModelId`, which the stack parameters omit.
 pub const DEFAULT_MODEL: &str = "us.amazon.nova-2-lite-v1:0";
 
-/// What stands before a foundation model's id in that of an inference profile.
+/// The prefixes of an inference profile's id, before the foundation model's id.
 ///
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
-const PROFILES: [&str; 8] = ["apac", "au", "ca", "eu", "global", "jp", "us", "us-gov"];
+const PROFILE_PREFIXES: [&str; 8] = ["apac", "au", "ca", "eu", "global", "jp", "us", "us-gov"];
 
-/// How much longer than usual a call may take before its time-out ends it.
+/// The model's time-out is at least this multiple of a call's duration.
 const TIMEOUT_FACTOR: f64 = 2.0;
 
-/// The way by which documents come in.
+/// How documents are submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intake {
     /// `POST /jobs`.
     Api,
-    /// Messages of any producer, with the text in them.
+    /// SQS messages that contain the text.
     Queue,
-    /// Objects in the stack's bucket, named by messages.
+    /// Objects in the stack's bucket that SQS messages name.
     Bucket,
 }
 
-/// The work: equal documents, which is what averages make of them.
+/// The documents of the run, all with the same duration and tokens.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Workload {
-    /// How many.
+    /// Number of documents.
     pub documents: f64,
-    /// Seconds that the model takes for one.
+    /// Seconds of one model call.
     pub seconds: f64,
-    /// Seconds of a batch beside the model: claim, fetch, store, next batch.
+    /// Seconds of a batch in addition to the model call: claim, fetch, store, next batch.
     pub overhead_seconds: f64,
-    /// Input tokens of a call: the document and what is asked of it.
+    /// Input tokens of a call: the document, the instructions and the schema.
     pub tokens_in: f64,
     /// Output tokens of a call.
     pub tokens_out: f64,
-    /// The call's maxTokens.
+    /// `maxTokens` of a call.
     pub max_tokens: f64,
-    /// How many tokens of the quota an output token counts.
+    /// Quota tokens that one output token counts.
     pub output_token_factor: f64,
-    /// The way in.
+    /// How the documents are submitted.
     pub intake: Intake,
 }
 
 impl Workload {
-    /// How long a batch takes, whatever its size: its documents wait side by side.
+    /// Seconds of a batch of any size: its documents wait for the model concurrently.
     fn batch_seconds(&self) -> f64 {
         self.seconds + self.overhead_seconds
     }
 }
 
-/// What may be used.
+/// The quotas, the deadline, and the settings that the user fixed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limits {
-    /// The model's quota of tokens a minute.
+    /// The model's quota of tokens per minute.
     pub tokens_per_minute: f64,
-    /// The model's quota of requests a minute, where it has one.
+    /// The model's quota of requests per minute, if it has one.
     pub requests_per_minute: Option<f64>,
-    /// Functions that the account lets run at the same time.
+    /// Lambda's quota of concurrent executions in the account.
     pub function_concurrency: u32,
     /// Memory of the function, in MB.
     pub memory_mb: u32,
-    /// When the documents must be done, in seconds from the first message.
+    /// Seconds from the first message until all documents must be finished.
     pub deadline_seconds: f64,
-    /// BatchSize, where it is not for the plan to choose.
+    /// `BatchSize`, if the user fixed it.
     pub batch_size: Option<u32>,
-    /// MaximumConcurrency, where it is not for the plan to choose.
+    /// `MaximumConcurrency`, if the user fixed it.
     pub maximum_concurrency: Option<u32>,
-    /// How the poller ramps up.
+    /// The ramp of the event source mapping.
     #[serde(skip)]
     pub ramp: Ramp,
 }
 
-/// What to set.
+/// The settings of the stack that determine the speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Settings {
     /// `MaximumConcurrency`.
@@ -129,36 +128,36 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Calls of the model at the same time.
+    /// Maximum number of concurrent model calls.
     pub fn in_flight(self) -> u32 {
         self.maximum_concurrency * self.batch_size
     }
 
-    /// Batches that so many documents come in: one more than they fill, for the
-    /// poller begins with what is there when it looks.
+    /// The number of batches. It is one more than full batches need, because the
+    /// first batch is not full: the poller takes the messages that have arrived.
     fn batches(self, documents: f64) -> f64 {
         let filled = (documents / f64::from(self.batch_size)).ceil();
         if self.batch_size == 1 { filled } else { filled + 1.0 }
     }
 }
 
-/// What bounds the speed.
+/// A bound of the speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// The model's tokens a minute.
+    /// The model's tokens per minute.
     TokensPerMinute,
-    /// The model's requests a minute.
+    /// The model's requests per minute.
     RequestsPerMinute,
-    /// Functions at the same time, full batches in each.
+    /// Concurrent functions, each with a full batch.
     FunctionConcurrency,
-    /// The poller, which begins with few batches.
+    /// The ramp of the event source mapping, which starts with few batches.
     Ramp,
-    /// One call of the model.
+    /// The duration of one model call.
     Model,
 }
 
-/// What the work takes at least if one bound were the only one.
+/// The duration of the run if one bound were the only one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BoundTime {
     /// The bound.
@@ -170,54 +169,54 @@ pub struct BoundTime {
 /// The plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// Whether the documents are done by the deadline.
+    /// Whether all documents are finished by the deadline.
     pub meets_deadline: bool,
-    /// Seconds that the work takes with these settings.
+    /// Seconds that the run takes with these settings.
     pub seconds: f64,
-    /// What bounds the speed: the slowest of `bounds`.
+    /// The bound that limits the speed: the slowest of `bounds`.
     pub binds: Bound,
-    /// Each bound by itself.
+    /// Every bound with its duration.
     pub bounds: Vec<BoundTime>,
-    /// What to set.
+    /// The settings to deploy.
     pub settings: Settings,
-    /// Calls of the model at the same time.
+    /// Maximum number of concurrent model calls.
     pub calls_in_flight: u32,
-    /// Tokens of the quota that one call a minute takes.
+    /// Quota tokens that a call counts on average.
     pub tokens_counted_per_call: f64,
-    /// Calls a minute that the quotas feed.
+    /// Calls per minute that the quotas allow.
     pub calls_per_minute_by_quota: f64,
-    /// The parameters, as `STACK_PARAMETERS` and samconfig.toml take them.
+    /// The stack parameters in the format of `STACK_PARAMETERS` and samconfig.toml.
     pub stack_parameters: String,
-    /// This plan's cost, and that of the other ways.
+    /// The cost of this plan and of its alternatives.
     pub ways: Vec<Way>,
-    /// What would meet a deadline that is not met.
+    /// The changes that would meet the deadline; none if the plan meets it.
     pub remedy: Option<Remedy>,
-    /// The work as it was given.
+    /// The workload that was planned.
     pub work: Workload,
-    /// The limits as they were given.
+    /// The limits that were applied.
     pub limits: Limits,
-    /// The model whose prices these are.
+    /// The model id, also of the prices.
     pub model: String,
 }
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Impossible {
-    /// No time-out of the template leaves a call twice its usual time.
-    #[error("no function waits for a call of {0:.0} s: it must end within 430 s, half of the longest time-out")]
+    /// No time-out of the template is twice the duration of a call.
+    #[error("a call may take at most 430 s, half of the longest model time-out, not {0:.0} s")]
     CallTooLong(f64),
 }
 
-/// Makes the plan. The numbers must be in the ranges that the command line
-/// keeps: positive, and finite.
+/// Makes the plan. All numbers must be positive and finite; the command line checks
+/// their ranges.
 ///
 /// # Errors
-/// [`Impossible`] when no setting of the template runs such calls.
+/// [`Impossible`] if no setting of the template fits such calls.
 pub fn plan(work: Workload, limits: Limits, model: &str, prices: &Prices) -> Result<Plan, Impossible> {
-    let timeout = timeout(&work).ok_or(Impossible::CallTooLong(work.seconds))?;
-    let chosen = choice::choose(&work, &limits);
+    let timeout = choose_timeout(&work).ok_or(Impossible::CallTooLong(work.seconds))?;
+    let chosen = choice::choose_settings(&work, &limits);
     let meets_deadline = chosen.seconds <= limits.deadline_seconds;
-    let bounds = choice::bounds(&work, &limits);
+    let bounds = choice::bound_times(&work, &limits);
     let slowest = bounds.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
     Ok(Plan {
         meets_deadline,
@@ -227,9 +226,9 @@ pub fn plan(work: Workload, limits: Limits, model: &str, prices: &Prices) -> Res
         calls_in_flight: chosen.settings.in_flight(),
         tokens_counted_per_call: quota::counted_tokens(&work),
         calls_per_minute_by_quota: quota::calls_per_second(&work, &limits).0 * 60.0,
-        stack_parameters: parameters(&work, &limits, chosen.settings, timeout, model),
-        ways: cost::ways(&work, &limits, chosen, model, prices),
-        remedy: (!meets_deadline).then(|| remedy::remedy(&work, &limits)),
+        stack_parameters: stack_parameters(&work, &limits, chosen.settings, timeout, model),
+        ways: cost::compare_ways(&work, &limits, chosen, model, prices),
+        remedy: (!meets_deadline).then(|| remedy::find_remedy(&work, &limits)),
         bounds,
         work,
         limits,
@@ -237,18 +236,18 @@ pub fn plan(work: Workload, limits: Limits, model: &str, prices: &Prices) -> Res
     })
 }
 
-/// The FunctionTimeoutSeconds that leaves a call twice its usual time.
-fn timeout(work: &Workload) -> Option<u32> {
-    let wanted = work.seconds * TIMEOUT_FACTOR;
-    let enough = TIMEOUTS.iter().filter(|(function, _)| *function >= DEFAULT_TIMEOUT);
-    enough.clone().find(|(_, model)| f64::from(*model) >= wanted).map(|(function, _)| *function)
+/// The smallest FunctionTimeoutSeconds whose model time-out is twice a call's duration.
+fn choose_timeout(work: &Workload) -> Option<u32> {
+    let needed = work.seconds * TIMEOUT_FACTOR;
+    let mut timeouts = TIMEOUTS.iter().filter(|(function, _)| *function >= DEFAULT_TIMEOUT);
+    timeouts.find(|(_, model)| f64::from(*model) >= needed).map(|(function, _)| *function)
 }
 
-fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32, model: &str) -> String {
+fn stack_parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32, model: &str) -> String {
     let Settings { maximum_concurrency, batch_size } = settings;
     let mut parameters = format!("MaximumConcurrency={maximum_concurrency} BatchSize={batch_size}");
     if model != DEFAULT_MODEL {
-        parameters += &format!(" ModelId={model} FoundationModelId={}", foundation(model));
+        parameters += &format!(" ModelId={model} FoundationModelId={}", foundation_model(model));
     }
     if batch_size > 10 {
         parameters += " MaximumBatchingWindowSeconds=1";
@@ -267,10 +266,10 @@ fn parameters(work: &Workload, limits: &Limits, settings: Settings, timeout: u32
     parameters
 }
 
-/// The model behind an inference profile; any other id is the model's own.
-fn foundation(model: &str) -> &str {
+/// The foundation model of an inference profile; any other id is returned unchanged.
+fn foundation_model(model: &str) -> &str {
     match model.split_once('.') {
-        Some((profile, foundation)) if PROFILES.contains(&profile) => foundation,
+        Some((profile, foundation)) if PROFILE_PREFIXES.contains(&profile) => foundation,
         _ => model,
     }
 }

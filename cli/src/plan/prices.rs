@@ -1,40 +1,39 @@
-//! The one table of prices, with the date and the page of each.
+//! The price table, with its date and the source of every price.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What comes with this crate.
-const OWN: &str = include_str!("prices.json");
+/// The built-in table.
+const BUILT_IN: &str = include_str!("prices.json");
 
-/// List prices of one region. The table is a JSON file of this form, which
-/// `--prices` replaces.
+/// List prices of one region. `--prices` reads a JSON file of this form.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// When they were looked up.
+    /// The date of the prices, such as `2026-11-22`.
     pub date: String,
-    /// Whose prices they are.
+    /// The AWS region of the prices.
     pub region: String,
-    /// Dollars for a GB of memory for a second.
+    /// Dollars per GB-second of a function.
     pub function_gb_second: Price,
-    /// Dollars for an invocation.
+    /// Dollars per invocation of a function.
     pub function_request: Price,
-    /// Dollars for a request to the queue of up to 64 KB.
+    /// Dollars per SQS request of up to 64 KB.
     pub queue_request: Price,
-    /// Dollars for a write of up to 1 KB.
+    /// Dollars per DynamoDB write of up to 1 KB.
     pub table_write: Price,
-    /// Dollars for a consistent read of up to 4 KB.
+    /// Dollars per consistent DynamoDB read of up to 4 KB.
     pub table_read: Price,
-    /// Dollars for an object stored.
+    /// Dollars per S3 put.
     pub bucket_put: Price,
-    /// Dollars for an object read.
+    /// Dollars per S3 get.
     pub bucket_get: Price,
-    /// Dollars for a request to the API.
+    /// Dollars per request to the API.
     pub api_request: Price,
-    /// Batch inference's price as a part of the ordinary one.
+    /// The price of batch inference as a fraction of the on-demand price.
     pub batch_inference_part: Price,
-    /// The models, by the id that is called or by the foundation model's.
+    /// The models, by the id of the model or of the inference profile.
     pub models: BTreeMap<String, ModelPrice>,
 }
 
@@ -42,13 +41,13 @@ pub struct Prices {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// In dollars, of one.
+    /// Dollars per unit.
     pub usd: f64,
-    /// The page that says what it is today.
+    /// The AWS page with the current price.
     pub page: String,
-    /// Where the figure was read.
+    /// The source of the number, with its date.
     pub seen: String,
-    /// Whether nothing confirms it.
+    /// Whether the number is an assumption without a source.
     #[serde(default)]
     pub assumed: bool,
 }
@@ -57,44 +56,44 @@ pub struct Price {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPrice {
-    /// Dollars for 1,000 input tokens.
+    /// Dollars per 1,000 input tokens.
     pub input_per_1000: f64,
-    /// Dollars for 1,000 output tokens.
+    /// Dollars per 1,000 output tokens.
     pub output_per_1000: f64,
-    /// How many tokens of the quota an output token counts.
+    /// Quota tokens that one output token counts.
     pub output_token_factor: f64,
-    /// The page that says what the prices are today.
+    /// The AWS page with the current prices.
     pub page: String,
-    /// Where the figures were read.
+    /// The source of the numbers, with its date.
     pub seen: String,
-    /// What nothing confirms; empty if nothing is assumed.
+    /// The assumptions in these numbers; empty if there are none.
     #[serde(default)]
     pub assumed: String,
 }
 
 impl Prices {
-    /// The table that comes with this crate.
-    pub fn own() -> Self {
-        serde_json::from_str(OWN).expect("a test reads it")
+    /// The built-in table.
+    pub fn built_in() -> Self {
+        serde_json::from_str(BUILT_IN).expect("a test parses the built-in table")
     }
 
-    /// Reads a table.
+    /// Parses a table.
     ///
     /// # Errors
-    /// What is wrong, and where.
-    pub fn read(text: &str) -> Result<Self, serde_json::Error> {
+    /// The first problem of the JSON, with its line and column.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// A model's prices, by the id that is called; an inference profile without
-    /// prices of its own has those of its foundation model.
+    /// The prices of a model or an inference profile. A profile without its own prices
+    /// has those of its foundation model.
     pub fn model(&self, model_id: &str) -> Option<&ModelPrice> {
         let foundation = || model_id.split_once('.').and_then(|(_, foundation)| self.models.get(foundation));
         self.models.get(model_id).or_else(foundation)
     }
 
-    /// The service prices that nothing confirms, by name.
-    pub fn assumed(&self) -> Vec<&'static str> {
+    /// The names of the service prices that are assumptions.
+    pub fn assumed_names(&self) -> Vec<&'static str> {
         let all = [
             ("function_gb_second", &self.function_gb_second),
             ("function_request", &self.function_request),

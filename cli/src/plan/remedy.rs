@@ -1,36 +1,36 @@
-//! What would meet a deadline that is not met.
+//! The quotas that would meet a missed deadline.
 
 use serde::Serialize;
 
-use super::choice::choose;
+use super::choice::choose_settings;
 use super::quota::counted_tokens;
 use super::{Limits, MAXIMUM_CONCURRENCY_MAX, Workload};
 
-/// What to change.
+/// The changes that would meet the deadline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Remedy {
-    /// The deadline that can be met with what there is, in seconds: whole
-    /// minutes.
+    /// The earliest deadline that the present limits allow, in seconds, rounded up to
+    /// whole minutes.
     pub possible_deadline_seconds: f64,
-    /// Tokens a minute to ask for, if more are needed and would do.
+    /// The quota of tokens per minute to request, if a larger one is needed and enough.
     pub tokens_per_minute: Option<f64>,
-    /// Requests a minute to ask for, likewise.
+    /// The quota of requests per minute to request, if a larger one is needed.
     pub requests_per_minute: Option<f64>,
-    /// Functions at the same time to ask for, likewise.
+    /// The quota of concurrent executions to request, if a larger one is needed.
     pub function_concurrency: Option<u32>,
-    /// Seconds that the work takes with any quota of the model's and as many
-    /// functions as the poller starts: a deadline before it is met by nothing.
+    /// Seconds that the run takes with unlimited quotas of the model and maximum
+    /// concurrency. No change meets an earlier deadline.
     pub earliest_seconds: f64,
 }
 
-/// Finds what would do: first a larger quota of the model's, then more functions
-/// too.
-pub(super) fn remedy(work: &Workload, limits: &Limits) -> Remedy {
+/// Finds the quotas to request. More functions are requested only if a larger quota
+/// of the model is not enough.
+pub(super) fn find_remedy(work: &Workload, limits: &Limits) -> Remedy {
     let more_functions = Limits { function_concurrency: MAXIMUM_CONCURRENCY_MAX, ..limits.clone() };
     let earliest = Limits { deadline_seconds: 0.0, ..at_rate(work, &more_functions, f64::INFINITY) };
     let mut remedy = Remedy {
-        possible_deadline_seconds: (choose(work, limits).seconds / 60.0).ceil() * 60.0,
-        earliest_seconds: choose(work, &earliest).seconds,
+        possible_deadline_seconds: (choose_settings(work, limits).seconds / 60.0).ceil() * 60.0,
+        earliest_seconds: choose_settings(work, &earliest).seconds,
         tokens_per_minute: None,
         requests_per_minute: None,
         function_concurrency: None,
@@ -39,43 +39,43 @@ pub(super) fn remedy(work: &Workload, limits: &Limits) -> Remedy {
         return remedy;
     }
     let mut limits = limits.clone();
-    if !meets(work, &at_rate(work, &limits, f64::INFINITY)) {
+    if !meets_deadline(work, &at_rate(work, &limits, f64::INFINITY)) {
         let functions = smallest_whole(f64::from(MAXIMUM_CONCURRENCY_MAX), |functions| {
             let more = Limits { function_concurrency: functions as u32, ..limits.clone() };
-            meets(work, &at_rate(work, &more, f64::INFINITY))
+            meets_deadline(work, &at_rate(work, &more, f64::INFINITY))
         });
         limits.function_concurrency = functions as u32;
         remedy.function_concurrency = Some(functions as u32);
     }
-    // In calls a minute; a thousand functions of a thousand records are no more.
-    let calls = smallest_whole(60e6, |calls| meets(work, &at_rate(work, &limits, calls)));
+    // Calls per minute: a million concurrent calls of one second make 60 million.
+    let calls = smallest_whole(60e6, |calls| meets_deadline(work, &at_rate(work, &limits, calls)));
     let tokens = (calls * counted_tokens(work)).ceil();
     remedy.tokens_per_minute = (tokens > limits.tokens_per_minute).then(|| round_up(tokens));
-    remedy.requests_per_minute = limits.requests_per_minute.filter(|has| calls > *has).map(|_| calls);
+    remedy.requests_per_minute = limits.requests_per_minute.filter(|quota| calls > *quota).map(|_| calls);
     remedy
 }
 
-fn meets(work: &Workload, limits: &Limits) -> bool {
-    choose(work, limits).seconds <= limits.deadline_seconds
+fn meets_deadline(work: &Workload, limits: &Limits) -> bool {
+    choose_settings(work, limits).seconds <= limits.deadline_seconds
 }
 
-/// The limits with quotas for so many calls a minute.
+/// The limits with quotas that allow `calls_per_minute`.
 fn at_rate(work: &Workload, limits: &Limits, calls_per_minute: f64) -> Limits {
     let tokens_per_minute = (calls_per_minute * counted_tokens(work)).min(f64::MAX);
     Limits { tokens_per_minute, requests_per_minute: None, ..limits.clone() }
 }
 
-/// The smallest whole number from 1 of which it is true; `most` if of none below.
-fn smallest_whole(most: f64, is_true: impl Fn(f64) -> bool) -> f64 {
-    let (mut least, mut most) = (1.0, most);
-    while least < most {
-        let middle = f64::midpoint(least, most).floor();
-        if is_true(middle) { most = middle } else { least = middle + 1.0 }
+/// The smallest whole number from 1 that satisfies `is_enough`, or `max` if none below does.
+fn smallest_whole(max: f64, is_enough: impl Fn(f64) -> bool) -> f64 {
+    let (mut min, mut max) = (1.0, max);
+    while min < max {
+        let middle = f64::midpoint(min, max).floor();
+        if is_enough(middle) { max = middle } else { min = middle + 1.0 }
     }
-    most
+    max
 }
 
-/// To three figures: what one asks for in a form.
+/// Rounds up to three significant digits.
 fn round_up(tokens: f64) -> f64 {
     let step = 10f64.powf((tokens.log10().floor() - 2.0).max(0.0));
     (tokens / step).ceil() * step

@@ -1,4 +1,4 @@
-//! The plan as a person reads it.
+//! The text of the plan.
 
 use std::fmt::Write;
 
@@ -9,17 +9,17 @@ use super::prices::Prices;
 use super::quota::{reserved_tokens, settled_tokens};
 use super::{Bound, Plan, Remedy, Way};
 
-/// Whole seconds, as `1h 30m`.
-pub fn duration(seconds: f64) -> String {
+/// Formats seconds, rounded up to whole ones, as `1h 30m`.
+pub fn format_duration(seconds: f64) -> String {
     format!("{:#}", SignedDuration::from_secs(seconds.ceil().min(1e15) as i64))
 }
 
-/// A number with its thousands apart.
+/// Formats a whole number with commas between thousands.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -27,19 +27,19 @@ fn grouped(number: f64) -> String {
     grouped
 }
 
-/// The plan, in lines of text.
+/// Writes the plan as text.
 pub fn report(plan: &Plan, prices: &Prices) -> String {
     let work = &plan.work;
     let mut text = format!(
-        "{} documents of {} s, {} tokens in and {} out, by {}\n\n",
+        "{} documents of {} s, {} input and {} output tokens each, with {}\n\n",
         grouped(work.documents),
         work.seconds,
         grouped(work.tokens_in),
         grouped(work.tokens_out),
         plan.model
     );
-    verdict(&mut text, plan);
-    bounds(&mut text, plan);
+    write_verdict(&mut text, plan);
+    write_bounds(&mut text, plan);
     let settings = plan.settings;
     let _ = write!(
         text,
@@ -50,61 +50,65 @@ pub fn report(plan: &Plan, prices: &Prices) -> String {
         plan.stack_parameters,
         plan.stack_parameters
     );
-    ways(&mut text, plan);
-    footnotes(&mut text, plan, prices);
+    write_costs(&mut text, plan);
+    write_footnotes(&mut text, plan, prices);
     text
 }
 
-fn verdict(text: &mut String, plan: &Plan) {
-    let (takes, deadline) = (duration(plan.seconds), duration(plan.limits.deadline_seconds));
+fn write_verdict(text: &mut String, plan: &Plan) {
+    let (needed, deadline) = (format_duration(plan.seconds), format_duration(plan.limits.deadline_seconds));
     let _ = match &plan.remedy {
-        None => writeln!(text, "Meets the deadline of {deadline}: done in {takes}."),
-        Some(remedy) => {
-            writeln!(text, "Does not meet the deadline of {deadline}: done in {takes}.\n{}", change(plan, remedy))
-        }
+        None => writeln!(text, "Meets the deadline of {deadline}: the run takes {needed}."),
+        Some(remedy) => writeln!(
+            text,
+            "Does not meet the deadline of {deadline}: the run takes {needed}.\n{}",
+            recommendation(plan, remedy)
+        ),
     };
-    let _ = writeln!(text, "What binds: {}.", name(plan.binds));
+    let _ = writeln!(text, "Limited by: {}.", bound_name(plan.binds));
 }
 
-/// What to change, in a sentence.
-fn change(plan: &Plan, remedy: &Remedy) -> String {
-    let possible = duration(remedy.possible_deadline_seconds);
-    let mut asked = Vec::new();
+/// The quotas to request, or the earliest possible deadline.
+fn recommendation(plan: &Plan, remedy: &Remedy) -> String {
+    let possible = format_duration(remedy.possible_deadline_seconds);
+    let mut requests = Vec::new();
     if let Some(tokens) = remedy.tokens_per_minute {
         let scope = if plan.model.split('.').count() > 2 { "Cross-Region" } else { "On-demand" };
-        asked.push(format!("{} of \"{scope} InvokeModel tokens per minute\" for the model", grouped(tokens)));
+        requests.push(format!("{} of \"{scope} InvokeModel tokens per minute\" for the model", grouped(tokens)));
     }
-    if let Some(requests) = remedy.requests_per_minute {
-        asked.push(format!("{} of its requests per minute", grouped(requests)));
+    if let Some(quota) = remedy.requests_per_minute {
+        requests.push(format!("{} of the model's requests per minute", grouped(quota)));
     }
     if let Some(functions) = remedy.function_concurrency {
-        asked.push(format!("{} of Lambda's \"Concurrent executions\"", grouped(f64::from(functions))));
+        requests.push(format!("{} of Lambda's \"Concurrent executions\"", grouped(f64::from(functions))));
     }
-    if asked.is_empty() {
-        let earliest = duration(remedy.earliest_seconds);
-        return format!("No quota helps: with any it takes {earliest}, with yours take a deadline of {possible}.");
+    if requests.is_empty() {
+        let earliest = format_duration(remedy.earliest_seconds);
+        return format!(
+            "No larger quota helps: the shortest possible run takes {earliest}. Your quotas allow a deadline of {possible}."
+        );
     }
-    format!("Ask Service Quotas for {}, or take a deadline of {possible}.", asked.join(" and "))
+    format!("Request {} in Service Quotas, or use a deadline of {possible}.", requests.join(" and "))
 }
 
-fn name(bound: Bound) -> &'static str {
+fn bound_name(bound: Bound) -> &'static str {
     match bound {
-        Bound::TokensPerMinute => "the model's tokens a minute",
-        Bound::RequestsPerMinute => "the model's requests a minute",
-        Bound::FunctionConcurrency => "functions at the same time",
-        Bound::Ramp => "the ramp of the poller",
+        Bound::TokensPerMinute => "the model's tokens per minute",
+        Bound::RequestsPerMinute => "the model's requests per minute",
+        Bound::FunctionConcurrency => "concurrent functions",
+        Bound::Ramp => "ramp of the event source mapping",
         Bound::Model => "one call of the model",
     }
 }
 
-fn bounds(text: &mut String, plan: &Plan) {
-    let _ = writeln!(text, "\nEach bound alone would take");
+fn write_bounds(text: &mut String, plan: &Plan) {
+    let _ = writeln!(text, "\nDuration by each bound alone:");
     for bound in &plan.bounds {
-        let _ = writeln!(text, "  {:<30} {:>12}", name(bound.bound), duration(bound.seconds));
+        let _ = writeln!(text, "  {:<34} {:>12}", bound_name(bound.bound), format_duration(bound.seconds));
     }
     let _ = writeln!(
         text,
-        "A call reserves {} tokens of the quota, and uses {}: it counts {}, so the quota feeds {} calls a minute.",
+        "A call reserves {} tokens of the quota, uses {}, and counts {} on average. The quota allows {} calls per minute.",
         grouped(reserved_tokens(&plan.work)),
         grouped(settled_tokens(&plan.work)),
         grouped(plan.tokens_counted_per_call),
@@ -112,7 +116,7 @@ fn bounds(text: &mut String, plan: &Plan) {
     );
 }
 
-fn ways(text: &mut String, plan: &Plan) {
+fn write_costs(text: &mut String, plan: &Plan) {
     let _ = writeln!(
         text,
         "{:<16}{:>13}{:>11}{:>11}{:>9}{:>9}{:>9}{:>9}{:>11}",
@@ -120,25 +124,25 @@ fn ways(text: &mut String, plan: &Plan) {
     );
     for Way { name, seconds, cost } in &plan.ways {
         let up_to = if *name == "batch inference" { "≤ " } else { "" };
-        let time = format!("{up_to}{}", duration(*seconds));
+        let time = format!("{up_to}{}", format_duration(*seconds));
         let _ = match cost {
             Some(cost) => writeln!(
                 text,
                 "{name:<16}{time:>13}{:>11}{:>11}{:>9}{:>9}{:>9}{:>9}{:>11}",
-                dollars(cost.model),
-                dollars(cost.functions),
-                dollars(cost.queue),
-                dollars(cost.table),
-                dollars(cost.bucket),
-                dollars(cost.api),
-                dollars(cost.total)
+                format_dollars(cost.model),
+                format_dollars(cost.functions),
+                format_dollars(cost.queue),
+                format_dollars(cost.table),
+                format_dollars(cost.bucket),
+                format_dollars(cost.api),
+                format_dollars(cost.total)
             ),
-            None => writeln!(text, "{name:<16}not below {BATCH_INFERENCE_MIN} records"),
+            None => writeln!(text, "{name:<16}needs at least {BATCH_INFERENCE_MIN} records"),
         };
     }
 }
 
-fn dollars(amount: f64) -> String {
+fn format_dollars(amount: f64) -> String {
     match amount {
         _ if amount >= 1_000.0 => format!("${}", grouped(amount)),
         _ if amount > 0.0 && amount < 1.0 => format!("${amount:.3}"),
@@ -146,18 +150,18 @@ fn dollars(amount: f64) -> String {
     }
 }
 
-fn footnotes(text: &mut String, plan: &Plan, prices: &Prices) {
+fn write_footnotes(text: &mut String, plan: &Plan, prices: &Prices) {
     text.push_str(
-        "\nBatch inference promises no time: a job may wait, and ends unfinished after 24 h unless told otherwise.\n\
-         It takes at least 100 records, no forced tool call by Converse, and nothing claims or retries them.\n",
+        "\nBatch inference guarantees no duration: a job may wait, and by default ends after 24 h, finished or not.\n\
+         It needs at least 100 records, supports no forced tool call, and does not retry single records.\n",
     );
     let _ = writeln!(
         text,
-        "List prices of {} of {}, without free tiers, logs, traces and storage; --prices FILE replaces them.",
+        "List prices of {}, {}, without free tiers, logs, traces and storage. --prices FILE replaces them.",
         prices.region, prices.date
     );
-    for assumed in prices.assumed() {
-        let _ = writeln!(text, "Assumed: the price {assumed}.");
+    for assumed in prices.assumed_names() {
+        let _ = writeln!(text, "Assumed price: {assumed}.");
     }
     if let Some(price) = prices.model(&plan.model).filter(|price| !price.assumed.is_empty()) {
         let _ = writeln!(text, "Assumed: {}.", price.assumed);

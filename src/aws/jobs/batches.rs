@@ -1,5 +1,5 @@
-//! What was said about a batch: a row of its own in the jobs table, under a key
-//! that no job can have.
+//! Stored batches: the settings of a batch, and whether it was cancelled. Each is an
+//! item of the jobs table under the key `batch/{batch_id}`, which no job id can equal.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -11,19 +11,20 @@ use crate::aws::update::{Update, number, text};
 use crate::domain::batch::Batch;
 use crate::domain::ids::BatchId;
 
-/// What became of a new batch.
+/// The result of [`Jobs::create_batch`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum CreatedBatch {
-    /// It is new.
+    /// The batch was stored.
     New,
-    /// It was there already; as it is.
+    /// A batch with this id was stored before; it did not change.
     Existing(Box<Batch>),
 }
 
 impl Jobs {
-    /// Reads what was said about a batch; `None` when nothing was.
-    pub async fn batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
-        let answer = self
+    /// Reads a stored batch, consistently. `None` if there is none: a batch whose jobs
+    /// came by uploads alone is stored only when it is cancelled.
+    pub async fn get_batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
+        let response = self
             .client
             .get_item()
             .table_name(&self.table)
@@ -32,10 +33,10 @@ impl Jobs {
             .send()
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
-        answer.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
+        response.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
     }
 
-    /// Keeps what is said about a batch, unless something was.
+    /// Stores a batch, unless a batch with this id is stored.
     pub async fn create_batch(&self, batch: &Batch) -> Result<CreatedBatch, Unavailable> {
         let mut item: Item = serde_dynamo::to_item(batch).map_err(|_| unreadable())?;
         item.insert("job_id".to_owned(), key(&batch.batch_id));
@@ -46,15 +47,15 @@ impl Jobs {
         }
     }
 
-    /// Marks a batch cancelled, whether anything was said about it or not. The
-    /// first time counts.
+    /// Marks a batch cancelled, and stores it if it has no item yet. A repeated call
+    /// keeps the time of the first one.
     pub async fn cancel_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Batch, Unavailable> {
         let update = Update::new()
             .set("batch_id", attribute(batch_id))
             .set("expires_at", number(self.batch_expires_at(now)))
             .set_if_absent("created_at", Some(attribute(&now)))
             .set_if_absent("cancelled_at", Some(attribute(&now)));
-        let answer = self
+        let response = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -66,11 +67,11 @@ impl Jobs {
             .send()
             .await
             .map_err(|error| Unavailable::new(UPDATE, &error))?;
-        answer.attributes.and_then(decode).ok_or_else(unreadable)
+        response.attributes.and_then(decode).ok_or_else(unreadable)
     }
 
-    /// A batch's row outlives the rows of jobs that come to it for as long as
-    /// they are kept.
+    /// A batch is kept for twice the retention. A job that changes last within the
+    /// first retention thus expires no later than its batch.
     fn batch_expires_at(&self, now: Timestamp) -> i64 {
         self.expires_at(now).saturating_add_unsigned(self.retention.as_secs())
     }

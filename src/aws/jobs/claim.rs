@@ -14,22 +14,22 @@ use crate::domain::job::claim::{Claim, ClaimRejected, Claimant, Decision, decide
 use crate::domain::job::stored::Status;
 use crate::domain::job::{DocumentSource, Job, Work};
 
-/// What became of a claim.
+/// The result of [`Jobs::claim`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClaimAnswer {
-    /// The job is ours until the lease ends.
+    /// The claimant holds the job until the lease expires.
     Claimed(Claim),
-    /// It is not, and why.
+    /// The claimant does not hold the job.
     Rejected(ClaimRejected),
 }
 
 impl Jobs {
-    /// Claims a job, or says why not. One round trip; two for a redrive that
-    /// finds its job not `failed`.
+    /// Claims a job, or returns why the job cannot be claimed. The claim takes one round
+    /// trip, and two for a redrive that finds its job in another state than `failed`.
     ///
     /// # Errors
-    /// [`Unavailable`]: whether the claim was made is not known. If it was, its
-    /// lease ends by itself.
+    /// [`Unavailable`]: the claim may have been stored or not. A stored claim expires
+    /// with its lease.
     pub async fn claim(
         &self,
         job: &Job,
@@ -46,15 +46,15 @@ impl Jobs {
         }
         match decision {
             Decision::Continue(claim) => Ok(ClaimAnswer::Claimed(claim)),
-            Decision::Reject(refusal) => Ok(ClaimAnswer::Rejected(refusal)),
-            // The write was refused where the decision would claim: the two
-            // disagree, which a test keeps from happening.
-            Decision::Claim { .. } => Err(Unavailable { service: UPDATE, code: "ClaimDisagrees".to_owned() }),
+            Decision::Reject(rejected) => Ok(ClaimAnswer::Rejected(rejected)),
+            // DynamoDB rejected a write that `decide` would allow. tests/claim.rs compares
+            // the condition with `decide`.
+            Decision::Claim { .. } => Err(Unavailable { service: UPDATE, code: "ClaimConditionMismatch".to_owned() }),
         }
     }
 
-    /// One conditional write: `Continue` with the claim it made, or the decision
-    /// about the row that refused it.
+    /// One conditional write. Returns `Continue` with the new claim, or the decision
+    /// about the stored job that failed the condition.
     async fn try_claim(
         &self,
         job: &Job,
@@ -68,7 +68,7 @@ impl Jobs {
             Work::Document(DocumentSource::Inline(_)) | Work::AsyncInvocation(_) => DocumentRecord::default(),
         };
         let mut update = self
-            .changed(now)
+            .start_update(now)
             .set("status", attribute(&Status::Processing))
             .set("owner", attribute(claimant.owner))
             .set("lease_until", number(lease_until.as_millisecond()))
@@ -86,7 +86,7 @@ impl Jobs {
         let status = update.name("status");
         let condition = match redrive_of {
             Some(attempt) => {
-                // Another life: an invocation is another.
+                // A redrive starts a new generation, which needs a new invocation.
                 update =
                     update.set("charged_attempts", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
                 let (attempt_name, failed) =
@@ -113,8 +113,8 @@ impl Jobs {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
                 Ok(Decision::Continue(Claim::from_stored(&row, claimant.owner, lease_until)))
             }
-            // `Continue` here is our own claim: its answer was lost, and the SDK
-            // wrote again.
+            // `Continue` here is this claim itself: its response was lost, and the SDK
+            // repeated the write.
             Write::Refused(row) => Ok(decide(row.as_deref(), now, claimant)),
         }
     }

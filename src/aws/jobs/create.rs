@@ -1,4 +1,4 @@
-//! A new job's row, made once.
+//! Creates stored jobs, each once.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
@@ -16,38 +16,38 @@ use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
 use crate::domain::job::stored::{Status, StoredJob};
 
-/// What became of a new job's row.
+/// The result of [`Jobs::create`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// The row is new.
+    /// The job was stored.
     New,
-    /// A row stood there already.
+    /// A job with this id was stored before; it did not change.
     Existing(Box<StoredJob>),
 }
 
-/// A `pending` row to be made.
+/// A `pending` job to store.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Names the job for ever.
+    /// The permanent name of the job.
     pub job_id: JobId,
-    /// The batch it belongs to.
+    /// The batch of the job.
     pub batch_id: Option<BatchId>,
-    /// How urgent.
+    /// The queue that the job's message uses.
     pub priority: Priority,
-    /// What to ask of the model.
+    /// The instructions for the model; `None` for those of the batch or the default.
     pub analysis: Option<AnalysisRequest>,
-    /// The caller's own words about the job.
+    /// The caller's metadata of the job.
     pub metadata: Option<Map<String, Value>>,
-    /// Where the document lies, and what is known of it; `None` until it comes.
+    /// The document's location and properties; `None` until it is uploaded.
     pub document: Option<DocumentRecord>,
-    /// Where the request for a long-running model lies, in place of a document.
+    /// The location of a long invocation's request, which replaces a document.
     pub async_request: Option<S3Location>,
-    /// What was asked, as a hash.
+    /// A hash of the caller's request, by which a repeated request is recognised.
     pub request_hash: String,
 }
 
 impl Jobs {
-    /// Makes a `pending` row, unless the job has one.
+    /// Stores a `pending` job, unless a job with this id is stored.
     pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
         let item = encode(&StoredJobItem {
             status: Status::Pending,
@@ -92,9 +92,9 @@ impl Jobs {
         }
     }
 
-    /// Puts an item whose key is new; otherwise what is there.
+    /// Puts an item if its key is new. Returns the stored item if it is not.
     pub(super) async fn put_new(&self, item: Item) -> Result<Option<Item>, Unavailable> {
-        let answer = self
+        let response = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -103,7 +103,7 @@ impl Jobs {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = answer else { return Ok(None) };
+        let Err(error) = response else { return Ok(None) };
         let unavailable = Unavailable::new("dynamodb:PutItem", &error);
         match error.into_service_error() {
             PutItemError::ConditionalCheckFailedException(refused) => refused.item.map(Some).ok_or_else(unreadable),

@@ -1,5 +1,5 @@
-//! The endings: writes that name their attempt, so that a worker that lost its
-//! lease changes nothing.
+//! The fenced writes that end a claim. Each is conditioned on the claim's attempt, so
+//! that a worker that lost its lease changes nothing.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
@@ -14,12 +14,12 @@ use crate::domain::ids::JobId;
 use crate::domain::job::claim::Claim;
 use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult};
 
-/// What a fenced write found.
+/// The result of a fenced write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fenced {
-    /// The row was ours, and is written.
+    /// The claim held, and the write is stored.
     Written,
-    /// The row is at another attempt or has ended otherwise: nothing was
+    /// The claim no longer held: the job is at another attempt or has ended. Nothing
     /// changed.
     Lost,
 }
@@ -27,17 +27,18 @@ pub enum Fenced {
 /// Why a result was not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CompleteError {
-    /// The table will never hold this result.
+    /// DynamoDB cannot store this result; a repeated write would fail too.
     Rejected(Failure),
-    /// The table did not answer.
+    /// DynamoDB did not answer.
     Unavailable(Unavailable),
 }
 
 impl Jobs {
-    /// Stores the result: `complete`.
+    /// Stores a job's result and marks the job `complete`.
     ///
     /// # Errors
-    /// [`CompleteError::Rejected`] when the table cannot hold it.
+    /// [`CompleteError::Rejected`] if DynamoDB cannot store the result, such as an item of
+    /// [more than 400 KB](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
     pub async fn complete(
         &self,
         job_id: &JobId,
@@ -45,21 +46,21 @@ impl Jobs {
         completed: &Completed,
         document: &DocumentRecord,
     ) -> Result<Fenced, CompleteError> {
-        let (result, other, stored) = match &completed.result {
+        let (used, unused, value) = match &completed.result {
             StoredResult::Inline(result) => ("result", "result_s3", attribute(result)),
             StoredResult::Bucket(at) => ("result_s3", "result", attribute(at)),
         };
         let mut update = self
-            .changed(completed.completed_at)
+            .start_update(completed.completed_at)
             .set("status", attribute(&Status::Complete))
             .set("completed_at", attribute(&completed.completed_at))
-            .set(result, stored)
+            .set(used, value)
             .set("model_id", text(&completed.model_id))
             .set("usage", attribute(&completed.usage))
             .set("stop_reason", text(&completed.stop_reason))
             .set("model_latency_ms", number(completed.model_latency_ms))
             .set("document", attribute(document))
-            .remove(&["lease_until", "error", other]);
+            .remove(&["lease_until", "error", unused]);
         if let Some(job_id) = &completed.deduplicated_from {
             update = update.set("deduplicated_from", attribute(job_id));
         }
@@ -69,17 +70,17 @@ impl Jobs {
         if let Some(chunks) = completed.chunks {
             update = update.set("chunks", number(chunks));
         }
-        match self.fenced(job_id, claim, Status::Complete, update).await {
+        match self.write_fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
             Err(error) if error.code == "ValidationException" => Err(CompleteError::Rejected(Failure::new(
                 codes::ANSWER_TOO_LARGE,
-                "the table refused the model's answer as it is: an item holds 400 KB",
+                "DynamoDB cannot store the model's answer: an item holds at most 400 KB; ask for a shorter answer",
             ))),
             Err(error) => Err(CompleteError::Unavailable(error)),
         }
     }
 
-    /// Gives a job back to `pending`, charged or not.
+    /// Releases a job to `pending`. If `charged` is false, the attempt does not count.
     pub async fn release(
         &self,
         job_id: &JobId,
@@ -87,25 +88,26 @@ impl Jobs {
         charged: bool,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        let mut update = self.changed(now).set("status", attribute(&Status::Pending)).remove(&["lease_until"]);
+        let mut update = self.start_update(now).set("status", attribute(&Status::Pending)).remove(&["lease_until"]);
         if !charged {
             update = update.step("charged_attempts", -1);
         }
-        self.fenced(job_id, claim, Status::Pending, update).await
+        self.write_fenced(job_id, claim, Status::Pending, update).await
     }
 
-    /// Marks a job `cancelled` whose batch was cancelled before it began.
+    /// Marks a claimed job `cancelled`, because its batch was cancelled before the model
+    /// call.
     pub async fn mark_cancelled(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
         let update = self
-            .changed(now)
+            .start_update(now)
             .set("status", attribute(&Status::Cancelled))
             .set("completed_at", attribute(&now))
             .remove(&["lease_until"]);
-        self.fenced(job_id, claim, Status::Cancelled, update).await
+        self.write_fenced(job_id, claim, Status::Cancelled, update).await
     }
 
-    /// Marks a job `failed`. Its message must lie in the dead-letter queue
-    /// before: a crash between the two duplicates, and never loses.
+    /// Marks a job `failed`. The job's message must be in the dead-letter queue first: a
+    /// crash between the two writes duplicates the message and never loses it.
     pub async fn fail(
         &self,
         job_id: &JobId,
@@ -113,11 +115,11 @@ impl Jobs {
         error: &Failure,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        self.fenced(job_id, claim, Status::Failed, self.failed(error, now)).await
+        self.write_fenced(job_id, claim, Status::Failed, self.failure_update(error, now)).await
     }
 
-    /// Marks a job `failed` that fell silent at `attempt` and has no charged_attempts
-    /// left. Refused if anybody has taken it since.
+    /// Marks a job `failed` whose lease expired at `attempt` and whose charged attempts
+    /// are exhausted. Changes nothing if another claim, or an end, came first.
     pub async fn fail_expired_lease(
         &self,
         job_id: &JobId,
@@ -125,7 +127,7 @@ impl Jobs {
         error: &Failure,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        let mut update = self.failed(error, now);
+        let mut update = self.failure_update(error, now);
         let (status, attempt_name, lease) = (update.name("status"), update.name("attempt"), update.name("lease_until"));
         let processing = update.value("processing", attribute(&Status::Processing));
         let fence = update.value("fence", number(attempt));
@@ -133,7 +135,7 @@ impl Jobs {
         let condition = format!("{status} = {processing} AND {attempt_name} = {fence} AND {lease} <= {now}");
         Ok(match self.write(job_id, update, condition, ReturnValue::None).await? {
             Write::Done(_) => Fenced::Written,
-            // Another delivery of the same message came to the same end first.
+            // Another delivery of the same message failed the job first.
             Write::Refused(Some(row)) if row.attempt == attempt && matches!(row.state, State::Failed { .. }) => {
                 Fenced::Written
             }
@@ -141,9 +143,9 @@ impl Jobs {
         })
     }
 
-    /// A write that names its attempt: it changes the row only while the claim
-    /// holds.
-    pub(super) async fn fenced(
+    /// Writes an update that changes the stored job only while the claim holds.
+    /// `target` is the status that the update sets.
+    pub(super) async fn write_fenced(
         &self,
         job_id: &JobId,
         claim: &Claim,
@@ -164,8 +166,8 @@ impl Jobs {
         })
     }
 
-    fn failed(&self, error: &Failure, now: Timestamp) -> Update {
-        self.changed(now)
+    fn failure_update(&self, error: &Failure, now: Timestamp) -> Update {
+        self.start_update(now)
             .set("status", attribute(&Status::Failed))
             .set("error", attribute(error))
             .set("completed_at", attribute(&now))
@@ -173,8 +175,8 @@ impl Jobs {
     }
 }
 
-/// A refused write may be the second of two, when the first took effect and its
-/// answer was lost: then the row bears our claim and stands where we put it.
+/// Whether a rejected write is the SDK's repetition of a stored write whose response was
+/// lost. The stored job then has this claim and the target status.
 fn is_own_write(row: &StoredJob, claim: &Claim, target: Status) -> bool {
     row.state.status() == target && row.attempt == claim.attempt && row.owner.as_ref() == Some(&claim.owner)
 }

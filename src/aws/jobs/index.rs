@@ -1,7 +1,13 @@
-//! A batch's jobs, by the index over batch and status.
+//! Reads of several jobs.
 //!
-//! The index follows the table by moments; what it tells of a job is never
-//! older than it was there.
+//! | jobs | read by |
+//! | --- | --- |
+//! | a batch's jobs | the index over batch and status |
+//! | jobs with given ids | the table |
+//! | a complete job with the same document and settings | the index over fingerprints |
+//!
+//! A global secondary index is eventually consistent. It may miss the newest writes
+//! to the table.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
 
@@ -30,8 +36,8 @@ pub const FINGERPRINT_INDEX: &str = "fingerprint-index";
 
 const QUERY: &str = "dynamodb:Query";
 
-/// Keys of one BatchGetItem: fewer than the 100 that it takes, for an answer
-/// ends at 16 MB and a row at 400 KB.
+/// Keys of one BatchGetItem. The operation accepts 100 keys, but its response ends
+/// at 16 MB and an item may have 400 KB.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 const KEYS_MAX: usize = 25;
@@ -49,37 +55,45 @@ struct EntryItem {
 /// A page of a batch's jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// As the index tells of them.
+    /// The jobs, as the index shows them.
     pub entries: Vec<Entry>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
 }
 
 impl Jobs {
-    /// Adds up a batch's jobs.
+    /// Counts a batch's jobs, as the index shows them.
     pub async fn tally(&self, batch_id: &BatchId, now: Timestamp) -> Result<Tally, Unavailable> {
         let mut tally = Tally::default();
         tally.add(self.entries(batch_id).await?, now);
         Ok(tally)
     }
 
-    /// All of a batch's jobs. Of every partition the unfinished are read first and
-    /// again last: a job that ends meanwhile is found among the ended, and one that
-    /// is given back or tried again is found among the unfinished.
+    /// Reads all jobs of a batch. A job may occur several times; its last entry is
+    /// the newest.
+    ///
+    /// Each index partition is read three times, because a job may change its status
+    /// during the reads:
+    ///
+    /// ```text
+    /// reads    unfinished                  ended           unfinished
+    /// job a    found         ends          found again
+    /// job b    not found     is retried    not found       found
+    /// ```
     pub(super) async fn entries(&self, batch_id: &BatchId) -> Result<Vec<Entry>, Unavailable> {
         let shards = (0..BATCH_SHARDS).map(|shard| async move {
-            let mut entries = self.whole(batch_id, shard, Select::Unfinished).await?;
-            entries.extend(self.whole(batch_id, shard, Select::Ended).await?);
-            entries.extend(self.whole(batch_id, shard, Select::Unfinished).await?);
+            let mut entries = self.query_all(batch_id, shard, Select::Unfinished).await?;
+            entries.extend(self.query_all(batch_id, shard, Select::Ended).await?);
+            entries.extend(self.query_all(batch_id, shard, Select::Unfinished).await?);
             Ok::<_, Unavailable>(entries)
         });
         Ok(try_join_all(shards).await?.concat())
     }
 
-    async fn whole(&self, batch_id: &BatchId, shard: u32, select: Select) -> Result<Vec<Entry>, Unavailable> {
+    async fn query_all(&self, batch_id: &BatchId, shard: u32, select: Select) -> Result<Vec<Entry>, Unavailable> {
         let (mut entries, mut after) = (Vec::new(), None);
         loop {
-            let (more, last) = self.query(batch_id, shard, select, after, None).await?;
+            let (more, last) = self.query_page(batch_id, shard, select, after, None).await?;
             entries.extend(more);
             after = last;
             if after.is_none() {
@@ -88,8 +102,8 @@ impl Jobs {
         }
     }
 
-    /// A page of a batch's jobs, at most `limit`.
-    pub async fn page(
+    /// Reads a page of a batch's jobs, at most `limit`, from the cursor `from` on.
+    pub async fn get_page(
         &self,
         batch_id: &BatchId,
         select: Select,
@@ -100,7 +114,7 @@ impl Jobs {
         let mut entries = Vec::new();
         while at.shard < BATCH_SHARDS {
             let after = at.after.take().map(|(status, job_id)| start_key(batch_id, at.shard, status, &job_id));
-            let (more, last) = self.query(batch_id, at.shard, select, after, Some(limit - entries.len())).await?;
+            let (more, last) = self.query_page(batch_id, at.shard, select, after, Some(limit - entries.len())).await?;
             entries.extend(more);
             if last.is_none() {
                 at = Cursor { shard: at.shard + 1, after: None };
@@ -114,7 +128,7 @@ impl Jobs {
         Ok(Page { entries, next: (at.shard < BATCH_SHARDS).then_some(at) })
     }
 
-    async fn query(
+    async fn query_page(
         &self,
         batch_id: &BatchId,
         shard: u32,
@@ -122,7 +136,8 @@ impl Jobs {
         after: Option<Item>,
         limit: Option<usize>,
     ) -> Result<(Vec<Entry>, Option<Item>), Unavailable> {
-        // In the alphabet `pending` and `processing` come after the others.
+        // The sort key compares text: `pending` and `processing` follow `cancelled`,
+        // `complete` and `failed`.
         let (condition, status) = match select {
             Select::All => ("#shard = :shard", None),
             Select::Only(status) => ("#shard = :shard AND #status = :status", Some(status)),
@@ -144,68 +159,73 @@ impl Jobs {
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":status", attribute(&status));
         }
-        let answer = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
-        let entries = answer.items.unwrap_or_default().into_iter().map(|item| {
+        let response = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
+        let entries = response.items.unwrap_or_default().into_iter().map(|item| {
             let EntryItem { job_id, status, usage, created_at, completed_at } =
                 serde_dynamo::from_item(item).map_err(|_| unreadable())?;
             Ok(Entry { job_id, status, usage, created_at, completed_at })
         });
-        Ok((entries.collect::<Result<_, _>>()?, answer.last_evaluated_key))
+        Ok((entries.collect::<Result<_, _>>()?, response.last_evaluated_key))
     }
 
-    /// Reads many rows; one that is gone is left out. The order is not kept.
+    /// Reads stored jobs by their ids, consistently. The order of the ids is not
+    /// kept, and ids without a stored job are left out.
     pub async fn get_many(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
-        self.get_each(job_ids, &[]).await
+        self.get_attributes(job_ids, &[]).await
     }
 
-    /// Reads many rows without what may be large: a result on the row is told as
-    /// null.
+    /// Reads stored jobs as [`get_many`](Self::get_many) does, without their large
+    /// attributes. A result that is stored in the item reads as null, and the analysis
+    /// reads as `None`.
     pub async fn get_many_without_results(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
-        self.get_each(job_ids, &WITHOUT_RESULT).await
+        self.get_attributes(job_ids, &WITHOUT_RESULT).await
     }
 
-    /// A job that moved while the index was read may be named twice, which the
-    /// table refuses.
-    async fn get_each(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
+    /// The ids may repeat: a job that changes its status while the index is read has
+    /// several entries. BatchGetItem refuses a repeated key.
+    async fn get_attributes(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
         let distinct: Vec<&JobId> = job_ids.iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let chunks = distinct.chunks(KEYS_MAX).map(|chunk| self.get_chunk(chunk, attributes));
-        Ok(try_join_all(chunks).await?.into_iter().flatten().collect())
+        let requests = distinct.chunks(KEYS_MAX).map(|ids| self.batch_get(ids, attributes));
+        Ok(try_join_all(requests).await?.into_iter().flatten().collect())
     }
 
-    /// An answer ends at 16 MB, and names what it left out.
-    async fn get_chunk(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
+    /// A response ends at 16 MB and names the keys that it did not process; a further
+    /// round reads these, at most [`BATCH_GET_ROUNDS`].
+    async fn batch_get(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
         let keys = job_ids.iter().map(|id| Item::from([("job_id".to_owned(), text(id.as_str()))])).collect();
-        let mut wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+        let mut keys_and_attributes = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
         if !attributes.is_empty() {
             let names = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect();
             let placeholders: Vec<String> = attributes.iter().map(|name| format!("#{name}")).collect();
-            wanted = wanted.projection_expression(placeholders.join(", ")).set_expression_attribute_names(Some(names));
+            keys_and_attributes = keys_and_attributes
+                .projection_expression(placeholders.join(", "))
+                .set_expression_attribute_names(Some(names));
         }
-        let mut wanted = wanted.build().ok();
-        let mut rows = Vec::with_capacity(job_ids.len());
+        let mut unprocessed = keys_and_attributes.build().ok();
+        let mut stored_jobs = Vec::with_capacity(job_ids.len());
         for _ in 0..BATCH_GET_ROUNDS {
-            let Some(keys) = wanted.take() else { return Ok(rows) };
-            let answer = self
+            let Some(keys) = unprocessed.take() else { return Ok(stored_jobs) };
+            let response = self
                 .client
                 .batch_get_item()
                 .request_items(&self.table, keys)
                 .send()
                 .await
                 .map_err(|error| Unavailable::new("dynamodb:BatchGetItem", &error))?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                rows.push(decode(item).ok_or_else(unreadable)?);
+            for item in response.responses.unwrap_or_default().into_values().flatten() {
+                stored_jobs.push(decode(item).ok_or_else(unreadable)?);
             }
-            wanted = answer.unprocessed_keys.unwrap_or_default().into_values().next();
+            unprocessed = response.unprocessed_keys.unwrap_or_default().into_values().next();
         }
-        match wanted {
-            None => Ok(rows),
+        match unprocessed {
+            None => Ok(stored_jobs),
             Some(_) => Err(Unavailable { service: "dynamodb:BatchGetItem", code: "UnprocessedKeys".to_owned() }),
         }
     }
 
-    /// A complete job whose document had been analysed the same way.
+    /// Finds a complete job that analysed the same document in the same way.
     pub async fn find_by_fingerprint(&self, fingerprint: &str) -> Result<Option<StoredJob>, Unavailable> {
-        let answer = self
+        let response = self
             .client
             .query()
             .table_name(&self.table)
@@ -217,7 +237,7 @@ impl Jobs {
             .send()
             .await
             .map_err(|error| Unavailable::new(QUERY, &error))?;
-        let id = answer.items.unwrap_or_default().into_iter().next().and_then(|mut item| item.remove("job_id"));
+        let id = response.items.unwrap_or_default().into_iter().next().and_then(|mut item| item.remove("job_id"));
         match id {
             Some(AttributeValue::S(id)) => self.get(&id.parse().map_err(|_| unreadable())?).await,
             _ => Ok(None),

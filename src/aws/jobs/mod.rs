@@ -1,9 +1,8 @@
-//! The jobs table: the claim, the fenced writes that end it, and what is read
-//! and changed from outside.
+//! The jobs table: the claim, the fenced writes that end it, and the reads and changes
+//! of callers.
 //!
-//! Each is one conditional UpdateItem that gives back the row it was refused
-//! by (`ReturnValuesOnConditionCheckFailure`), so that what was found is known
-//! in the same round trip.
+//! Each change is one conditional UpdateItem. If the condition fails, DynamoDB returns
+//! the stored item in the same response (`ReturnValuesOnConditionCheckFailure`).
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
 
@@ -23,4 +22,4 @@ pub use self::create::{Created, NewJob};
 pub use self::endings::{CompleteError, Fenced};
 pub use self::index::{BATCH_INDEX, FINGERPRINT_INDEX, Page};
 pub use self::table::Jobs;
-pub use self::withdraw::Changed;
+pub use self::withdraw::ChangeOutcome;

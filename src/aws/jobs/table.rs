@@ -1,4 +1,5 @@
-//! The table itself: one read and one conditional write, which every operation uses.
+//! The jobs table itself: one read and one conditional write, which the other
+//! operations use.
 
 use std::time::Duration;
 
@@ -25,14 +26,14 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// `retention` is how long a row is kept after its last change.
+    /// The table with this name. A stored job expires after `retention` without a change.
     pub fn new(config: &SdkConfig, table: String, retention: Duration) -> Self {
         Self { client: dynamodb(config), table, retention }
     }
 
-    /// Reads a row, as it was last written.
+    /// Reads a stored job, consistently; `None` if there is none.
     pub async fn get(&self, job_id: &JobId) -> Result<Option<StoredJob>, Unavailable> {
-        let answer = self
+        let response = self
             .client
             .get_item()
             .table_name(&self.table)
@@ -41,18 +42,22 @@ impl Jobs {
             .send()
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
-        answer.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
+        response.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
     }
 
-    /// `wanted` is what a write that is done gives back: a row may be 400 KB.
+    /// Updates a stored job if `condition` holds. `return_values` says whether a successful
+    /// write returns the item, which may have 400 KB.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the write may have been stored or not.
     pub(super) async fn write(
         &self,
         job_id: &JobId,
         update: Update,
         condition: String,
-        wanted: ReturnValue,
+        return_values: ReturnValue,
     ) -> Result<Write, Unavailable> {
-        let answer = self
+        let response = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -61,11 +66,11 @@ impl Jobs {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
-            .return_values(wanted)
+            .return_values(return_values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match answer {
+        match response {
             Ok(output) => Ok(Write::Done(Box::new(output))),
             Err(error) => {
                 let unavailable = Unavailable::new(UPDATE, &error);
@@ -79,22 +84,28 @@ impl Jobs {
         }
     }
 
-    pub(super) fn changed(&self, now: Timestamp) -> Update {
+    /// Begins an update with the attributes that every change sets.
+    pub(super) fn start_update(&self, now: Timestamp) -> Update {
         Update::new().set("updated_at", attribute(&now)).set("expires_at", number(self.expires_at(now)))
     }
 
+    /// The value of the table's TTL attribute, in epoch seconds.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html>
     pub(super) fn expires_at(&self, now: Timestamp) -> i64 {
         now.as_second().saturating_add_unsigned(self.retention.as_secs())
     }
 }
 
-/// The answer to a conditional write.
+/// The result of a conditional write.
 pub(super) enum Write {
+    /// The item was written.
     Done(Box<UpdateItemOutput>),
-    /// The row that was found instead; `None` when there is none.
+    /// The condition failed for this stored job; `None` if there is none.
     Refused(Option<Box<StoredJob>>),
 }
 
+/// The error of an item that is no stored job of this version.
 pub(super) fn unreadable() -> Unavailable {
-    Unavailable { service: UPDATE, code: "UnreadableRow".to_owned() }
+    Unavailable { service: UPDATE, code: "UnreadableItem".to_owned() }
 }

@@ -1,35 +1,36 @@
-//! What a caller may do to a job from outside: cancel it, or have a failed one
-//! tried again. Each is one conditional write, and a running worker notices by
-//! its fence.
+//! Changes that a caller makes to a job: cancel it, or retry a failed one.
+//!
+//! Each is one conditional write. A worker that runs the job meanwhile loses its next
+//! fenced write.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
-use super::table::{Jobs, Write};
+use super::table::{Jobs, Write, unreadable};
 use super::waiting::INVOCATION;
 use crate::aws::Unavailable;
 use crate::aws::job_item::{attribute, decode};
-use crate::aws::update::number;
+use crate::aws::update::{Update, number};
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{Status, StoredJob};
 
-/// What became of a change from outside.
+/// The result of a caller's change.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Changed {
-    /// The row is changed; as it is now.
-    Done(Box<StoredJob>),
-    /// The row stands where this change cannot begin; as it is.
-    Otherwise(Box<StoredJob>),
-    /// There is no such job.
-    Unknown,
+pub enum ChangeOutcome {
+    /// The job was changed; the stored job after the change.
+    Changed(Box<StoredJob>),
+    /// The job's state does not allow the change; the stored job, which did not change.
+    InvalidState(Box<StoredJob>),
+    /// No job with this id is stored.
+    NotFound,
 }
 
 impl Jobs {
-    /// Cancels a job that has not ended. One that runs is dropped when it ends:
-    /// its result finds no claim to end.
-    pub async fn cancel(&self, job_id: &JobId, now: Timestamp) -> Result<Changed, Unavailable> {
+    /// Cancels a job that has not ended. If a worker runs the job, its result is dropped,
+    /// because the fenced write of the result fails.
+    pub async fn cancel(&self, job_id: &JobId, now: Timestamp) -> Result<ChangeOutcome, Unavailable> {
         let mut update = self
-            .changed(now)
+            .start_update(now)
             .set("status", attribute(&Status::Cancelled))
             .set("completed_at", attribute(&now))
             .remove(&["lease_until"]);
@@ -40,14 +41,14 @@ impl Jobs {
         self.change(job_id, update, condition).await
     }
 
-    /// Puts a job that failed at `attempt` back to `pending`, its charged_attempts begun
-    /// again. Its message must be in the queue before.
-    pub async fn retry(&self, job_id: &JobId, attempt: u32, now: Timestamp) -> Result<Changed, Unavailable> {
+    /// Returns a job that failed at `attempt` to `pending`, with no charged attempts. Its
+    /// message must be in the queue first.
+    pub async fn retry(&self, job_id: &JobId, attempt: u32, now: Timestamp) -> Result<ChangeOutcome, Unavailable> {
         let mut update = self
-            .changed(now)
+            .start_update(now)
             .set("status", attribute(&Status::Pending))
             .set("charged_attempts", number(0))
-            // Another life: an invocation is another.
+            // A retry starts a new generation, which needs a new invocation.
             .set_from("generation", "attempt", number(0))
             .remove(&["error", "completed_at"])
             .remove(&INVOCATION);
@@ -56,18 +57,13 @@ impl Jobs {
         self.change(job_id, update, format!("{status} = {failed} AND {attempt_name} = {attempt}")).await
     }
 
-    async fn change(
-        &self,
-        job_id: &JobId,
-        update: crate::aws::update::Update,
-        condition: String,
-    ) -> Result<Changed, Unavailable> {
+    async fn change(&self, job_id: &JobId, update: Update, condition: String) -> Result<ChangeOutcome, Unavailable> {
         Ok(match self.write(job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
-                Changed::Done(Box::new(output.attributes.and_then(decode).ok_or_else(super::table::unreadable)?))
+                ChangeOutcome::Changed(Box::new(output.attributes.and_then(decode).ok_or_else(unreadable)?))
             }
-            Write::Refused(Some(row)) => Changed::Otherwise(row),
-            Write::Refused(None) => Changed::Unknown,
+            Write::Refused(Some(row)) => ChangeOutcome::InvalidState(row),
+            Write::Refused(None) => ChangeOutcome::NotFound,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The schema of an answer: the default one, or a caller's own.
+//! The schema of an answer: the default schema, or a caller's schema.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError};
@@ -8,8 +8,10 @@ use super::request::{InvalidAnalysis, invalid};
 use crate::domain::json::fits_the_table;
 use crate::domain::limits::{LABEL_MAX_BYTES, LABELS_MAX, RESULT_MAX_DEPTH};
 
-/// Only `type`, `properties` and `required` stand at the top: Amazon Nova takes
-/// no more there.
+/// The schema of the default analysis.
+///
+/// The top level has only `type`, `properties` and `required`, because Amazon Nova
+/// accepts no other keywords there.
 ///
 /// <https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html>
 pub(super) fn default_schema<L: AsRef<str>>(labels: &[L]) -> Value {
@@ -32,29 +34,35 @@ pub(super) fn default_schema<L: AsRef<str>>(labels: &[L]) -> Value {
     })
 }
 
-pub(super) fn checked_labels(labels: &[String]) -> Result<&[String], InvalidAnalysis> {
+/// Checks the labels of a caller.
+pub(super) fn check_labels(labels: &[String]) -> Result<&[String], InvalidAnalysis> {
     if labels.len() < 2 || labels.len() > LABELS_MAX {
-        return Err(invalid("labels", format!("has {} labels; give 2 to {LABELS_MAX}", labels.len())));
+        return Err(invalid("labels", format!("must have 2 to {LABELS_MAX} labels; it has {}", labels.len())));
     }
     if labels.iter().any(|label| label.trim().is_empty() || label.len() > LABEL_MAX_BYTES) {
-        return Err(invalid("labels", format!("each label has 1 to {LABEL_MAX_BYTES} bytes")));
+        return Err(invalid(
+            "labels",
+            format!("must have labels of 1 to {LABEL_MAX_BYTES} bytes, not only of white space"),
+        ));
     }
     let distinct: std::collections::BTreeSet<&String> = labels.iter().collect();
     if distinct.len() != labels.len() {
-        return Err(invalid("labels", "a label stands there twice"));
+        return Err(invalid("labels", "must not have the same label twice"));
     }
     Ok(labels)
 }
 
-/// The row keeps it, so the table must be able to.
-pub(super) fn own_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
+/// Checks that a caller's schema describes an object and that DynamoDB can store it.
+pub(super) fn check_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(invalid("schema", "must be a JSON Schema with \"type\": \"object\" at the top"));
+        return Err(invalid("schema", "must be a JSON Schema with \"type\": \"object\" at the top level"));
     }
     if !fits_the_table(schema, RESULT_MAX_DEPTH) {
         return Err(invalid(
             "schema",
-            format!("nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"),
+            format!(
+                "must have at most {RESULT_MAX_DEPTH} levels, no empty field name, and no number that DynamoDB cannot store"
+            ),
         ));
     }
     Ok(schema.clone())
@@ -65,7 +73,7 @@ pub(super) fn own_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
 pub(super) struct Validator(jsonschema::Validator);
 
 /// The first part of an answer that does not fit the schema.
-pub(super) struct Unfit {
+pub(super) struct Mismatch {
     /// JSON Pointer into the answer.
     pub at: String,
     /// JSON Pointer into the schema.
@@ -82,29 +90,30 @@ impl Validator {
     /// [`InvalidAnalysis`] names the place in the schema that cannot be used.
     pub fn new(schema: &Value) -> Result<Self, InvalidAnalysis> {
         let options = jsonschema::options().with_pattern_options(PatternOptions::regex()).offline();
-        options.build(schema).map(Self).map_err(|error| unusable(&error))
+        options.build(schema).map(Self).map_err(|error| invalid_schema(&error))
     }
 
-    pub fn check(&self, answer: &Value) -> Result<(), Unfit> {
+    /// Validates an answer. The error is the first mismatch.
+    pub fn check(&self, answer: &Value) -> Result<(), Mismatch> {
         self.0.validate(answer).map_err(|error| {
-            let error = innermost(&error);
-            Unfit { at: error.instance_path().to_string(), rule: error.schema_path().to_string() }
+            let error = innermost_error(&error);
+            Mismatch { at: error.instance_path().to_string(), rule: error.schema_path().to_string() }
         })
     }
 }
 
-fn unusable(error: &ValidationError<'_>) -> InvalidAnalysis {
+fn invalid_schema(error: &ValidationError<'_>) -> InvalidAnalysis {
     let place = error.instance_path().to_string();
-    let at = if place.is_empty() { String::new() } else { format!(", at `{place}`") };
-    invalid("schema", format!("is not a JSON Schema that can be used{at}"))
+    let at = if place.is_empty() { String::new() } else { format!("; the error is at `{place}`") };
+    invalid("schema", format!("must be a valid JSON Schema with linear-time patterns and no external references{at}"))
 }
 
-/// The first error of the first branch of `anyOf` and `oneOf`: a caller can act on
-/// it, and not on "no branch fits".
-fn innermost<'e, 'v>(error: &'e ValidationError<'v>) -> &'e ValidationError<'v> {
+/// The first error in the first branch of `anyOf` and `oneOf`. It helps a caller more
+/// than the error that no branch fits.
+fn innermost_error<'e, 'v>(error: &'e ValidationError<'v>) -> &'e ValidationError<'v> {
     match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            context.iter().flatten().next().map_or(error, innermost)
+            context.iter().flatten().next().map_or(error, innermost_error)
         }
         _ => error,
     }
@@ -115,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_reaches_for_nothing_outside_itself() {
+    fn schema_with_external_reference_is_rejected() {
         for place in ["file:///etc/hostname", "https://example.com/schema.json", "other.json", "urn:other"] {
             let schema = json!({"type": "object", "properties": {"a": {"$ref": place}}});
             assert!(Validator::new(&schema).is_err(), "{place}");
@@ -127,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_comes_to_an_end() {
+    fn recursive_schema_validation_terminates() {
         let endless = json!({"type": "object", "allOf": [{"$ref": "#"}]});
-        // JSON Schema leaves the answer open; the validation must end.
+        // JSON Schema does not define the result; only the termination matters.
         let _ = Validator::new(&endless).unwrap().check(&json!({}));
         let tree = json!({"type": "object", "properties": {"child": {"$ref": "#"}}, "additionalProperties": false});
         let validator = Validator::new(&tree).unwrap();
@@ -138,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_would_run_without_end_is_matched_at_once_or_refused() {
+    fn slow_pattern_is_matched_in_linear_time_or_rejected() {
         let schema = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}});
         let validator = Validator::new(&schema).unwrap();
         assert!(validator.check(&json!({"a": format!("{}b", "a".repeat(50_000))})).is_err());

@@ -12,7 +12,7 @@ fn refused(request: AnalysisRequest) -> InvalidAnalysis {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_the_schema_is_a_failure() {
+fn answer_that_does_not_fit_schema_is_a_failure() {
     let analysis = Analysis::standard();
     analysis.check(&good()).unwrap();
     for (pointer, wrong) in [
@@ -35,7 +35,7 @@ fn an_answer_that_does_not_fit_the_schema_is_a_failure() {
 }
 
 #[test]
-fn a_failures_message_repeats_nothing_of_the_answer() {
+fn failure_message_has_no_text_of_answer() {
     let mut answer = good();
     answer["classification"]["label"] = json!("SECRET");
     let failure = Analysis::standard().check(&answer).expect_err("unfit");
@@ -43,18 +43,18 @@ fn a_failures_message_repeats_nothing_of_the_answer() {
 }
 
 #[test]
-fn the_task_says_what_stands_beside_it() {
+fn task_describes_the_content_block() {
     let task = |document: &Document| Analysis::standard().task(document);
     let text = Document::new(None, b"words".to_vec()).unwrap();
     assert!(task(&text).starts_with("Analyse the document named \"document\". Summarise it"));
     let image = Document::new(None, b"GIF89a".to_vec()).unwrap();
     assert!(task(&image).contains("the image shows") && !task(&image).contains("named"));
     assert!(task(&Document::chunk(TextFormat::Txt, "words", 2, 5)).contains("part 2 of 5"));
-    assert!(task(&Document::results("[]".into())).contains("holds for the whole document"));
+    assert!(task(&Document::results("[]".into())).contains("one result for the whole document"));
 }
 
 #[test]
-fn labels_replace_those_of_the_default_schema() {
+fn custom_labels_replace_default_labels() {
     let request = AnalysisRequest { labels: Some(vec!["a".into(), "b".into()]), ..Default::default() };
     let analysis = Analysis::new(&request).unwrap();
     let mut answer = good();
@@ -64,7 +64,7 @@ fn labels_replace_those_of_the_default_schema() {
 }
 
 #[test]
-fn a_schema_of_ones_own_replaces_the_default() {
+fn custom_schema_replaces_default_schema() {
     let schema = json!({"type": "object", "properties": {"rent": {"type": "number"}}, "required": ["rent"]});
     let request = AnalysisRequest { schema: Some(schema), ..Default::default() };
     let analysis = Analysis::new(&request).unwrap();
@@ -73,7 +73,7 @@ fn a_schema_of_ones_own_replaces_the_default() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_told_by_its_field() {
+fn invalid_analysis_error_names_the_field() {
     let labels = |labels: &[&str]| AnalysisRequest {
         labels: Some(labels.iter().map(|label| label.to_string()).collect()),
         ..Default::default()
@@ -86,7 +86,7 @@ fn what_cannot_be_asked_is_told_by_its_field() {
     assert_eq!(refused(schema(json!({"type": "string"}))).field, "schema");
     assert_eq!(refused(schema(json!({"type": "object", "properties": 7}))).field, "schema");
     assert_eq!(refused(schema(json!({"type": "object", "$ref": "https://example.com/s.json"}))).field, "schema");
-    // What the row could not keep.
+    // DynamoDB cannot store these schemas.
     for property in [json!({"": {}}), json!({"n": {"maximum": 1e300}})] {
         assert_eq!(refused(schema(json!({"type": "object", "properties": property}))).field, "schema");
     }
@@ -98,7 +98,7 @@ fn what_cannot_be_asked_is_told_by_its_field() {
 }
 
 #[test]
-fn what_the_table_cannot_hold_is_refused_before_it_is_written() {
+fn answer_that_dynamodb_cannot_store_is_rejected() {
     let schema = json!({"type": "object"});
     let analysis = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
@@ -119,7 +119,7 @@ fn analysis(request: AnalysisRequest) -> Analysis {
 }
 
 #[test]
-fn the_same_question_about_the_same_bytes_has_the_same_fingerprint() {
+fn equal_bytes_and_equal_request_have_equal_fingerprint() {
     let one = Analysis::standard().fingerprint("s", &json!("m"));
     assert_eq!(one, analysis(AnalysisRequest::default()).fingerprint("s", &json!("m")));
     let about = AnalysisRequest { instructions: Some("the rent".into()), ..Default::default() };
@@ -133,7 +133,7 @@ fn the_same_question_about_the_same_bytes_has_the_same_fingerprint() {
 }
 
 #[test]
-fn what_a_model_cannot_be_told_is_refused_by_its_field() {
+fn invalid_model_setting_error_names_the_field() {
     let refused = |request: AnalysisRequest| Analysis::new(&request).expect_err("refused").field;
     for max_tokens in [0, -1, OUTPUT_TOKENS_MAX + 1] {
         assert_eq!(refused(AnalysisRequest { max_tokens: Some(max_tokens), ..Default::default() }), "max_tokens");

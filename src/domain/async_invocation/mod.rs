@@ -1,4 +1,4 @@
-//! Long invocations: what StartAsyncInvoke receives, and how polls follow it.
+//! Async invocations: the request to StartAsyncInvoke, and the polls that follow it.
 
 pub mod poll;
 pub mod request;

@@ -1,26 +1,24 @@
-//! How an invocation is waited for without a function that waits: by a message
-//! with a delay, the check, and a row that says which check it waits for.
+//! Polls: how a job waits for an async invocation while no function waits. A poll is a
+//! delayed message, and the stored job records the poll for which it waits.
 //!
 //! ```text
-//! job's message  claim ─ start(token) ─ send check 1 ─ row waits for 1 ─ acknowledge
-//! check 1                                  take ─ ask ─ send check 2 ─ row waits for 2 ─ acknowledge
-//! check 2                                                  take ─ ask ─ complete ─ acknowledge
+//! job's message  claim ─ start(token) ─ send poll 1 ─ store "waits for 1" ─ acknowledge
+//! poll 1                                   resume ─ ask ─ send poll 2 ─ store "waits for 2" ─ acknowledge
+//! poll 2                                                     resume ─ ask ─ complete ─ acknowledge
 //! ```
 //!
-//! A check is the job's own message once more, with one attribute. So each of
-//! them can do all that is left to do, and none is more than a copy:
+//! A poll is a copy of the job's message with one more attribute, so every poll can do
+//! all remaining work:
 //!
-//! - A row waits for a check only after that check was sent. So whoever finds a
-//!   row that waits for another check than theirs may be acknowledged: what
-//!   brings the job to its end is in the queue.
-//! - A crash after the send and before the row leaves two messages and a claim
-//!   whose lease ends. One of them then takes over, as from any silent worker,
-//!   and finds the invocation by the row or by its token.
-//! - A crash after the row leaves the message, which finds the row waiting.
-//! - A take counts the attempt up, so that of two checks one goes on, and what
-//!   the other writes is refused.
-//! - A check that is late by [`ASYNC_POLL_MARGIN`](crate::domain::limits::ASYNC_POLL_MARGIN)
-//!   counts as lost: any copy of the job's message may take its place.
+//! - A stored job waits for a poll only after that poll was sent. A message that finds
+//!   the job waiting for another poll can therefore be acknowledged.
+//! - A crash between send and store leaves two messages and a lease that expires. One
+//!   message then claims the job, and finds the invocation by its ARN or its token.
+//! - A crash after the store leaves the message, which finds the job waiting.
+//! - Resuming increments the attempt. One of two copies of a poll continues, and
+//!   DynamoDB rejects the writes of the other.
+//! - A poll that is late by [`ASYNC_POLL_MARGIN`](crate::domain::limits::ASYNC_POLL_MARGIN)
+//!   counts as lost. Any copy of the job's message may then resume the job.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,13 +27,12 @@ use jiff::Timestamp;
 
 use crate::domain::job::stored::{State, StoredJob};
 
-/// Names one check of a job. As text, `0.3`: generation and number.
+/// One poll of a job. Its text is generation and number, such as `0.3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poll {
-    /// The job's life: see
-    /// [`client_request_token`](crate::domain::async_invocation::request::client_request_token).
+    /// The job's generation; see [`StoredJob::generation`].
     pub generation: u32,
-    /// From 1.
+    /// The number of the poll, from 1.
     pub number: u32,
 }
 
@@ -49,27 +46,28 @@ impl FromStr for Poll {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (generation, number) = text.split_once('.').ok_or(())?;
-        let number_of = |text: &str| text.parse().map_err(|_| ());
-        Ok(Self { generation: number_of(generation)?, number: number_of(number)? })
+        let parse = |text: &str| text.parse().map_err(|_| ());
+        Ok(Self { generation: parse(generation)?, number: parse(number)? })
     }
 }
 
-/// What a message of a job for a long-running model does first.
+/// The first step of a message whose job has an async invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nobody waits: it claims the job as any other does.
+    /// The job waits for no poll: claim it like any other job.
     Claim,
-    /// It takes the row that waits at this attempt. No try is charged.
+    /// Resume the waiting job. No attempt is charged.
     Resume {
-        /// The attempt that waits.
+        /// The attempt at which the job waits.
         attempt: u32,
     },
-    /// The row waits for another check, which is in the queue: acknowledge.
+    /// The job waits for another poll, which is in the queue: acknowledge.
     Superseded,
 }
 
-/// Decides, from what the table holds and which check the message brings.
-pub fn next_step(row: Option<&StoredJob>, brought: Option<Poll>, now: Timestamp) -> Step {
+/// Decides the first step of a message. `row` is `None` if no job is stored; `received`
+/// is the poll that the message is, if any.
+pub fn next_step(row: Option<&StoredJob>, received: Option<Poll>, now: Timestamp) -> Step {
     let waiting = row.and_then(|row| match (&row.state, &row.invocation) {
         (State::Processing { lease_until }, Some(started)) if started.is_waiting => {
             let due = Poll { generation: row.generation, number: started.poll };
@@ -79,7 +77,7 @@ pub fn next_step(row: Option<&StoredJob>, brought: Option<Poll>, now: Timestamp)
     });
     match waiting {
         None => Step::Claim,
-        Some((attempt, due, lease_until)) if brought == Some(due) || lease_until <= now => Step::Resume { attempt },
+        Some((attempt, due, lease_until)) if received == Some(due) || lease_until <= now => Step::Resume { attempt },
         Some(_) => Step::Superseded,
     }
 }
@@ -89,9 +87,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let check = Poll { generation: 7, number: 12 };
-        assert_eq!(check.to_string().parse(), Ok(check));
+    fn poll_is_parsed_from_its_text_only() {
+        let poll = Poll { generation: 7, number: 12 };
+        assert_eq!(poll.to_string().parse(), Ok(poll));
         for wrong in ["", "1", "1.", ".1", "1.2.3", "-1.2", "a.b", "1.4294967296"] {
             assert_eq!(wrong.parse::<Poll>(), Err(()), "{wrong}");
         }

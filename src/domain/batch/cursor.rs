@@ -1,4 +1,4 @@
-//! Pages of a batch's jobs: which jobs, and where a page begins.
+//! Pages of a batch's jobs: the selected jobs, and the position of a page.
 
 use super::shard::shard_number;
 use super::tally::Entry;
@@ -6,22 +6,22 @@ use crate::domain::ids::JobId;
 use crate::domain::job::stored::Status;
 use crate::domain::limits::BATCH_SHARDS;
 
-/// Which jobs of a batch.
+/// A selection of a batch's jobs by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
-    /// All of them.
+    /// All jobs.
     All,
-    /// Those of one status.
+    /// The jobs with one status.
     Only(Status),
-    /// `pending` and `processing`.
+    /// The jobs that are `pending` or `processing`.
     Unfinished,
-    /// `complete`, `failed` and `cancelled`.
+    /// The jobs that are `complete`, `failed` or `cancelled`.
     Ended,
 }
 
 impl Select {
-    /// Whether jobs of this status are among them.
-    pub fn has(self, status: Status) -> bool {
+    /// Whether the selection includes jobs with this status.
+    pub fn includes(self, status: Status) -> bool {
         match self {
             Self::All => true,
             Self::Only(only) => status == only,
@@ -31,19 +31,21 @@ impl Select {
     }
 }
 
-/// Where a page of a batch's jobs begins. As text, `2.failed.job-1`: partition,
-/// and after which job; `2` is the partition's beginning.
+/// The position of a page of a batch's jobs.
+///
+/// Its text is the index partition and the job before the page, such as
+/// `2.failed.job-1`; `2` is the start of partition 2.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// From 0.
+    /// The number of the index partition, from 0.
     pub shard: u32,
     /// The last job before the page.
     pub after: Option<(Status, JobId)>,
 }
 
 impl Cursor {
-    /// Right behind a job.
-    pub fn behind(entry: &Entry) -> Self {
+    /// The position directly after a job.
+    pub fn after_entry(entry: &Entry) -> Self {
         Self { shard: shard_number(&entry.job_id), after: Some((entry.status, entry.job_id.clone())) }
     }
 }
@@ -68,7 +70,7 @@ impl std::str::FromStr for Cursor {
             (Some(_), None) => return Err(()),
         };
         let cursor = Self { shard, after };
-        // As it was written, and no other way: not `+2`, not `02`.
+        // Only the exact text of a cursor is valid: not `+2` and not `02`.
         if cursor.to_string() == text { Ok(cursor) } else { Err(()) }
     }
 }
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
+    fn cursor_is_parsed_from_its_exact_text_only() {
         for text in ["0", "7", "3.failed.a.b-c:d"] {
             assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
         }

@@ -1,8 +1,8 @@
-//! A batch: jobs that belong together, and how they stand.
+//! A batch: jobs that belong together.
 //!
-//! Counts come from the jobs themselves, by an index over batch and status; no
-//! counter is kept that a crash could leave wrong. The index's partition is a
-//! part of the batch, so that a large batch is spread over several.
+//! The counts of a batch come from its jobs, by an index over batch and status. There is
+//! no counter that a crash could leave wrong. The jobs of a batch are spread over
+//! several partitions of the index.
 
 pub mod cursor;
 pub mod shard;
@@ -15,28 +15,28 @@ use serde_json::{Map, Value};
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::ids::BatchId;
 
-/// What was said about a batch before its jobs. A batch whose jobs came by
-/// uploads alone has none.
+/// A stored batch. The API stores a batch when a caller creates or cancels it. A batch
+/// that only jobs or uploads name is not stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Names the batch for ever.
+    /// The batch's identifier.
     pub batch_id: BatchId,
-    /// What to ask of the model, for jobs that do not say it themselves.
+    /// The analysis of jobs without an analysis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisRequest>,
-    /// The caller's own words about the batch.
+    /// The caller's data about the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
-    /// Whether a document that was analysed the same way before takes that
-    /// result; as the function has it when `None`.
+    /// Whether a job reuses the result of an equal document with an equal analysis.
+    /// `None` selects the function's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deduplicate: Option<bool>,
-    /// What was asked, as a hash.
+    /// A hash of the API request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
-    /// When it was made.
+    /// The time at which the batch was stored.
     pub created_at: Timestamp,
-    /// When it was cancelled: no job of it starts after that.
+    /// The time at which the batch was cancelled. No job of the batch starts afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_at: Option<Timestamp>,
 }

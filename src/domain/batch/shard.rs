@@ -4,7 +4,7 @@ use crate::domain::document::sha256_hex;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::BATCH_SHARDS;
 
-/// The index's partition of a job: one of [`BATCH_SHARDS`] of its batch.
+/// The name of the index partition of a job: one of [`BATCH_SHARDS`] of its batch.
 pub fn shard_of(batch_id: &BatchId, job_id: &JobId) -> String {
     shard_name(batch_id, shard_number(job_id))
 }
@@ -15,8 +15,9 @@ pub(super) fn shard_number(job_id: &JobId) -> u32 {
     u32::from(byte) % BATCH_SHARDS
 }
 
-/// The name of a batch's partition: from 0 to [`BATCH_SHARDS`] − 1. An id has no
-/// `/`, so that no batch's partition is another's.
+/// The name of a partition of a batch. `shard` is from 0 to [`BATCH_SHARDS`] − 1.
+///
+/// An id contains no `/`, so partitions of different batches have different names.
 pub fn shard_name(batch_id: &BatchId, shard: u32) -> String {
     format!("{batch_id}/{shard}")
 }
@@ -26,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batchs_jobs_are_spread_over_all_its_partitions() {
+    fn jobs_of_batch_use_all_its_partitions() {
         let batch: BatchId = "b".parse().unwrap();
         let shards: std::collections::BTreeSet<String> =
             (0..1_000).map(|n| shard_of(&batch, &n.to_string().parse().unwrap())).collect();

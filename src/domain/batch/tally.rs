@@ -1,4 +1,4 @@
-//! The jobs of a batch as its index shows them, and what they add up to.
+//! The jobs of a batch as the index shows them, and their totals.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,24 @@ use crate::domain::ids::JobId;
 use crate::domain::job::stored::{State, Status, StoredJob, Usage};
 use crate::domain::limits::RATE_WINDOW;
 
-/// One job, as far as the index tells.
+/// A job with the attributes that the index has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The job.
+    /// The job's identifier.
     pub job_id: JobId,
-    /// How it stood.
+    /// The status at the time of the read.
     pub status: Status,
-    /// Tokens, once it is complete.
+    /// The tokens of a complete job; zero for other jobs.
     pub usage: Usage,
-    /// When its row was made.
+    /// The time at which the job was stored.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// The time of the end; `None` for unfinished jobs.
     pub completed_at: Option<Timestamp>,
 }
 
 impl Entry {
-    /// What the index will tell of a row.
-    pub fn of(row: &StoredJob) -> Self {
+    /// The entry that the index has for a stored job.
+    pub fn from_stored(row: &StoredJob) -> Self {
         let (usage, completed_at) = match &row.state {
             State::Pending | State::Processing { .. } => (Usage::default(), None),
             State::Complete(done) => (done.usage, Some(done.completed_at)),
@@ -39,13 +39,15 @@ impl Entry {
     }
 }
 
-/// Each job once, as it stood last, of entries in the order in which they were
-/// read: a job that moved on meanwhile stands there twice.
-pub fn latest(entries: Vec<Entry>) -> HashMap<JobId, Entry> {
+/// The latest entry of each job.
+///
+/// `entries` are in the order of the reads. A job whose status changed between two reads
+/// occurs twice.
+pub fn latest_entries(entries: Vec<Entry>) -> HashMap<JobId, Entry> {
     entries.into_iter().map(|entry| (entry.job_id.clone(), entry)).collect()
 }
 
-/// Jobs by status.
+/// The number of jobs by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Counts {
@@ -58,46 +60,47 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Jobs that have not ended.
+    /// The number of jobs that have not ended.
     pub fn unfinished(&self) -> u64 {
         self.pending + self.processing
     }
 }
 
-/// How a batch stands.
+/// The status of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStatus {
-    /// Jobs are to be done, or none has come yet.
+    /// A job is unfinished, or the batch has no jobs yet.
     InProgress,
-    /// Every job that it has is ended.
+    /// Every job of the batch has ended.
     Complete,
-    /// Cancelled, and some jobs still run.
+    /// The batch was cancelled, and some jobs are unfinished.
     Cancelling,
-    /// Cancelled, and no job runs.
+    /// The batch was cancelled, and every job has ended.
     Cancelled,
 }
 
-/// What the jobs of a batch add up to.
+/// The totals of a batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
-    /// Jobs by status; `total` is their sum.
+    /// The number of jobs by status; `total` is their sum.
     pub counts: Counts,
-    /// Tokens of all complete jobs.
+    /// The tokens of all complete jobs.
     pub usage: Usage,
-    /// When the first job's row was made.
+    /// The time at which the first job was stored.
     pub first_created_at: Option<Timestamp>,
-    /// When a job ended last.
+    /// The time at which the last job ended.
     pub last_completed_at: Option<Timestamp>,
-    /// Jobs that ended within [`RATE_WINDOW`] before the reading.
-    ended_lately: u64,
+    /// The number of jobs that ended within [`RATE_WINDOW`] before the read.
+    recently_ended: u64,
 }
 
 impl Tally {
-    /// Adds jobs, in the order in which they were read, each as it stood last.
+    /// Adds the latest entry of each job. `entries` are in the order of the reads, and
+    /// `now` is the time of the read.
     pub fn add(&mut self, entries: Vec<Entry>, now: Timestamp) {
-        let lately = now - SignedDuration::try_from(RATE_WINDOW).unwrap_or(SignedDuration::MAX);
-        for entry in latest(entries).into_values() {
+        let window_start = now - SignedDuration::try_from(RATE_WINDOW).unwrap_or(SignedDuration::MAX);
+        for entry in latest_entries(entries).into_values() {
             let counts = &mut self.counts;
             counts.total += 1;
             *match entry.status {
@@ -111,13 +114,13 @@ impl Tally {
             let first = self.first_created_at.get_or_insert(entry.created_at);
             *first = entry.created_at.min(*first);
             self.last_completed_at = self.last_completed_at.max(entry.completed_at);
-            self.ended_lately += u64::from(entry.completed_at.is_some_and(|at| at > lately));
+            self.recently_ended += u64::from(entry.completed_at.is_some_and(|at| at > window_start));
         }
     }
 
-    /// How the batch stands.
-    pub fn status(&self, cancelled: bool) -> BatchStatus {
-        match (cancelled, self.counts.unfinished()) {
+    /// The status of the batch. `is_cancelled` is whether the batch was cancelled.
+    pub fn status(&self, is_cancelled: bool) -> BatchStatus {
+        match (is_cancelled, self.counts.unfinished()) {
             (true, 0) => BatchStatus::Cancelled,
             (true, _) => BatchStatus::Cancelling,
             (false, 0) if self.counts.total > 0 => BatchStatus::Complete,
@@ -125,16 +128,16 @@ impl Tally {
         }
     }
 
-    /// Jobs ended a minute, over [`RATE_WINDOW`] or the batch's life if that is
-    /// shorter; `None` when none ended lately.
+    /// The number of jobs that end per minute, measured over [`RATE_WINDOW`] or over the
+    /// age of the batch if that is shorter. `None` if no job ended in that time.
     pub fn rate_per_minute(&self, now: Timestamp) -> Option<f64> {
         let life = now.duration_since(self.first_created_at?).as_secs_f64();
         let window = life.clamp(1.0, RATE_WINDOW.as_secs_f64());
-        (self.ended_lately > 0).then(|| self.ended_lately as f64 * 60.0 / window)
+        (self.recently_ended > 0).then(|| self.recently_ended as f64 * 60.0 / window)
     }
 
-    /// When the last job would end at this rate; `None` when nothing is left or
-    /// nothing moves.
+    /// The time at which the last job would end at this rate. `None` if no job is
+    /// unfinished or no job ended recently.
     pub fn estimated_completion(&self, now: Timestamp) -> Option<Timestamp> {
         let left = self.counts.unfinished();
         let minutes = left as f64 / self.rate_per_minute(now).filter(|_| left > 0)?;
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_moved_while_it_was_read_counts_once_as_it_stood_last() {
+    fn job_read_twice_counts_once_with_latest_status() {
         let mut tally = Tally::default();
         let read = vec![entry("a", Status::Pending, None), entry("a", Status::Complete, Some(5))];
         tally.add(read, at(10));
@@ -167,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_completed_when_no_job_of_it_is_unfinished() {
-        let status = |statuses: &[Status], cancelled| {
+    fn batch_is_complete_when_every_job_has_ended() {
+        let status = |statuses: &[Status], is_cancelled| {
             let mut tally = Tally::default();
             let ids = 0..statuses.len();
             tally.add(ids.map(|n| entry(&n.to_string(), statuses[n], None)).collect(), at(10));
-            tally.status(cancelled)
+            tally.status(is_cancelled)
         };
         assert_eq!(status(&[], false), BatchStatus::InProgress);
         assert_eq!(status(&[Status::Complete, Status::Processing], false), BatchStatus::InProgress);
@@ -182,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_estimated_from_what_ended_lately() {
+    fn completion_is_estimated_from_recent_rate() {
         let mut tally = Tally::default();
         let ended = (0..30).map(|n| entry(&n.to_string(), Status::Complete, Some(n)));
         tally.add(ended.chain((30..90).map(|n| entry(&n.to_string(), Status::Pending, None))).collect(), at(30));
-        // 30 jobs in 30 s are 60 a minute, and 60 are left.
+        // 30 jobs in 30 s are 60 per minute, and 60 jobs are unfinished.
         assert_eq!(tally.rate_per_minute(at(30)), Some(60.0));
         assert_eq!(tally.estimated_completion(at(30)), Some(at(90)));
         assert_eq!(Tally::default().estimated_completion(at(30)), None);

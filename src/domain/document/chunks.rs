@@ -1,48 +1,50 @@
-//! A text longer than one call takes, in parts; and the parts' results, in
-//! groups of which each is joined by one call.
+//! Splits a text that is too long for one call into chunks, and groups the chunks'
+//! results. One call joins the results of a group.
 
-/// Where a text may be cut, the best first: after a paragraph, a line, a word.
-const SEAMS: [&str; 3] = ["\n\n", "\n", " "];
+/// The separators after which a text is cut, the best first: paragraph, line, word.
+const SEPARATORS: [&str; 3] = ["\n\n", "\n", " "];
 
-/// Of one character in UTF-8.
+/// The longest character in UTF-8, in bytes.
 const CHARACTER_MAX_BYTES: usize = 4;
 
-/// Cuts a text into at most `max_chunks` parts of at most `max_bytes` each.
-/// Together they are the text, to the byte. `None` when that cannot be.
+/// Splits a text into at most `max_chunks` chunks of at most `max_bytes` bytes each.
+/// The concatenated chunks equal the text. `None` if the text does not fit.
 ///
-/// A part is at least half full, so that the parts are not many; within that, it
-/// ends after a paragraph, else after a line, a word, or a character.
-pub fn split(text: &str, max_bytes: usize, max_chunks: usize) -> Option<Vec<&str>> {
-    let mut parts = Vec::new();
+/// A chunk is at least half full, which limits the number of chunks. In its second
+/// half, a chunk ends after a paragraph, else after a line, a word, or a character.
+pub fn split_text(text: &str, max_bytes: usize, max_chunks: usize) -> Option<Vec<&str>> {
+    let mut chunks = Vec::new();
     let mut rest = text;
     while rest.len() > max_bytes {
-        let chunks_left = max_chunks.checked_sub(parts.len() + 1)?;
-        // What this part leaves must fit the parts that are left, though each
-        // should end within a character.
+        let chunks_left = max_chunks.checked_sub(chunks.len() + 1)?;
+        // The remaining text must fit the remaining chunks, even if each of them must
+        // end before a split character.
         let fits_after = chunks_left.saturating_mul(max_bytes.saturating_sub(CHARACTER_MAX_BYTES - 1));
         let least = (max_bytes / 2).max(rest.len().saturating_sub(fits_after));
-        let (part, after) = rest.split_at(cut(rest, least, max_bytes)?);
-        parts.push(part);
+        let (chunk, after) = rest.split_at(find_cut(rest, least, max_bytes)?);
+        chunks.push(chunk);
         rest = after;
     }
-    parts.push(rest);
-    (parts.len() <= max_chunks).then_some(parts)
+    chunks.push(rest);
+    (chunks.len() <= max_chunks).then_some(chunks)
 }
 
-/// The best place to cut, from `least` to `most` bytes into the text, or at
-/// `most`. `None` when the first character is longer.
-fn cut(text: &str, least: usize, most: usize) -> Option<usize> {
+/// The best position to cut, between `least` and `most` bytes; `most` if there is no
+/// separator. `None` if the first character is longer than `most`.
+fn find_cut(text: &str, least: usize, most: usize) -> Option<usize> {
     let most = text.floor_char_boundary(most);
     let least = text.ceil_char_boundary(least.max(1)).min(most);
     let window = &text[least..most];
-    let seam = SEAMS.iter().find_map(|seam| Some(least + window.rfind(seam)? + seam.len()));
-    Some(seam.unwrap_or(most)).filter(|cut| *cut > 0)
+    let cut = SEPARATORS.iter().find_map(|separator| Some(least + window.rfind(separator)? + separator.len()));
+    Some(cut.unwrap_or(most)).filter(|cut| *cut > 0)
 }
 
-/// Groups results of these sizes, in their order, for calls that join each
-/// group: as many as `max_bytes` takes, but never one alone, so that there are
-/// at most half as many groups as results. Gives how many are in each.
-pub fn groups(sizes: &[usize], max_bytes: usize) -> Vec<usize> {
+/// Groups results for the calls that join them, and returns the size of each group.
+///
+/// `sizes` are the sizes of the results in bytes, and groups keep their order. A group
+/// has as many results as fit `max_bytes`, and at least two. There are therefore at
+/// most half as many groups as results.
+pub fn group_results(sizes: &[usize], max_bytes: usize) -> Vec<usize> {
     let mut groups: Vec<usize> = Vec::new();
     let mut filled = 0;
     for size in sizes {
@@ -59,7 +61,7 @@ pub fn groups(sizes: &[usize], max_bytes: usize) -> Vec<usize> {
     }
     if let [.., before, 1] = groups[..] {
         groups.pop();
-        *groups.last_mut().expect("there is one before") = before + 1;
+        *groups.last_mut().expect("the pattern has a group before the last") = before + 1;
     }
     groups
 }
@@ -69,52 +71,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_byte_is_lost_and_no_part_is_over_the_limit() {
+    fn chunks_keep_every_byte_within_limit() {
         const PIECES: [&str; 8] =
             ["a", "word ", "\n", "\n\n", "é", "租金", "🏠", "a line of some length, and a stop.\n"];
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..3_000 {
             let text: String = (0..random.usize(0..400)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
             let (max_bytes, max_chunks) = (random.usize(1..200), random.usize(1..40));
-            let Some(parts) = split(&text, max_bytes, max_chunks) else {
-                // A character of four bytes may cost each part three.
+            let Some(chunks) = split_text(&text, max_bytes, max_chunks) else {
+                // A character of four bytes may leave three bytes of each chunk unused.
                 assert!(text.len() > max_chunks * max_bytes.saturating_sub(3), "{max_bytes} {max_chunks} {text:?}");
                 continue;
             };
-            assert_eq!(parts.concat(), text);
-            assert!(parts.len() <= max_chunks && parts.iter().all(|part| part.len() <= max_bytes));
-            assert!(parts.len() == 1 || parts.iter().all(|part| !part.is_empty()));
+            assert_eq!(chunks.concat(), text);
+            assert!(chunks.len() <= max_chunks && chunks.iter().all(|chunk| chunk.len() <= max_bytes));
+            assert!(chunks.len() == 1 || chunks.iter().all(|chunk| !chunk.is_empty()));
         }
     }
 
     #[test]
-    fn a_text_is_cut_where_it_is_least_harmed() {
-        let first_of = |text: &'static str| split(text, 16, 8).unwrap()[0];
-        assert_eq!(first_of("ten bytes.\n\nmore\nto come"), "ten bytes.\n\n");
-        assert_eq!(first_of("ten bytes.\nmore to come"), "ten bytes.\n");
-        assert_eq!(first_of("ten bytes, more to come"), "ten bytes, more ");
-        assert_eq!(first_of("elevenbytesandmoretocome"), "elevenbytesandmo");
-        assert_eq!(first_of("a\n\nparagraph that begins early"), "a\n\nparagraph ", "a part is at least half full");
-        assert_eq!(first_of("ééééééééééé"), "éééééééé");
+    fn chunk_ends_after_paragraph_line_or_word() {
+        let first_chunk = |text: &'static str| split_text(text, 16, 8).unwrap()[0];
+        assert_eq!(first_chunk("ten bytes.\n\nmore\nto come"), "ten bytes.\n\n");
+        assert_eq!(first_chunk("ten bytes.\nmore to come"), "ten bytes.\n");
+        assert_eq!(first_chunk("ten bytes, more to come"), "ten bytes, more ");
+        assert_eq!(first_chunk("elevenbytesandmoretocome"), "elevenbytesandmo");
+        assert_eq!(first_chunk("a\n\nparagraph that begins early"), "a\n\nparagraph ", "a chunk is at least half full");
+        assert_eq!(first_chunk("ééééééééééé"), "éééééééé");
     }
 
     #[test]
-    fn the_largest_text_is_as_many_full_parts_and_not_a_byte_more() {
+    fn largest_text_fills_every_chunk() {
         let text = "one\n\n".repeat(64);
-        assert_eq!(split(&text, 10, 32).unwrap().len(), 32);
-        assert_eq!(split(&(text + "x"), 10, 32), None);
-        assert_eq!(split("short", 10, 32), Some(vec!["short"]));
+        assert_eq!(split_text(&text, 10, 32).unwrap().len(), 32);
+        assert_eq!(split_text(&(text + "x"), 10, 32), None);
+        assert_eq!(split_text("short", 10, 32), Some(vec!["short"]));
     }
 
     #[test]
-    fn results_are_joined_in_few_calls_and_never_one_alone() {
-        assert_eq!(groups(&[10; 5], 100), [5]);
-        assert_eq!(groups(&[10; 5], 20), [2, 3]);
-        assert_eq!(groups(&[30; 4], 20), [2, 2]);
-        assert_eq!(groups(&[30, 1, 1, 30, 1], 32), [3, 2]);
+    fn result_group_has_at_least_two_results() {
+        assert_eq!(group_results(&[10; 5], 100), [5]);
+        assert_eq!(group_results(&[10; 5], 20), [2, 3]);
+        assert_eq!(group_results(&[30; 4], 20), [2, 2]);
+        assert_eq!(group_results(&[30, 1, 1, 30, 1], 32), [3, 2]);
         for count in 2..=40 {
             for max_bytes in [1, 25, 40, 1_000] {
-                let groups = groups(&vec![10; count], max_bytes);
+                let groups = group_results(&vec![10; count], max_bytes);
                 assert_eq!(groups.iter().sum::<usize>(), count);
                 assert!(groups.len() <= count / 2 && groups.iter().all(|group| *group >= 2));
             }

@@ -1,6 +1,6 @@
-//! The formats that Converse takes.
+//! The document and image formats that Converse accepts.
 
-/// A text format that Converse's document block takes.
+/// A text format that Converse accepts in a document block.
 ///
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum TextFormat {
     Csv,
 }
 
-/// A file format that Converse's document block takes.
+/// A file format that Converse accepts in a document block.
 ///
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum FileFormat {
     Xlsx,
 }
 
-/// A format that Converse's image block takes.
+/// An image format that Converse accepts in an image block.
 ///
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,11 @@ pub enum ImageFormat {
 }
 
 impl TextFormat {
-    /// By the ending of a name, and HTML by its beginning too.
-    pub(super) fn of(name: Option<&str>, text: &str) -> Self {
-        let ending = name.and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
-        match ending.as_deref() {
+    /// Detects the format from the extension of a file name or an object key. Text that
+    /// begins with an HTML tag is HTML, unless its extension is of Markdown or CSV.
+    pub(super) fn detect(name: Option<&str>, text: &str) -> Self {
+        let extension = name.and_then(|name| name.rsplit_once('.')).map(|(_, text)| text.to_ascii_lowercase());
+        match extension.as_deref() {
             Some("md" | "markdown") => Self::Md,
             Some("csv") => Self::Csv,
             Some("html" | "htm" | "xhtml") => Self::Html,

@@ -1,4 +1,4 @@
-//! A document as the model takes it: text, a file, or an image.
+//! A document as the model receives it: text, a file or an image.
 
 pub mod chunks;
 mod failures;
@@ -18,8 +18,8 @@ use self::kind::Kind;
 use crate::domain::failure::Failure;
 use crate::domain::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES};
 
-/// A document that may be sent: of a type that the model takes, not empty, not
-/// encrypted, and not too large, except that a text may have to go in parts.
+/// A document that may be sent to a model: of a supported type, not empty, not
+/// encrypted, and not too large. A long text may need chunks.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     content: Content,
@@ -27,65 +27,66 @@ pub struct Document {
     role: Role,
 }
 
-/// How what is sent stands to what is analysed.
+/// The role of a document in the analysis of the job's document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It is the whole.
-    Whole,
-    /// A chunk of a longer text.
+    /// The job's document itself.
+    FullDocument,
+    /// A chunk of the job's document.
     Chunk {
-        /// From 1.
+        /// The number of the chunk, from 1.
         number: usize,
-        /// The count of chunks.
-        of: usize,
+        /// The number of all chunks.
+        count: usize,
     },
-    /// The results of a longer text's parts, in their order.
+    /// The results of the document's chunks, in the order of the chunks.
     Results,
 }
 
-/// What a document is.
+/// The content of a document.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Text, in whatever encoding it came.
+    /// Text, decoded to UTF-8.
     Text {
-        /// Its markup.
+        /// The markup of the text.
         format: TextFormat,
-        /// All of it, without a byte order mark.
+        /// The complete text, without a byte order mark.
         text: String,
     },
-    /// A file that the model's service reads by itself.
+    /// A file that Bedrock reads.
     File {
-        /// Its type.
+        /// The format of the file.
         format: FileFormat,
-        /// As they came.
+        /// The bytes as received.
         bytes: Vec<u8>,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Its type.
+        /// The format of the image.
         format: ImageFormat,
-        /// As they came.
+        /// The bytes as received.
         bytes: Vec<u8>,
     },
 }
 
 impl Document {
-    /// Tells what the bytes are, by themselves first and by their name (a
-    /// file's name, or a whole object key) second, and checks them.
+    /// Detects the type of a document and checks the document.
+    ///
+    /// The bytes decide first. `name`, a file name or an object key, decides between
+    /// text formats.
     ///
     /// # Errors
-    /// A permanent failure with one of the `document_…` codes, which says what
-    /// is taken.
+    /// A permanent failure with one of the `document_…` codes.
     pub fn new(name: Option<&str>, bytes: Vec<u8>) -> Result<Self, Failure> {
         let size_bytes = bytes.len();
-        let content = match kind::of(&bytes)? {
+        let content = match kind::detect_kind(&bytes)? {
             _ if bytes.is_empty() => return Err(empty()),
             Some(Kind::File(format)) => {
-                within("a document", size_bytes, DOCUMENT_MAX_BYTES)?;
+                check_size("a document", size_bytes, DOCUMENT_MAX_BYTES)?;
                 Content::File { format, bytes }
             }
             Some(Kind::Image(format)) => {
-                within("an image", size_bytes, IMAGE_MAX_BYTES)?;
+                check_size("an image", size_bytes, IMAGE_MAX_BYTES)?;
                 Content::Image { format, bytes }
             }
             None => {
@@ -93,46 +94,46 @@ impl Document {
                 if text.chars().all(char::is_whitespace) {
                     return Err(empty());
                 }
-                Content::Text { format: TextFormat::of(name, &text), text }
+                Content::Text { format: TextFormat::detect(name, &text), text }
             }
         };
-        Ok(Self { content, size_bytes, role: Role::Whole })
+        Ok(Self { content, size_bytes, role: Role::FullDocument })
     }
 
-    /// A part of a longer text, `number` from 1.
-    pub fn chunk(format: TextFormat, text: &str, number: usize, of: usize) -> Self {
+    /// Makes the document of a chunk. `number` counts from 1 to `count`.
+    pub fn chunk(format: TextFormat, text: &str, number: usize, count: usize) -> Self {
         let content = Content::Text { format, text: text.to_owned() };
-        Self { content, size_bytes: text.len(), role: Role::Chunk { number, of } }
+        Self { content, size_bytes: text.len(), role: Role::Chunk { number, count } }
     }
 
-    /// The results of a longer text's parts, as a JSON array.
+    /// Makes a document of chunk results. `json` is an array of the results.
     pub fn results(json: String) -> Self {
         let size_bytes = json.len();
         Self { content: Content::Text { format: TextFormat::Txt, text: json }, size_bytes, role: Role::Results }
     }
 
-    /// What it is.
+    /// The content of the document.
     pub fn content(&self) -> &Content {
         &self.content
     }
 
-    /// Gives the content away.
+    /// Returns the content without a copy.
     pub fn into_content(self) -> Content {
         self.content
     }
 
-    /// How it stands to what is analysed.
+    /// The role of the document.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Its size in bytes as it came, before any decoding.
+    /// The size in bytes as received, before decoding.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 }
 
-/// Without its text: a document is never logged.
+/// Prints the format and the size only: a document is never logged.
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let format: &dyn std::fmt::Debug = match &self.content {
@@ -144,7 +145,7 @@ impl std::fmt::Debug for Document {
     }
 }
 
-fn within(what: &str, size_bytes: usize, limit: usize) -> Result<(), Failure> {
+fn check_size(what: &str, size_bytes: usize, limit: usize) -> Result<(), Failure> {
     if size_bytes <= limit { Ok(()) } else { Err(too_large(what, size_bytes, limit)) }
 }
 

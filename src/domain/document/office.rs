@@ -1,20 +1,21 @@
-//! Which office file a container is: a ZIP with Office Open XML in it, or an
-//! OLE compound file of the older kind. Only their lists of contents are read,
-//! so that nothing is unpacked.
+//! Detects the Office format of a container: a ZIP file with Office Open XML, or an
+//! older OLE compound file. Only the container's directory is read, so nothing is
+//! decompressed.
 
 use super::failures::{encrypted, type_unknown};
 use super::format::FileFormat;
 use crate::domain::failure::Failure;
 
-/// The record at the end of a ZIP, without its comment, and the longest comment.
+/// Sizes of the ZIP format. `ZIP_END_BYTES` is the record at the end of the file without
+/// its comment. `ZIP_ENTRY_BYTES` is a directory entry without its variable fields.
 ///
 /// <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>, 4.3.16 and 4.3.12.
 const ZIP_END_BYTES: usize = 22;
 const ZIP_COMMENT_MAX_BYTES: usize = 65_535;
 const ZIP_ENTRY_BYTES: usize = 46;
 
-/// Tells an Office Open XML file by its main part.
-pub(super) fn of_zip(bytes: &[u8]) -> Result<FileFormat, Failure> {
+/// Detects the format of an Office Open XML file from the name of its main part.
+pub(super) fn detect_zip_format(bytes: &[u8]) -> Result<FileFormat, Failure> {
     let mut names = zip_names(bytes);
     let format = names.find_map(|name| match name {
         b"word/document.xml" => Some(FileFormat::Docx),
@@ -24,7 +25,7 @@ pub(super) fn of_zip(bytes: &[u8]) -> Result<FileFormat, Failure> {
     format.ok_or_else(type_unknown)
 }
 
-/// The names in a ZIP's central directory, as far as it can be read.
+/// The names in the central directory of a ZIP file, up to the first invalid entry.
 fn zip_names(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let tail = bytes.len().saturating_sub(ZIP_END_BYTES + ZIP_COMMENT_MAX_BYTES);
     let end = bytes[tail..].windows(4).rposition(|window| window == b"PK\x05\x06").map(|at| tail + at);
@@ -41,24 +42,26 @@ fn zip_names(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// A compound file's directory is a list of entries of this size, and so is
-/// its whole a multiple of it.
+/// The size of an entry in the directory of a compound file. Sectors are a multiple of
+/// it, so every entry begins at a multiple of this size.
 ///
 /// <https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-cfb/60fe8611-66c3-496b-b70d-a504c94c9ace>
 const OLE_ENTRY_BYTES: usize = 128;
-/// Longest name of an entry, in bytes, its end included.
+/// The size of an entry's name field, in bytes, with the terminating zero.
 const OLE_NAME_BYTES: usize = 64;
+/// The type of an entry that is a stream.
 const OLE_STREAM: u8 = 2;
 
-/// Tells an older office file by its main stream. A file that Office protects
-/// by a password is a compound file too, around an encrypted package.
-pub(super) fn of_ole(bytes: &[u8]) -> Result<FileFormat, Failure> {
+/// Detects the format of an older Office file from its main stream.
+///
+/// A password-protected Office file is a compound file with an encrypted package.
+pub(super) fn detect_ole_format(bytes: &[u8]) -> Result<FileFormat, Failure> {
     let mut found = None;
     for entry in bytes.chunks_exact(OLE_ENTRY_BYTES) {
         if is_stream(entry, "EncryptedPackage") {
             return Err(encrypted());
         }
-        // What is embedded stands after what it is embedded in.
+        // An embedded file comes after the file that contains it.
         if found.is_none() && is_stream(entry, "WordDocument") {
             found = Some(FileFormat::Doc);
         } else if found.is_none() && (is_stream(entry, "Workbook") || is_stream(entry, "Book")) {
@@ -68,8 +71,8 @@ pub(super) fn of_ole(bytes: &[u8]) -> Result<FileFormat, Failure> {
     found.ok_or_else(type_unknown)
 }
 
-/// Whether a directory's entry is a stream of this name: UTF-16, ended by zero,
-/// then its length in bytes and its type.
+/// Whether a directory entry is a stream with this name. The entry has the name in
+/// UTF-16 with a terminating zero, then the name's length in bytes and the type.
 fn is_stream(entry: &[u8], name: &str) -> bool {
     let length = (name.len() + 1) * 2;
     entry.get(OLE_NAME_BYTES + 2) == Some(&OLE_STREAM)

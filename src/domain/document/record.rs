@@ -1,11 +1,11 @@
-//! What the jobs table keeps about a document.
+//! The facts about a document that the jobs table stores.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::location::S3Location;
 
-/// What the stored job keeps about a document.
+/// The facts about a document on the stored job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentRecord {
     /// Where the object is stored; `None` when the document came in the message.

@@ -33,7 +33,7 @@ fn sized(beginning: &[u8], size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A ZIP of empty files with these names.
+/// A ZIP file whose directory has these names.
 fn zip(names: &[&str]) -> Vec<u8> {
     let mut bytes = b"PK\x03\x04".to_vec();
     let directory = bytes.len() as u32;
@@ -53,7 +53,7 @@ fn zip(names: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// A compound file with these streams in its directory.
+/// A compound file whose directory has these streams.
 fn ole(streams: &[&str]) -> Vec<u8> {
     let mut bytes = sized(&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1], 512);
     for name in streams {
@@ -71,7 +71,7 @@ fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_or_an_image_is_what_its_bytes_say_whatever_it_is_called() {
+fn file_or_image_is_detected_by_bytes_despite_its_name() {
     assert_eq!(file_format(b"%PDF-1.7\n\x80".to_vec()), FileFormat::Pdf);
     assert_eq!(file_format(b"\xef\xbb\xbf%PDF-1.7\n\xff".to_vec()), FileFormat::Pdf);
     assert_eq!(file_format(zip(&["[Content_Types].xml", "word/document.xml"])), FileFormat::Docx);
@@ -92,7 +92,7 @@ fn a_file_or_an_image_is_what_its_bytes_say_whatever_it_is_called() {
 }
 
 #[test]
-fn a_texts_format_follows_from_its_name_and_html_from_its_beginning_too() {
+fn text_format_follows_from_extension_or_html_tag() {
     assert_eq!(text_format("x/y.MD", "words"), TextFormat::Md);
     assert_eq!(text_format("t.csv", "a,b"), TextFormat::Csv);
     assert_eq!(text_format("t.htm", "words"), TextFormat::Html);
@@ -107,7 +107,7 @@ fn a_texts_format_follows_from_its_name_and_html_from_its_beginning_too() {
 }
 
 #[test]
-fn text_is_read_in_every_usual_encoding() {
+fn text_in_every_common_encoding_is_decoded() {
     let words = "Zwölf Gebühren: 900 € — “paid”.\r\n\tMiete\x0c";
     assert_eq!(text(words), words);
     assert_eq!(text(format!("\u{feff}{words}")), words);
@@ -122,7 +122,7 @@ fn text_is_read_in_every_usual_encoding() {
 }
 
 #[test]
-fn what_is_none_of_these_is_refused_and_told_what_is_taken() {
+fn unsupported_type_error_lists_supported_types() {
     let archive_of_texts = [b"name".as_slice(), &[0; 508], b"words"].concat();
     let half_of_utf_16 = [utf_16("\u{feff}words", u16::to_le_bytes), vec![b'x']].concat();
     let utf_32: Vec<u8> = "\u{feff}words".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
@@ -146,28 +146,28 @@ fn what_is_none_of_these_is_refused_and_told_what_is_taken() {
 }
 
 #[test]
-fn a_document_is_at_most_what_one_request_takes() {
-    let at = |beginning: &[u8], limit: usize| {
+fn document_over_request_limit_is_rejected() {
+    let assert_limit = |beginning: &[u8], limit: usize| {
         assert!(Document::new(None, sized(beginning, limit)).is_ok());
         let failure = Document::new(None, sized(beginning, limit + 1)).expect_err("one byte over");
         assert_eq!(failure.code, codes::DOCUMENT_TOO_LARGE);
         assert!(failure.message.contains(&limit.to_string()), "{}", failure.message);
     };
-    at(b"%PDF-1.7", DOCUMENT_MAX_BYTES);
-    at(b"\x89PNG\r\n\x1a\n", IMAGE_MAX_BYTES);
-    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES + 1]).is_ok(), "a text goes in parts");
-    assert!(text_too_large(41, 1).message.contains(" 32 is the limit"));
+    assert_limit(b"%PDF-1.7", DOCUMENT_MAX_BYTES);
+    assert_limit(b"\x89PNG\r\n\x1a\n", IMAGE_MAX_BYTES);
+    assert!(Document::new(None, vec![b'a'; DOCUMENT_MAX_BYTES + 1]).is_ok(), "a text may be split into chunks");
+    assert!(text_too_large(41, 1).message.contains("at most 32 bytes"));
 }
 
 #[test]
-fn nothing_is_paid_for_an_empty_document() {
+fn empty_document_is_rejected_before_paid_call() {
     for bytes in [&b""[..], b" \n\t", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff\x00 "] {
         assert_eq!(code(Some("a.pdf"), bytes), codes::DOCUMENT_EMPTY, "{bytes:?}");
     }
 }
 
 #[test]
-fn nothing_is_paid_for_an_encrypted_document() {
+fn encrypted_document_is_rejected_before_paid_call() {
     assert_eq!(code(None, ole(&["EncryptionInfo", "EncryptedPackage"])), codes::DOCUMENT_ENCRYPTED);
     for trailer in ["<< /Encrypt 12 0 R >>", "<</Root 1 0 R/Encrypt\n12\r\n0 R>>", "<</Encrypt<</Filter/Standard>>>>"] {
         assert_eq!(code(None, format!("%PDF-1.7\ntrailer {trailer}")), codes::DOCUMENT_ENCRYPTED, "{trailer}");
@@ -178,13 +178,13 @@ fn nothing_is_paid_for_an_encrypted_document() {
 }
 
 #[test]
-fn its_size_is_that_of_its_bytes_as_they_came() {
+fn document_size_counts_bytes_as_received() {
     let bytes = utf_16("\u{feff}rent", u16::to_le_bytes);
     assert_eq!(Document::new(None, bytes.clone()).unwrap().size_bytes(), bytes.len());
 }
 
 #[test]
-fn a_document_does_not_print_its_text() {
+fn debug_output_omits_document_text() {
     let document = Document::new(None, b"SECRET".to_vec()).unwrap();
     assert_eq!(format!("{document:?}"), "Document(Txt, 6 bytes)");
 }

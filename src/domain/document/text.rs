@@ -1,7 +1,7 @@
-//! Text of any usual encoding, as UTF-8.
+//! Decodes text of any common encoding to UTF-8.
 
-/// What the bytes from 0x80 to 0x9F are in Windows-1252. Five are not in use, and
-/// are the control characters of Latin-1.
+/// The characters of the bytes 0x80 to 0x9F in Windows-1252. Five of these bytes are
+/// unassigned, and decode to control characters as in Latin-1.
 ///
 /// <https://encoding.spec.whatwg.org/windows-1252.html>
 const WINDOWS_1252: [char; 32] = [
@@ -15,31 +15,34 @@ enum ByteOrder {
     Big,
 }
 
-/// Reads text: by its byte order mark, else as UTF-16 when it plainly is, else
-/// as UTF-8 when it is valid, else as Latin-1 (Windows-1252) when each byte is
-/// one that a text has. `None` when it is none of these.
+/// Decodes text; `None` if the bytes are not text. The first matching rule decides:
+///
+/// 1. A byte order mark names the encoding.
+/// 2. The pattern of zero bytes shows UTF-16.
+/// 3. Valid UTF-8 is UTF-8.
+/// 4. Bytes without unusual control characters are Latin-1 (Windows-1252).
 pub(super) fn decode(mut bytes: Vec<u8>) -> Option<String> {
     let text = if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
         String::from_utf8(bytes).ok()?
     } else if let Some(text) = bytes.strip_prefix(b"\xff\xfe") {
-        utf_16(text, ByteOrder::Little)?
+        decode_utf_16(text, ByteOrder::Little)?
     } else if let Some(text) = bytes.strip_prefix(b"\xfe\xff") {
-        utf_16(text, ByteOrder::Big)?
-    } else if let Some(order) = utf_16_by_its_zeros(&bytes) {
-        utf_16(&bytes, order)?
+        decode_utf_16(text, ByteOrder::Big)?
+    } else if let Some(order) = detect_utf_16(&bytes) {
+        decode_utf_16(&bytes, order)?
     } else {
         match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => latin_1(error.as_bytes())?,
+            Err(error) => decode_latin_1(error.as_bytes())?,
         }
     };
     is_text(&text).then_some(text)
 }
 
-/// In UTF-16 of the scripts that are mostly ASCII, every other byte is zero;
-/// in no other encoding of a text is any.
-fn utf_16_by_its_zeros(bytes: &[u8]) -> Option<ByteOrder> {
+/// Detects UTF-16 text that is mostly ASCII: most high bytes are zero, and no low byte
+/// is. Text in other encodings has almost no zero bytes.
+fn detect_utf_16(bytes: &[u8]) -> Option<ByteOrder> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if pairs.is_empty() || !rest.is_empty() {
         return None;
@@ -52,8 +55,8 @@ fn utf_16_by_its_zeros(bytes: &[u8]) -> Option<ByteOrder> {
     }
 }
 
-/// `None` when a half of a pair is missing.
-fn utf_16(bytes: &[u8], order: ByteOrder) -> Option<String> {
+/// Decodes UTF-16; `None` if half of a code unit or of a surrogate pair is missing.
+fn decode_utf_16(bytes: &[u8], order: ByteOrder) -> Option<String> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     let units = pairs.iter().map(|pair| match order {
         ByteOrder::Little => u16::from_le_bytes(*pair),
@@ -63,17 +66,18 @@ fn utf_16(bytes: &[u8], order: ByteOrder) -> Option<String> {
     text.filter(|_| rest.is_empty())
 }
 
-fn latin_1(bytes: &[u8]) -> Option<String> {
-    let read = |byte: &u8| match byte {
+/// Decodes Windows-1252; `None` if a control character occurs that text does not have.
+fn decode_latin_1(bytes: &[u8]) -> Option<String> {
+    let decode = |byte: &u8| match byte {
         0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
         byte => char::from(*byte),
     };
-    let text: String = bytes.iter().map(read).collect();
+    let text: String = bytes.iter().map(decode).collect();
     text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\x0c')).then_some(text)
 }
 
-/// A stray zero stands in some texts; where more than one byte in a hundred is
-/// zero, as in an archive of texts, they are not meant to be read.
+/// Whether at most one byte in a hundred is zero. Some texts have a stray zero; an
+/// archive of texts has many.
 fn is_text(text: &str) -> bool {
     text.bytes().filter(|byte| *byte == 0).count() * 100 <= text.len()
 }

@@ -1,9 +1,9 @@
-//! Who may take a job: the decision, as a pure function of what the row says,
-//! the time, and who asks.
+//! The claim: whether a worker may take a job, as a pure function of the stored job,
+//! the time and the claimant.
 //!
-//! The same decision stands as a conditional write in `aws::jobs`: the write
-//! claims in one round trip, and where it is refused the row that it found
-//! comes here to say why. One table of cases holds the two together.
+//! `aws::jobs` makes the same decision as a conditional write, which claims the job in
+//! one round trip. If DynamoDB rejects the write, [`decide`] finds the reason from the
+//! stored job. `tests/claim.rs` checks both with one table of cases.
 
 use jiff::Timestamp;
 
@@ -12,45 +12,45 @@ use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::ids::{BatchId, Owner};
 use crate::domain::job::stored::{State, Status, StoredJob};
 
-/// Who asks for a job.
+/// A worker that wants to claim a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Claimant<'a> {
     /// The random id of this claim.
     pub owner: &'a Owner,
-    /// The failed attempt whose redrive the message is.
+    /// The failed attempt whose redrive the message is; `None` for other messages.
     pub redrive_of: Option<u32>,
-    /// How many attempts may be charged to a job.
+    /// The most attempts that a job may be charged.
     pub max_attempts: u32,
 }
 
-/// A claim that was made: who holds the job, and until when.
+/// A claim: the right to change the job until the lease expires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// The fencing token: every later write names it.
+    /// The fencing token, which every later write names.
     pub attempt: u32,
-    /// How many attempts are charged, this one included.
+    /// The charged attempts, including this one.
     pub charged_attempts: u32,
-    /// Who made it.
+    /// The random id of this claim.
     pub owner: Owner,
-    /// When it ends by itself.
+    /// The time at which the lease expires.
     pub lease_until: Timestamp,
-    /// Whether an earlier worker fell silent, so that its call may have been
-    /// made and paid for.
+    /// Whether the lease of an earlier worker had expired. Its call may have been made
+    /// and billed.
     pub took_over: bool,
-    /// The row's batch.
+    /// The batch of the stored job.
     pub batch_id: Option<BatchId>,
-    /// What the row says to ask of the model.
+    /// The analysis of the stored job.
     pub analysis: Option<Box<AnalysisRequest>>,
-    /// The model that the row asks for.
+    /// The model that the stored job requests.
     pub model_id: Option<String>,
-    /// The job's life: see [`StoredJob::generation`].
+    /// The job's generation; see [`StoredJob::generation`].
     pub generation: u32,
-    /// The long-running model's invocation, if one was started in this life.
+    /// The async invocation, if this generation started one.
     pub invocation: Option<StartedInvocation>,
 }
 
 impl Claim {
-    /// The claim that a row bears, held by `owner` until `lease_until`.
+    /// The claim on a stored job, held by `owner` until `lease_until`.
     pub fn from_stored(row: &StoredJob, owner: &Owner, lease_until: Timestamp) -> Self {
         Self {
             attempt: row.attempt,
@@ -67,42 +67,44 @@ impl Claim {
     }
 }
 
-/// What the worker does with what it found.
+/// The decision about a claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The job is to be had: attempt + 1.
+    /// The worker may claim the job, as attempt + 1.
     Claim {
-        /// What the claim charges: one more than before, or one after a redrive.
+        /// The charged attempts after the claim: one more than before, or one after a
+        /// redrive.
         charged_attempts: u32,
     },
-    /// The row is our own claim, whose answer was lost: go on.
+    /// The stored job has this worker's claim, whose response was lost. The worker
+    /// continues.
     Continue(Claim),
-    /// The job is not to be had.
+    /// The worker may not claim the job.
     Reject(ClaimRejected),
 }
 
-/// Why a job is not to be had.
+/// The reason why a worker may not claim a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimRejected {
-    /// No charged_attempts are left, and nobody holds the job: fail it.
+    /// The lease expired and no attempts are left: the job must be failed.
     Exhausted {
-        /// The attempt that fell silent.
+        /// The attempt whose lease expired.
         attempt: u32,
-        /// The charged_attempts that are charged.
+        /// The charged attempts of the job.
         charged_attempts: u32,
     },
-    /// Somebody holds the job: have the message again when the lease is over.
+    /// Another worker holds the lease: the message is retried when the lease expires.
     Busy {
-        /// When the lease ends by itself.
+        /// The time at which the lease expires.
         until: Timestamp,
     },
-    /// The job has ended, and this message does not begin it again.
+    /// The job has ended, and the message is not a redrive of its last attempt.
     Finished,
 }
 
-/// Decides, from what the table holds (`None`: no row).
+/// Decides whether a worker may claim a job. `row` is `None` if no job is stored.
 ///
-/// A lease whose end is now is over.
+/// A lease that ends at `now` has expired.
 pub fn decide(row: Option<&StoredJob>, now: Timestamp, claimant: &Claimant<'_>) -> Decision {
     let Some(row) = row else {
         return Decision::Claim { charged_attempts: 1 };

@@ -1,5 +1,5 @@
-//! How an attempt ends: which write follows from what happened, and what
-//! becomes of the message.
+//! The ending of an attempt without a result: the write to the stored job, and the
+//! retry of the message.
 
 use std::time::Duration;
 
@@ -8,63 +8,65 @@ use crate::domain::failure::Failure;
 use crate::domain::job::outcome::RetryReason;
 use crate::domain::limits::NO_TIME_DELAY;
 
-/// Why an attempt did not give a result. Each service's errors are translated
-/// to this where they arise; what is not named permanent may pass.
+/// The reason why an attempt has no result.
+///
+/// Each client translates its service's errors to this type. An error is transient
+/// unless the client names it permanent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptError {
-    /// The model has no room: the document is not charged.
+    /// The model throttled the call: not charged.
     Throttled(Failure),
-    /// The table, a queue or the bucket did not answer: not charged.
+    /// DynamoDB, SQS or S3 did not answer: not charged.
     StoreUnavailable(Failure),
-    /// It may pass: charged, and tried again while charged_attempts are left.
+    /// The error may not recur: charged, and retried while attempts are left.
     Transient(Failure),
-    /// The same document would fail again.
+    /// The same document would fail again: the job fails.
     Permanent(Failure),
-    /// The invocation had no time left to begin: not charged.
+    /// The function's invocation had too little time left for a call: not charged.
     NoTime,
-    /// The model's quota is used up and no call was made: not charged, and tried
-    /// again after this.
+    /// The model's quota is exhausted and no call was made: not charged, and retried
+    /// after this delay.
     OverQuota(Duration),
-    /// The job's batch was cancelled: no call was made.
+    /// The job's batch was cancelled, and no call was made.
     Cancelled,
 }
 
-/// What an attempt without a result writes.
+/// The write at the end of an attempt without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// Back to `pending`, and the message again after a wait.
+    /// The job returns to `pending`, and its message is retried.
     Release {
-        /// Whether the attempt stays charged to the job.
+        /// Whether the attempt counts against `MaxAttempts`.
         charged: bool,
-        /// How long the message waits.
+        /// The delay of the message.
         after: Duration,
-        /// Why.
+        /// The reason of the retry.
         reason: RetryReason,
     },
-    /// To the dead-letter queue, and `failed`.
+    /// The message goes to the dead-letter queue, then the job becomes `failed`.
     Fail(Failure),
-    /// `cancelled`, and nothing more.
+    /// The job becomes `cancelled`, and its message is acknowledged.
     Cancel,
 }
 
-/// What is known when an attempt ends without a result.
+/// The facts about an attempt that decide its ending.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptContext {
-    /// How many attempts are charged, this one included.
+    /// The charged attempts, including this one.
     pub charged_attempts: u32,
-    /// How many may be.
+    /// The most charged attempts of a job.
     pub max_attempts: u32,
-    /// How often the queue gave this message, from 1.
+    /// How often SQS delivered the message, from 1.
     pub receive_count: u32,
-    /// Uniform in `[0, 1)`.
+    /// A random number for the delay, uniform in `[0, 1)`.
     pub random: f64,
 }
 
-/// Decides the ending of an attempt that gave no result.
+/// Decides the ending of an attempt without a result.
 pub fn decide_ending(error: AttemptError, at: AttemptContext) -> Ending {
     match error {
-        // Throttling is not counted on the job, so the queue's count of
-        // deliveries tells how often it was.
+        // The stored job does not count throttled attempts, so the backoff follows the
+        // number of deliveries.
         AttemptError::Throttled(_) => Ending::Release {
             charged: false,
             after: full_jitter(at.receive_count, at.random),
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_is_never_charged_to_a_document() {
+    fn throttled_attempt_is_never_charged() {
         for charged_attempts in 1..10 {
             let ending = decide_ending(AttemptError::Throttled(failure()), AttemptContext { charged_attempts, ..AT });
             let Ending::Release { charged, after, reason } = ending else { panic!("{ending:?}") };
@@ -117,11 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_charged_and_tried_again_while_tries_are_left() {
+    fn transient_error_is_charged_and_retried_until_exhausted() {
         for (charged_attempts, released) in [(1, true), (2, true), (3, false), (4, false)] {
             match decide_ending(AttemptError::Transient(failure()), AttemptContext { charged_attempts, ..AT }) {
                 Ending::Release { charged, .. } => assert!(charged && released),
-                Ending::Cancel => panic!("nobody cancelled"),
+                Ending::Cancel => panic!("no caller cancelled the job"),
                 Ending::Fail(error) => {
                     assert!(!released);
                     assert_eq!(error.code, codes::ATTEMPTS_EXHAUSTED);
@@ -132,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_pass_fails_at_once() {
+    fn permanent_error_fails_job_at_once() {
         assert_eq!(decide_ending(AttemptError::Permanent(failure()), AT), Ending::Fail(failure()));
     }
 
     #[test]
-    fn what_was_not_begun_is_not_charged() {
+    fn unstarted_attempt_is_not_charged() {
         let ending = decide_ending(AttemptError::NoTime, AttemptContext { charged_attempts: 3, ..AT });
         assert!(matches!(ending, Ending::Release { charged: false, reason: RetryReason::NoTime, .. }));
         let after = Duration::from_secs(7);

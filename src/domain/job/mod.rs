@@ -1,4 +1,4 @@
-//! The job: what to analyse, and with which settings.
+//! The job: its work and its settings.
 
 pub mod claim;
 pub mod ending;
@@ -14,39 +14,40 @@ use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::document::location::S3Location;
 use crate::domain::ids::{BatchId, JobId};
 
-/// One piece of work, to be done once.
+/// A job as a message describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// Names the job for ever.
+    /// The job's identifier, which is never reused.
     pub job_id: JobId,
-    /// What is to be done.
+    /// The work of the job.
     pub work: Work,
-    /// The batch it belongs to.
+    /// The batch of the job, if any.
     pub batch_id: Option<BatchId>,
-    /// What to ask of the model; the default analysis when `None`.
+    /// The analysis to make; `None` selects the batch's, or the default analysis.
     pub analysis: Option<AnalysisRequest>,
-    /// The model or inference profile; the function's own when `None`.
+    /// The model or inference profile; `None` selects the analysis' model, or the
+    /// function's.
     pub model_id: Option<String>,
-    /// The caller's own words about the job, kept and given back.
+    /// The caller's data about the job, which the API returns unchanged.
     pub metadata: Option<Map<String, Value>>,
-    /// How urgent.
+    /// The job's priority.
     pub priority: Priority,
 }
 
-/// What a job does.
+/// The work of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
-    /// It has a document analysed, by one call.
+    /// Analyse a document.
     Document(DocumentSource),
-    /// It has a model work that takes minutes, and waits for the end.
+    /// Start an async invocation, and store a reference to its output.
     AsyncInvocation(Box<AsyncInvoke>),
 }
 
-/// Where a document is.
+/// The source of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentSource {
-    /// In the message itself.
+    /// The text is in the message.
     Inline(String),
-    /// In a bucket.
+    /// The document is an S3 object.
     S3(S3Location),
 }

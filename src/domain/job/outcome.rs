@@ -1,13 +1,13 @@
-//! How the handling of one message ended.
+//! The outcome of handling one message: acknowledge or retry.
 
 use std::time::Duration;
 
-/// What becomes of a message. There is no third way.
+/// The outcome of handling a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its end is durable: the queue may delete it.
+    /// SQS may delete the message: its effect is stored durably.
     Acknowledge(Acknowledged),
-    /// It is wanted again.
+    /// SQS delivers the message again.
     Retry(Retry),
 }
 
@@ -16,63 +16,65 @@ pub enum Outcome {
 pub enum Acknowledged {
     /// This attempt stored the result.
     Completed,
-    /// The job had ended before this message came.
+    /// The job had ended before this delivery.
     AlreadyFinished,
-    /// The message lies in the dead-letter queue and the row, if there is one,
-    /// says `failed`.
+    /// The message is in the dead-letter queue, and the stored job, if any, is
+    /// `failed`.
     DeadLettered,
-    /// The job's batch was cancelled, and the row says so.
+    /// The job's batch was cancelled, and the stored job is `cancelled`.
     Cancelled,
-    /// The job's invocation runs, and the message of its next check is in the
+    /// The job's async invocation runs, and the message of its next poll is in the
     /// queue.
     Waiting,
-    /// The job's invocation runs, and another message is its next check.
+    /// The job's async invocation runs, and another message is its next poll.
     Superseded,
-    /// Several jobs were told of in it, and each has a message of its own now.
+    /// The message was an S3 event with several records, and was split into one
+    /// message per record.
     Split,
-    /// It asked for nothing: a bucket's test, a folder, a deletion.
+    /// The message was an S3 event without a new document: a test event, a folder or
+    /// a deletion.
     NothingToDo,
 }
 
-/// Why a message is wanted again, and when.
+/// The delay and the reason of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// From now; `None` leaves the message to the queue's visibility time-out.
+    /// The delay from now; `None` leaves the queue's visibility time-out unchanged.
     pub after: Option<Duration>,
-    /// For the log.
+    /// The reason, for the log and the metrics.
     pub reason: RetryReason,
 }
 
-/// Why a message is wanted again.
+/// The reason of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
     /// Another worker holds the lease.
     Busy,
     /// The model throttled; not charged.
     Throttled,
-    /// The attempt failed in a way that may pass; charged.
+    /// The attempt ended with a transient error; charged.
     Transient,
-    /// Not enough time was left before the deadline; not charged.
+    /// The time before the deadline was too short; not charged.
     NoTime,
-    /// The model's quota is used up; not charged.
+    /// The model's quota is exhausted; not charged.
     OverQuota,
     /// A fenced write found another attempt.
     LeaseLost,
-    /// The table or a queue did not answer.
+    /// DynamoDB, SQS or S3 did not answer; not charged.
     StoreUnavailable,
-    /// The handling panicked.
+    /// The handling of the message panicked.
     Panicked,
-    /// The invocation's time ended while the record was being handled.
+    /// The deadline came while the message was handled.
     DeadlineReached,
 }
 
 impl Retry {
-    /// Wanted again after a wait.
+    /// Retries the message after a delay.
     pub fn after(after: Duration, reason: RetryReason) -> Outcome {
         Outcome::Retry(Self { after: Some(after), reason })
     }
 
-    /// Wanted again when the queue gives it again by itself.
+    /// Retries the message when its visibility time-out expires.
     pub fn at_visibility_timeout(reason: RetryReason) -> Outcome {
         Outcome::Retry(Self { after: None, reason })
     }
@@ -90,7 +92,7 @@ impl Outcome {
             Self::Acknowledge(Acknowledged::Superseded) => "superseded",
             Self::Acknowledge(Acknowledged::Split) => "split",
             Self::Acknowledge(Acknowledged::NothingToDo) => "nothing_to_do",
-            Self::Retry(again) => match again.reason {
+            Self::Retry(retry) => match retry.reason {
                 RetryReason::Busy => "busy",
                 RetryReason::Throttled => "throttled",
                 RetryReason::Transient => "transient",

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How urgent a job is.
+/// The priority of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// The default.
+    /// The default: the jobs queue.
     #[default]
     Normal,
-    /// Before the others, where there is a choice.
+    /// The high-priority queue.
     High,
 }
 
 impl Priority {
-    /// As it is written in the message attribute and on the row.
+    /// The text in the message attribute and on the stored job.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -22,8 +22,8 @@ impl Priority {
         }
     }
 
-    /// Reads a message attribute. What is missing or unknown is `Normal`:
-    /// a misspelt priority is no reason to lose a document.
+    /// Reads a message attribute. A missing or unknown priority is `Normal`, because a
+    /// misspelt priority must not lose a document.
     pub fn from_attribute(text: Option<&str>) -> Self {
         match text {
             Some("high") => Self::High,

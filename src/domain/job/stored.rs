@@ -1,4 +1,4 @@
-//! A job as the table keeps it.
+//! A job as the jobs table stores it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,55 +12,56 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
 
-/// One job's row.
+/// A stored job: one item of the jobs table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredJob {
     /// The table's key.
     pub job_id: JobId,
-    /// Where the job stands, with what belongs to that.
+    /// The status of the job, with the data of that status.
     pub state: State,
-    /// The number of the last claim, 0 before the first: the fencing token.
+    /// The number of the last claim, 0 before the first. It is the fencing token of
+    /// every later write.
     pub attempt: u32,
-    /// How many attempts are charged to the job.
+    /// The attempts that count against `MaxAttempts`.
     pub charged_attempts: u32,
-    /// Who made the last claim. It stays after the claim has ended, so that a
-    /// worker whose answer was lost knows its own write again.
+    /// The owner of the last claim. The owner remains after the claim has ended, so
+    /// that a worker recognises its own write if the response was lost.
     pub owner: Option<Owner>,
-    /// The status that the last claim found; `processing` says that an earlier
-    /// worker fell silent and that its call may have been made and paid for.
+    /// The status that the last claim found. `processing` means that the lease of an
+    /// earlier worker expired, and that its call may have been made and billed.
     pub claimed_from: Option<Status>,
-    /// An attempt fell silent, and another took over: a call may have been made
-    /// and paid for that has no result here.
+    /// Whether a claim found an expired lease: the earlier worker may have made a
+    /// billed call whose answer was not stored.
     pub possible_duplicate_call: bool,
-    /// The batch it belongs to.
+    /// The batch of the job, if any.
     pub batch_id: Option<BatchId>,
-    /// What to ask of the model, where the job says it itself.
+    /// The job's own analysis, if any.
     pub analysis: Option<AnalysisRequest>,
-    /// The model that was asked for, or that answered.
+    /// The requested model; after completion, the model that answered.
     pub model_id: Option<String>,
-    /// How urgent.
+    /// The job's priority.
     pub priority: Priority,
-    /// What is known of the document.
+    /// The location, size and hash of the document.
     pub document: DocumentRecord,
-    /// What was asked, as a hash; `None` when no producer of ours wrote the row.
+    /// A hash of the API request; `None` if the API did not create the job.
     pub request_hash: Option<String>,
-    /// The caller's own words about the job.
+    /// The caller's data about the job.
     pub metadata: Option<Map<String, Value>>,
-    /// The job's life: the failed attempt that a redrive or a retry took up, and
-    /// 0 before the first.
+    /// The generation of the job: the failed attempt that the last redrive or retry
+    /// continued, and 0 before the first.
     pub generation: u32,
-    /// The long-running model's invocation, once it is started.
+    /// The async invocation, once it has started.
     pub invocation: Option<StartedInvocation>,
-    /// Where the request for a long-running model lies, of a job by the API.
+    /// The object with the `async_invoke` request, if the API received the job.
     pub async_request: Option<S3Location>,
-    /// When the row was made.
+    /// The time at which the job was stored.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 
 impl StoredJob {
-    /// A new job's row: `pending`, never claimed, nothing asked for.
+    /// A new job: `pending`, never claimed, without settings.
     pub fn new(job_id: JobId, created_at: Timestamp) -> Self {
         Self {
             job_id,
@@ -86,68 +87,69 @@ impl StoredJob {
     }
 }
 
-/// Where a job stands.
+/// The status of a job, with the data of that status.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
-    /// Waiting for a claim.
+    /// The job waits for a claim.
     Pending,
-    /// Claimed.
+    /// A worker has claimed the job, or the job waits for a poll.
     Processing {
-        /// When the claim ends by itself.
+        /// The time at which the lease expires.
         lease_until: Timestamp,
     },
     /// The result is stored.
     Complete(Box<Completed>),
-    /// Given up.
+    /// The job ended without a result.
     Failed {
-        /// Why.
+        /// The reason.
         error: Failure,
-        /// When.
+        /// The time of the end.
         completed_at: Timestamp,
     },
-    /// Cancelled by a caller, or with its batch.
+    /// A caller cancelled the job or its batch.
     Cancelled {
-        /// When.
+        /// The time of the end.
         completed_at: Timestamp,
     },
 }
 
-/// A model's answer and what it took.
+/// A model's answer and its usage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completed {
-    /// The answer, which fits the schema that was asked for.
+    /// The answer, which fits the analysis' schema.
     pub result: StoredResult,
-    /// The model or inference profile that gave it.
+    /// The model or inference profile that answered.
     pub model_id: String,
-    /// Tokens in and out.
+    /// The tokens of all calls whose answers are part of the result.
     pub usage: Usage,
-    /// Why the model stopped, in Bedrock's words.
+    /// Bedrock's stop reason.
     pub stop_reason: String,
-    /// Of the last attempt's calls together, each from its start to its end, in
-    /// milliseconds.
+    /// The sum of the durations of the last attempt's calls, in milliseconds. For an
+    /// async invocation, the time from its start to its end.
     pub model_latency_ms: u64,
-    /// In how many parts a long document was analysed; `None` when in one call.
+    /// The number of chunks of a long text; `None` for one call.
     pub chunks: Option<u32>,
-    /// When it was stored.
+    /// The time at which the worker completed the job.
     pub completed_at: Timestamp,
-    /// The job whose result this is, when the same document had been analysed
-    /// the same way before: no call was made for this one.
+    /// The job with the original result, if the result was reused. No call was made
+    /// for this job.
     pub deduplicated_from: Option<JobId>,
-    /// By which another job finds this result; see `analysis`.
+    /// The key by which another job finds this result; see
+    /// [`Analysis::fingerprint`](crate::domain::analysis::Analysis::fingerprint).
     pub fingerprint: Option<String>,
 }
 
-/// Where a result lies.
+/// A stored result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoredResult {
-    /// On the row.
+    /// The result is on the stored job.
     Inline(Value),
-    /// In the bucket, as JSON: it is too large for the row.
+    /// The result is too large for an item, and is a JSON object in the bucket.
     Bucket(S3Location),
 }
 
 impl StoredResult {
-    /// The result, if it lies on the row.
+    /// The result, if it is on the stored job.
     pub fn inline(&self) -> Option<&Value> {
         match self {
             Self::Inline(result) => Some(result),
@@ -156,12 +158,12 @@ impl StoredResult {
     }
 }
 
-/// Tokens, as Bedrock counted them.
+/// Tokens as Bedrock counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the request.
+    /// The tokens of the request.
     pub input_tokens: u64,
-    /// Tokens of the answer.
+    /// The tokens of the answer.
     pub output_tokens: u64,
 }
 
@@ -172,7 +174,7 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// A state without what belongs to it, as it is written.
+/// The status of a job, without data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
@@ -185,7 +187,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it is written in the row and told to callers.
+    /// The text in the table and in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -198,7 +200,7 @@ impl Status {
 }
 
 impl Status {
-    /// Whether the job has come to its end.
+    /// Whether the job has ended.
     pub fn has_ended(self) -> bool {
         match self {
             Self::Pending | Self::Processing => false,
@@ -216,7 +218,7 @@ impl std::str::FromStr for Status {
 }
 
 impl State {
-    /// The state's name.
+    /// The status without its data.
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,

@@ -33,9 +33,9 @@ pub struct Attribute {
 /// The value of a message attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {
-    /// Of type `String` or `Number`.
+    /// The value of a `String` or a `Number`.
     Text(String),
-    /// Of type `Binary`.
+    /// The value of a `Binary`.
     Binary(Vec<u8>),
 }
 

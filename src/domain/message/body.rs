@@ -1,6 +1,4 @@
-//! The queue message: its body, its attributes, and how a body becomes a job.
-//! Dead letters stand in `dead_letter`, a bucket's notifications in
-//! `notification`.
+//! The body of a queue message, and how a body becomes a job.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,51 +16,52 @@ use crate::domain::limits::{
     BUCKET_MAX_BYTES, INLINE_RESULT_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH,
 };
 
-/// The body of a message, as Docket writes it and as any producer may.
-/// Unknown fields are ignored.
+/// The body of a job's message. Docket and any other producer may send it. Unknown
+/// fields are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MessageBody {
-    /// Names the job for ever.
+    /// The job's identifier, which is never reused.
     pub job_id: JobId,
-    /// The document itself, when it is text that fits in a message.
+    /// The document, if it is text that fits a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
-    /// Where the document lies, otherwise.
+    /// The location of the document, if it is an S3 object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_s3: Option<S3Location>,
-    /// What is asked of a model that works for minutes, in place of a document.
+    /// The request for an async invocation, in place of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub async_invoke: Option<AsyncInvoke>,
-    /// The batch it belongs to.
+    /// The batch of the job, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// What to ask of the model.
+    /// The analysis to make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisRequest>,
     /// The model or inference profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
-    /// The caller's own words about the job.
+    /// The caller's data about the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// What a message asks for.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParsedMessage {
     /// One job.
     Job(Box<Job>),
-    /// Several: each of these bodies wants a message of its own.
+    /// An S3 event with several records: one body per record, each for a separate
+    /// message.
     Several(Vec<String>),
-    /// Nothing: a bucket told of its test, of a folder or of a deletion.
+    /// An S3 event without a new document: a test event, a folder or a deletion.
     Nothing,
 }
 
-/// Reads a message: a job's own body, or a bucket's event notification.
+/// Reads a message: the body of a job, or an S3 event. `priority` is the message
+/// attribute.
 ///
 /// # Errors
-/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
-/// the body.
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and contains no text of the body.
 pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<ParsedMessage, Failure> {
     let Some(event) = body.filter(|body| s3_event::is_s3_event(body)) else {
         return parse_job(body, priority).map(|job| ParsedMessage::Job(Box::new(job)));
@@ -82,24 +81,27 @@ pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<Parse
     }
 }
 
-/// Makes a job of a job's own body.
+/// Reads the body of a job's message. `priority` is the message attribute.
 ///
 /// # Errors
-/// A [`codes::MALFORMED_MESSAGE`] that names the field and repeats nothing of
-/// the body.
+/// A [`codes::MALFORMED_MESSAGE`] that names the field and contains no text of the body.
 pub fn parse_job(body: Option<&str>, priority: Option<&str>) -> Result<Job, Failure> {
     let malformed = |message: String| Failure::new(codes::MALFORMED_MESSAGE, message);
     let body = body.ok_or_else(|| malformed("the message has no body".into()))?;
     let body: MessageBody = json::read(body).map_err(|error| malformed(error.to_string()))?;
-    bounded(&body).map_err(|problem| malformed(problem.to_string()))?;
+    check_limits(&body).map_err(|problem| malformed(problem.to_string()))?;
     let work = match (body.document, body.document_s3, body.async_invoke) {
         (Some(text), None, None) => Work::Document(DocumentSource::Inline(text)),
         (None, Some(location), None) => Work::Document(DocumentSource::S3(location)),
         (None, None, Some(request)) => Work::AsyncInvocation(Box::new(request)),
         (None, None, None) => {
-            return Err(malformed("none of `document`, `document_s3` and `async_invoke` is given".into()));
+            return Err(malformed("the body must have one of `document`, `document_s3` and `async_invoke`".into()));
         }
-        _ => return Err(malformed("give one of `document`, `document_s3` and `async_invoke`, and no other".into())),
+        _ => {
+            return Err(malformed(
+                "the body must have only one of `document`, `document_s3` and `async_invoke`".into(),
+            ));
+        }
     };
     Ok(Job {
         job_id: body.job_id,
@@ -112,12 +114,15 @@ pub fn parse_job(body: Option<&str>, priority: Option<&str>) -> Result<Job, Fail
     })
 }
 
-/// What a producer may have sent that the row could not hold. A document's own
-/// size is not looked at here: that is a job, which fails with its reason.
-fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
+/// Checks that the stored job can hold the fields of a message.
+///
+/// The size of the document is not checked here. A document that is too large is a
+/// valid job, which fails with its reason.
+fn check_limits(body: &MessageBody) -> Result<(), json::JsonError> {
     let within = |field: &str, text: &str, limit: usize| match text.len() {
-        0 => Err(json::JsonError::shape(field, "is empty")),
-        len if len > limit => Err(json::JsonError::shape(field, format!("has {len} bytes; {limit} is the limit"))),
+        len if len == 0 || len > limit => {
+            Err(json::JsonError::shape(field, format!("must have 1 to {limit} bytes; it has {len}")))
+        }
         _ => Ok(()),
     };
     if let Some(at) = &body.document_s3 {
@@ -125,7 +130,7 @@ fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
         within("document_s3.key", &at.key, KEY_MAX_BYTES)?;
         let is_hash = |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !at.sha256.iter().all(is_hash) {
-            return Err(json::JsonError::shape("document_s3.sha256", "is not a SHA-256 in lower-case hexadecimal"));
+            return Err(json::JsonError::shape("document_s3.sha256", "must be a SHA-256 in lower-case hexadecimal"));
         }
         at.version_id.iter().try_for_each(|id| within("document_s3.version_id", id, KEY_MAX_BYTES))?;
     }
@@ -135,29 +140,37 @@ fn bounded(body: &MessageBody) -> Result<(), json::JsonError> {
     body.metadata.iter().try_for_each(check_metadata)
 }
 
-/// Whether it can be asked is looked at later; the claim must be able to keep it.
+/// Checks that the claim can store an analysis. The consumer checks later whether the
+/// analysis can be sent to a model.
 fn check_analysis(analysis: &AnalysisRequest) -> Result<(), json::JsonError> {
     let analysis = serde_json::to_value(analysis).unwrap_or_default();
     if json::table_bytes(&analysis) > INLINE_RESULT_MAX_BYTES || !json::fits_the_table(&analysis, RESULT_MAX_DEPTH + 1)
     {
-        let problem = "is larger or nests deeper than the table takes, or has a number or a name that it cannot hold";
+        let problem = format!(
+            "must have at most {INLINE_RESULT_MAX_BYTES} bytes and {} levels, no empty field name, and no number \
+             that DynamoDB cannot store",
+            RESULT_MAX_DEPTH + 1
+        );
         return Err(json::JsonError::shape("analysis", problem));
     }
     Ok(())
 }
 
-/// Checks a caller's metadata: what the row can hold, and no more than
-/// [`METADATA_MAX_BYTES`].
+/// Checks that metadata has at most [`METADATA_MAX_BYTES`] and that DynamoDB can store
+/// it.
+///
+/// # Errors
+/// [`JsonError`](json::JsonError) about the field `metadata`.
 pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), json::JsonError> {
     let problem = |problem: String| json::JsonError::shape("metadata", problem);
     let metadata = Value::Object(metadata.clone());
     let size = metadata.to_string().len();
     if size > METADATA_MAX_BYTES {
-        return Err(problem(format!("has {size} bytes of JSON; {METADATA_MAX_BYTES} is the limit")));
+        return Err(problem(format!("must have at most {METADATA_MAX_BYTES} bytes of JSON; it has {size}")));
     }
     if !json::fits_the_table(&metadata, RESULT_MAX_DEPTH) {
         return Err(problem(format!(
-            "nests deeper than {RESULT_MAX_DEPTH} or has a number or a name that the table cannot hold"
+            "must have at most {RESULT_MAX_DEPTH} levels, no empty field name, and no number that DynamoDB cannot store"
         )));
     }
     Ok(())
@@ -174,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn any_producer_may_send_an_inline_document() {
+    fn any_producer_may_send_inline_document() {
         let body = r#"{"job_id": "a-1", "document": "Dear Sir", "sent_by": "somebody else"}"#;
         let job = parse_job(Some(body), Some("high")).unwrap();
         assert_eq!(job.job_id.as_str(), "a-1");
@@ -183,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_may_lie_in_a_bucket() {
+    fn document_may_be_an_s3_object() {
         let body = r#"{"job_id": "a", "document_s3": {"bucket": "b", "key": "k/ö 1.txt"}, "batch_id": "x"}"#;
         let job = parse_job(Some(body), None).unwrap();
         let location = S3Location { bucket: "b".into(), key: "k/ö 1.txt".into(), version_id: None, sha256: None };
@@ -192,39 +205,42 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_body_is_told_by_its_field() {
-        assert_eq!(problem_of("not json"), "it is not JSON: line 1, column 2");
+    fn malformed_body_error_names_the_field() {
+        assert_eq!(problem_of("not json"), "the text is not valid JSON: line 1, column 2");
         assert_eq!(problem_of(r#"["a", "text"]"#), "`.`: expected an object");
         assert_eq!(problem_of("{}"), "`.`: missing field `job_id`");
         assert_eq!(problem_of(r#"{"job_id": 7}"#), "`job_id`: expected a string");
-        assert_eq!(problem_of(r#"{"job_id": "a"}"#), "none of `document`, `document_s3` and `async_invoke` is given");
+        assert_eq!(
+            problem_of(r#"{"job_id": "a"}"#),
+            "the body must have one of `document`, `document_s3` and `async_invoke`"
+        );
         assert_eq!(problem_of(r#"{"job_id": "a", "document": 3.5}"#), "`document`: expected a string");
         assert!(problem_of(r#"{"job_id": "a b", "document": "x"}"#).starts_with("`job_id`: has the character ' '"));
     }
 
     #[test]
-    fn a_job_may_be_for_a_long_running_model() {
+    fn job_may_request_async_invocation() {
         let body = r#"{"job_id": "a", "async_invoke": {"model_id": "m", "model_input": {"text": "SECRET"}}}"#;
         let job = parse_job(Some(body), None).unwrap();
         let Work::AsyncInvocation(request) = job.work else { panic!("{:?}", job.work) };
         assert_eq!((request.model_id.as_str(), request.model_input["text"].as_str()), ("m", Some("SECRET")));
         let both = problem_of(&body.replace(r#""job_id""#, r#""document": "x", "job_id""#));
-        assert_eq!(both, "give one of `document`, `document_s3` and `async_invoke`, and no other");
+        assert_eq!(both, "the body must have only one of `document`, `document_s3` and `async_invoke`");
         assert!(problem_of(&body.replace(r#""m""#, r#""a b""#)).starts_with("`async_invoke.model_id`"));
         assert!(!problem_of(&body.replace("SECRET", &"SECRET".repeat(200_000))).contains("SECRET"));
     }
 
     #[test]
-    fn what_the_row_could_not_hold_is_malformed() {
+    fn field_over_stored_job_limit_is_malformed() {
         let s3 = |bucket: &str, key: &str| {
             problem_of(&format!(r#"{{"job_id": "a", "document_s3": {{"bucket": "{bucket}", "key": "{key}"}}}}"#))
         };
-        assert_eq!(s3("", "k"), "`document_s3.bucket`: is empty");
-        assert_eq!(s3("b", &"k".repeat(1025)), "`document_s3.key`: has 1025 bytes; 1024 is the limit");
+        assert_eq!(s3("", "k"), "`document_s3.bucket`: must have 1 to 255 bytes; it has 0");
+        assert_eq!(s3("b", &"k".repeat(1025)), "`document_s3.key`: must have 1 to 1024 bytes; it has 1025");
         let large = "x".repeat(METADATA_MAX_BYTES);
-        assert!(
-            problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {{"a": "{large}"}}}}"#))
-                .starts_with("`metadata`: has 4104 bytes")
+        assert_eq!(
+            problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {{"a": "{large}"}}}}"#)),
+            "`metadata`: must have at most 4096 bytes of JSON; it has 4104"
         );
         assert!(problem_of(r#"{"job_id": "a", "document": "x", "metadata": {"a": 1e200}}"#).starts_with("`metadata`"));
         let analysis =
@@ -236,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_bodys_message_repeats_nothing_of_the_document() {
+    fn malformed_body_error_has_no_text_of_document() {
         for body in [
             r#"{"job_id": "a", "document_s3": "SECRET, expected SECRET"}"#,
             r#"{"job_id": "a", "document": "x", "analysis": "SECRET"}"#,
@@ -248,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_and_broken_json_is_malformed_and_no_crash() {
+    fn deep_or_broken_json_is_malformed() {
         problem_of(&"{\"a\":".repeat(10_000));
         problem_of(&format!(r#"{{"job_id": "a", "document": "x", "metadata": {}}}"#, "[".repeat(10_000)));
         problem_of(r#"{"job_id": "a", "document": "\ud800"}"#);

@@ -1,28 +1,31 @@
-//! A dead letter: a message that could not be done, with its reason.
+//! A dead letter: the message of a failed job, with the reason.
 
 use super::attributes::{self, Attribute, fit_attributes};
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 
-/// A message on its way to the dead-letter queue: the body as it came, with the
-/// reason as attributes.
+/// A message for the dead-letter queue: the original body, with the reason as
+/// attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The body as it came.
+    /// The original body.
     pub body: String,
-    /// The reason first, then what the message had carried.
+    /// The attributes with the reason, then the attributes of the original message.
     pub attributes: Vec<Attribute>,
 }
 
 impl DeadLetter {
-    /// Writes a dead letter; `job` is the job and the attempt that failed, when
-    /// a row could be made of the message.
+    /// Makes a dead letter. `carried` are the attributes of the original message; `job`
+    /// is the job and the failed attempt, if the message had a job.
     ///
-    /// A message holds [`MESSAGE_MAX_ATTRIBUTES`](crate::domain::limits::MESSAGE_MAX_ATTRIBUTES) attributes and
-    /// [`MESSAGE_MAX_BYTES`](crate::domain::limits::MESSAGE_MAX_BYTES) in all. What does not fit is left out, from the end:
-    /// the body never is, for it is the document.
+    /// A message has at most [`MESSAGE_MAX_ATTRIBUTES`] attributes and
+    /// [`MESSAGE_MAX_BYTES`]. The last attributes that do not fit are omitted. The body
+    /// is always complete, because it may contain the document.
+    ///
+    /// [`MESSAGE_MAX_ATTRIBUTES`]: crate::domain::limits::MESSAGE_MAX_ATTRIBUTES
+    /// [`MESSAGE_MAX_BYTES`]: crate::domain::limits::MESSAGE_MAX_BYTES
     pub fn new(body: Option<&str>, carried: Vec<Attribute>, error: &Failure, job: Option<(&JobId, u32)>) -> Self {
-        // A queue takes no empty body.
+        // SQS rejects an empty body.
         let body = body.filter(|body| !body.is_empty()).unwrap_or("{}").to_owned();
         let mut wanted = vec![Attribute::text(attributes::ERROR_CODE, "String", error.code.clone())];
         if let Some((job_id, attempt)) = job {
@@ -36,7 +39,7 @@ impl DeadLetter {
     }
 }
 
-/// A queue takes no control characters, and no empty value.
+/// Makes a text valid for SQS, which rejects most control characters and empty values.
 fn printable(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.is_empty() { "no message".to_owned() } else { text }
@@ -53,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_keeps_the_body_and_carries_the_reason() {
+    fn dead_letter_has_body_and_reason() {
         let id: JobId = "j".parse().unwrap();
         let letter = DeadLetter::new(Some("body"), carried(2), &Failure::new("c", "a\0b"), Some((&id, 3)));
         let names: Vec<&str> = letter.attributes.iter().map(|a| a.name.as_str()).collect();
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_of_a_dead_letter_carries_the_newest_reason_once() {
+    fn repeated_dead_letter_has_newest_reason_once() {
         let first = DeadLetter::new(Some("b"), carried(1), &Failure::new("first", ""), None);
         let second = DeadLetter::new(Some("b"), first.attributes, &Failure::new("second", ""), None);
         let codes: Vec<_> = second.attributes.iter().filter(|a| a.name == attributes::ERROR_CODE).collect();
@@ -72,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_never_outgrows_the_queue_and_never_loses_the_body() {
+    fn dead_letter_fits_message_and_keeps_body() {
         assert_eq!(DeadLetter::new(None, vec![], &Failure::new("c", "m"), None).body, "{}");
         let letter = DeadLetter::new(Some("b"), carried(10), &Failure::new("c", "m"), None);
         assert_eq!(letter.attributes.len(), MESSAGE_MAX_ATTRIBUTES);

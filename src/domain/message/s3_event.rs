@@ -1,4 +1,4 @@
-//! A bucket's event notification as a queue message: an upload is a job.
+//! An S3 event as a queue message: every new document in the bucket becomes a job.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 
@@ -16,39 +16,41 @@ use crate::domain::job::priority::Priority;
 use crate::domain::json::{self, JsonError};
 use crate::domain::limits::{BUCKET_MAX_BYTES, ID_MAX_BYTES, KEY_MAX_BYTES};
 
-/// Where people put files: `uploads/<name>`, or `uploads/<batch>/<name>`.
+/// The prefix of direct uploads: `uploads/<name>`, or `uploads/<batch>/<name>`.
 pub const UPLOADS_PREFIX: &str = "uploads/";
-/// Where presigned uploads go: `incoming/<job_id>/<name>`.
+/// The prefix of presigned uploads: `incoming/<job_id>/<name>`.
 pub const INCOMING_PREFIX: &str = "incoming/";
-/// Where urgent presigned uploads go: `incoming-high/<job_id>/<name>`.
+/// The prefix of presigned uploads with high priority:
+/// `incoming-high/<job_id>/<name>`.
 pub const INCOMING_HIGH_PREFIX: &str = "incoming-high/";
 
-/// What a notification asks for.
+/// The content of an S3 event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum S3Event {
-    /// Nothing: a bucket's test event, a folder, a deletion.
+    /// No new document: a test event, a folder or a deletion.
     Nothing,
     /// One new object.
     Upload(Upload),
-    /// Several records: each of these bodies is a notification of one.
+    /// Several records: one S3 event per record, as message bodies.
     Several(Vec<String>),
 }
 
-/// A new object, and the job that it is.
+/// A new object and its job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Follows from bucket, key and version: the same notification again is the
-    /// same job, another version is another.
+    /// The job's identifier. It is derived from bucket, key and version, so a redelivered
+    /// S3 event is the same job, and a new version is a new job. A presigned upload has
+    /// the id in its key.
     pub job_id: JobId,
-    /// The batch that its folder names.
+    /// The batch that the object's folder names.
     pub batch_id: Option<BatchId>,
-    /// Where it lies.
+    /// The location of the object.
     pub location: S3Location,
 }
 
-/// What people call an object: its key without the prefix that made it a job.
-/// `None` for documents that were not uploaded.
-pub fn name_of(key: &str) -> Option<&str> {
+/// The name of an uploaded document: its key without the upload prefix. `None` for
+/// other keys.
+pub fn uploaded_name(key: &str) -> Option<&str> {
     let presigned = key.strip_prefix(INCOMING_PREFIX).or_else(|| key.strip_prefix(INCOMING_HIGH_PREFIX));
     match presigned {
         Some(rest) => rest.split_once('/').map(|(_, name)| name),
@@ -56,7 +58,7 @@ pub fn name_of(key: &str) -> Option<&str> {
     }
 }
 
-/// The key of a presigned upload.
+/// The key of a presigned upload for a job.
 pub fn incoming_key(job_id: &JobId, priority: Priority, name: &str) -> String {
     let prefix = match priority {
         Priority::Normal => INCOMING_PREFIX,
@@ -65,7 +67,7 @@ pub fn incoming_key(job_id: &JobId, priority: Priority, name: &str) -> String {
     format!("{prefix}{job_id}/{name}")
 }
 
-/// Whether a body is a notification rather than a job of its own.
+/// Whether a body is an S3 event, and not the body of a job.
 pub fn is_s3_event(body: &str) -> bool {
     #[derive(Deserialize)]
     struct Probe {
@@ -75,7 +77,7 @@ pub fn is_s3_event(body: &str) -> bool {
         #[serde(rename = "Event")]
         event: Option<Value>,
     }
-    // Most bodies are settled by the first look.
+    // This check avoids parsing the JSON of most bodies.
     if !body.contains("\"Records\"") && !body.contains("s3:TestEvent") {
         return false;
     }
@@ -111,10 +113,10 @@ struct Object {
     e_tag: Option<String>,
 }
 
-/// Reads a notification.
+/// Reads an S3 event.
 ///
 /// # Errors
-/// What is wrong and where, without anything of what stood there.
+/// [`JsonError`], which names the field and contains no value.
 pub fn parse(body: &str) -> Result<S3Event, JsonError> {
     #[derive(Deserialize)]
     struct Body {
@@ -127,64 +129,68 @@ pub fn parse(body: &str) -> Result<S3Event, JsonError> {
         return Ok(S3Event::Several(bodies));
     }
     match records.pop() {
-        Some(record) => one(&record.to_string()),
+        Some(record) => parse_record(&record.to_string()),
         None => Ok(S3Event::Nothing),
     }
 }
 
-fn one(record: &str) -> Result<S3Event, JsonError> {
+fn parse_record(record: &str) -> Result<S3Event, JsonError> {
     let Record { event_name, s3 } = json::read(record)?;
     let is_new = event_name.strip_prefix("s3:").unwrap_or(&event_name).starts_with("ObjectCreated:");
-    let key = decode(&s3.object.key)?;
+    let key = decode_key(&s3.object.key)?;
     if !is_new || key.ends_with('/') {
         return Ok(S3Event::Nothing);
     }
-    let bounded = |field: &str, text: &str, limit: usize| match text.len() {
-        len if len == 0 || len > limit => Err(JsonError::shape(field, format!("has {len} bytes; 1 to {limit} it may"))),
+    let check_length = |field: &str, text: &str, limit: usize| match text.len() {
+        len if len == 0 || len > limit => {
+            Err(JsonError::shape(field, format!("must have 1 to {limit} bytes; it has {len}")))
+        }
         _ => Ok(()),
     };
-    bounded("s3.bucket.name", &s3.bucket.name, BUCKET_MAX_BYTES)?;
-    bounded("s3.object.key", &key, KEY_MAX_BYTES)?;
+    check_length("s3.bucket.name", &s3.bucket.name, BUCKET_MAX_BYTES)?;
+    check_length("s3.object.key", &key, KEY_MAX_BYTES)?;
     let version_id = s3.object.version_id.filter(|id| !id.is_empty());
-    version_id.iter().try_for_each(|id| bounded("s3.object.versionId", id, KEY_MAX_BYTES))?;
-    // A bucket without versions tells one write from the next by its sequencer.
+    version_id.iter().try_for_each(|id| check_length("s3.object.versionId", id, KEY_MAX_BYTES))?;
+    // In a bucket without versions, the sequencer distinguishes two writes of one key.
     let version = version_id.as_deref().or(s3.object.sequencer.as_deref()).or(s3.object.e_tag.as_deref());
-    let job_id = match reserved_id(&key) {
+    let job_id = match presigned_job_id(&key) {
         Some(job_id) => job_id,
-        None => job_id(&s3.bucket.name, &key, version.unwrap_or_default())?,
+        None => derive_job_id(&s3.bucket.name, &key, version.unwrap_or_default())?,
     };
     let batch_id = key.strip_prefix(UPLOADS_PREFIX).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
     Ok(S3Event::Upload(Upload {
         job_id,
-        batch_id: batch_id.and_then(batch_of),
+        batch_id: batch_id.and_then(folder_batch_id),
         location: S3Location { bucket: s3.bucket.name, key: key.into_owned(), version_id, sha256: None },
     }))
 }
 
-/// Keys come as a form's fields do: `+` is a space, the rest is `%`-encoded.
-fn decode(key: &str) -> Result<Cow<'_, str>, JsonError> {
+/// Decodes a key. S3 encodes keys like form fields: a space as `+`, and other characters
+/// with `%`.
+fn decode_key(key: &str) -> Result<Cow<'_, str>, JsonError> {
     let spaced = key.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
         Ok(key) => Ok(Cow::Owned(key.into_owned())),
-        Err(_) => Err(JsonError::shape("s3.object.key", "is not UTF-8 in URL encoding")),
+        Err(_) => Err(JsonError::shape("s3.object.key", "must be URL-encoded UTF-8")),
     }
 }
 
-/// The job whose document a presigned upload is.
-fn reserved_id(key: &str) -> Option<JobId> {
+/// The job in the key of a presigned upload; `None` for other keys.
+fn presigned_job_id(key: &str) -> Option<JobId> {
     let rest = key.strip_prefix(INCOMING_PREFIX).or_else(|| key.strip_prefix(INCOMING_HIGH_PREFIX))?;
     rest.split_once('/')?.0.parse().ok()
 }
 
-fn job_id(bucket: &str, key: &str, version: &str) -> Result<JobId, JsonError> {
+fn derive_job_id(bucket: &str, key: &str, version: &str) -> Result<JobId, JsonError> {
     let named = sha256_hex(format!("{bucket}\0{key}\0{version}").as_bytes());
-    format!("s3-{}", &named[..40]).parse().map_err(|_| JsonError::shape(".", "makes no job id"))
+    format!("s3-{}", &named[..40]).parse().map_err(|_| JsonError::shape(".", "has no valid job id"))
 }
 
-/// The batch of a folder. A name that is no batch id becomes one: what may not
-/// stand there turns to `-`, with a few digits of the name's hash behind, so
-/// that two folders are never one batch.
-fn batch_of(folder: &str) -> Option<BatchId> {
+/// The batch of a folder.
+///
+/// A folder name that is no valid batch id is converted: `-` replaces each invalid
+/// character. The appended start of the name's hash keeps folders apart.
+fn folder_batch_id(folder: &str) -> Option<BatchId> {
     if let Ok(batch_id) = folder.parse() {
         return Some(batch_id);
     }
@@ -226,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keys_url_encoding_is_read() {
+    fn url_encoded_key_is_decoded() {
         let key = |encoded: &str| upload(encoded, None).location.key;
         assert_eq!(key("uploads/my+lease+%282026%29.pdf"), "uploads/my lease (2026).pdf");
         assert_eq!(key("uploads/a%2Bb.txt"), "uploads/a+b.txt");
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_notification_is_the_same_job_and_a_new_version_another() {
+    fn redelivered_s3_event_is_same_job_and_new_version_is_new_job() {
         let one = upload("uploads/a.txt", Some("v1"));
         assert_eq!(one, upload("uploads/a.txt", Some("v1")));
         assert_ne!(one.job_id, upload("uploads/a.txt", Some("v2")).job_id);
@@ -245,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_a_batch_whatever_its_name() {
+    fn folder_with_any_name_is_a_batch() {
         let batch = |key: &str| upload(key, None).batch_id.map(String::from);
         assert_eq!(batch("uploads/a.txt"), None);
         assert_eq!(batch("uploads//a.txt"), None);
@@ -259,26 +265,26 @@ mod tests {
     }
 
     #[test]
-    fn a_presigned_upload_is_the_job_it_was_made_for() {
+    fn presigned_upload_has_job_id_of_its_key() {
         assert_eq!(upload("incoming/j-1/a+b.pdf", Some("v")).job_id.as_str(), "j-1");
         assert_eq!(upload("incoming-high/j-2/a.pdf", None).job_id.as_str(), "j-2");
         assert!(upload("incoming/no+id/a.pdf", None).job_id.as_str().starts_with("s3-"));
     }
 
     #[test]
-    fn a_key_that_was_made_for_a_job_is_read_as_that_jobs() {
+    fn incoming_key_contains_job_id_and_name() {
         let id: JobId = "j".parse().unwrap();
         for priority in [Priority::Normal, Priority::High] {
             let key = incoming_key(&id, priority, "a b.pdf");
-            assert_eq!(reserved_id(&key), Some(id.clone()));
-            assert_eq!(name_of(&key), Some("a b.pdf"));
+            assert_eq!(presigned_job_id(&key), Some(id.clone()));
+            assert_eq!(uploaded_name(&key), Some("a b.pdf"));
         }
-        assert_eq!(name_of("uploads/x/a.pdf"), Some("x/a.pdf"));
-        assert_eq!(name_of("documents/j/h.txt"), None);
+        assert_eq!(uploaded_name("uploads/x/a.pdf"), Some("x/a.pdf"));
+        assert_eq!(uploaded_name("documents/j/h.txt"), None);
     }
 
     #[test]
-    fn what_is_no_new_object_is_nothing_to_do() {
+    fn s3_event_without_new_object_is_ignored() {
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-01-01T00:00:00.000Z","Bucket":"b"}"#;
         assert!(is_s3_event(test));
         assert_eq!(parse(test).unwrap(), S3Event::Nothing);
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn several_records_become_as_many_bodies() {
+    fn s3_event_with_several_records_is_split() {
         let (one, two) = (record("ObjectCreated:Put", "a", None), record("ObjectCreated:Copy", "b", None));
         let S3Event::Several(bodies) = parse(&body(&[one.clone(), two])).unwrap() else { panic!("several") };
         assert_eq!(bodies.len(), 2);
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_notification_is_told_by_its_field_and_repeats_nothing() {
+    fn malformed_s3_event_error_contains_no_value() {
         for broken in [json!({"SECRET": 1}), json!("SECRET"), json!({"eventName": "ObjectCreated:Put", "s3": "SECRET"})]
         {
             let error = parse(&body(&[broken])).expect_err("malformed").to_string();

@@ -171,7 +171,7 @@ impl ReservationPool {
     }
 
     /// Adopts the used fraction of other functions until this function has made
-    /// enough calls of its own.
+    /// enough calls itself.
     pub fn adopt_fraction(&mut self, fraction: f64) {
         if self.calls < CALLS_BEFORE_SHARING {
             self.used_fraction = Some(fraction);

@@ -1,5 +1,5 @@
-//! The local AWS: a table, queues and a bucket of a test's own, and the stack
-//! that is deployed there.
+//! The local AWS: its outputs and configuration, and the table, queues and bucket that
+//! one test creates for itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,27 +9,33 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use docket::aws::jobs::{BATCH_INDEX, FINGERPRINT_INDEX, Jobs};
+use docket::aws::jobs::Jobs;
 use docket::domain::ids::JobId;
 use docket::domain::job::stored::StoredJob;
 use serde_json::{Value, json};
 
 use crate::function::Function;
 use crate::stand_in::StandIn;
+use crate::table::create_table;
 use crate::unique;
 
-/// The stack outputs that `make up` leaves.
+/// The stack's outputs by name, from `.local/outputs.env` or the file that
+/// `DOCKET_OUTPUTS` names. `make up` writes the file.
+///
+/// # Panics
+/// If the file is missing.
 pub fn outputs() -> HashMap<String, String> {
     let path =
         std::env::var("DOCKET_OUTPUTS").unwrap_or_else(|_| super::file(".local/outputs.env").display().to_string());
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no local AWS: run `make up`, or `make test`"));
+    let text =
+        std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{path} is missing: run `make up`, or `make test`"));
     text.lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
 
-/// The SDK's configuration for the local AWS.
+/// The SDK's configuration for the local AWS: its endpoint and test credentials.
 pub async fn sdk() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(docket::aws::http_client())
@@ -40,32 +46,41 @@ pub async fn sdk() -> SdkConfig {
         .await
 }
 
-/// A dead letter as it lies in its queue.
+/// A message that was received and deleted.
 #[derive(Debug)]
-pub struct Letter {
+pub struct ReceivedMessage {
+    /// The message's body.
     pub body: String,
+    /// The message attributes that have a string value.
     pub attributes: HashMap<String, String>,
 }
 
-/// A table, queues, a bucket and a model that one test has for itself.
+/// The resources of one test: table, queues, bucket and model.
 pub struct World {
+    /// The SDK's configuration for the local AWS.
     pub sdk: SdkConfig,
+    /// The name of the jobs table.
     pub table: String,
+    /// The URL of the jobs queue.
     pub queue: String,
+    /// The URL of the dead-letter queue.
     pub dead_letters: String,
+    /// The name of the documents bucket.
     pub bucket: String,
+    /// The stand-in for Bedrock.
     pub model: Arc<StandIn>,
 }
 
 impl World {
+    /// Creates all resources, and starts the stand-in.
     pub async fn new() -> Self {
         let world = Self::with_model(Arc::new(StandIn::start_with_s3(&outputs()["AwsEndpointUrl"]))).await;
         create_table(&world.sdk, &world.table).await;
         world
     }
 
-    /// Another queue, on this world's table and model.
-    pub async fn beside(&self) -> Self {
+    /// A world with new queues that shares this world's table, bucket and model.
+    pub async fn with_new_queues(&self) -> Self {
         Self { table: self.table.clone(), bucket: self.bucket.clone(), ..Self::with_model(self.model.clone()).await }
     }
 
@@ -76,12 +91,12 @@ impl World {
         let dead_letters = sqs.create_queue().queue_name(unique("dead")).send().await.expect("a queue").queue_url;
         let table = unique("jobs");
         let bucket = unique("documents");
-        aws_sdk_s3::Client::new(&sdk).create_bucket().bucket(&bucket).send().await.expect("a bucket");
-        let (queue, dead_letters) = (queue.expect("a URL"), dead_letters.expect("a URL"));
+        aws_sdk_s3::Client::new(&sdk).create_bucket().bucket(&bucket).send().await.expect("the bucket is created");
+        let (queue, dead_letters) = (queue.expect("a queue URL"), dead_letters.expect("a queue URL"));
         Self { sdk, table, queue, dead_letters, bucket, model }
     }
 
-    /// The environment of both functions.
+    /// The environment variables of the consumer and the producer.
     pub fn environment(&self) -> HashMap<String, String> {
         [
             ("AWS_REGION", "us-east-1"),
@@ -100,34 +115,39 @@ impl World {
         .into()
     }
 
+    /// Starts the consumer.
     pub async fn consumer(&self) -> Function {
         self.consumer_with(&[]).await
     }
 
+    /// Starts the consumer with further environment variables, or other values.
     pub async fn consumer_with(&self, more: &[(&str, &str)]) -> Function {
         let mut environment = self.environment();
         environment.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         Function::start("consumer", &environment).await
     }
 
+    /// Starts the producer.
     pub async fn producer(&self) -> Function {
         Function::start("producer", &self.environment()).await
     }
 
+    /// The client of the jobs table; jobs expire after 90 days.
     pub fn jobs(&self) -> Jobs {
         Jobs::new(&self.sdk, self.table.clone(), Duration::from_secs(90 * 24 * 3600))
     }
 
+    /// The stored job, if there is one.
     pub async fn row(&self, job_id: &str) -> Option<StoredJob> {
-        self.jobs().get(&job_id.parse::<JobId>().expect("a job id")).await.expect("the table answers")
+        self.jobs().get(&job_id.parse::<JobId>().expect("a valid job id")).await.expect("the table answers")
     }
 
-    /// A row's status, `none` without a row.
+    /// The status of the stored job; `none` without one.
     pub async fn status(&self, job_id: &str) -> &'static str {
         self.row(job_id).await.map_or("none", |row| row.state.status().as_str())
     }
 
-    /// The row as the table has it.
+    /// The stored job's DynamoDB item; empty without one.
     pub async fn item(&self, job_id: &str) -> HashMap<String, AttributeValue> {
         let key = AttributeValue::S(job_id.to_owned());
         let client = aws_sdk_dynamodb::Client::new(&self.sdk);
@@ -135,26 +155,27 @@ impl World {
         answer.expect("the table answers").item.unwrap_or_default()
     }
 
-    /// Writes an item as it is.
+    /// Writes an item to the jobs table unchanged.
     pub async fn put_item(&self, item: HashMap<String, AttributeValue>) {
         let client = aws_sdk_dynamodb::Client::new(&self.sdk);
-        client.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("written");
+        client.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("the item is written");
     }
 
-    /// Takes all dead letters out of their queue.
-    pub async fn letters(&self) -> Vec<Letter> {
-        letters(&self.sdk, &self.dead_letters).await
+    /// Receives and deletes all messages of the dead-letter queue.
+    pub async fn drain_dead_letters(&self) -> Vec<ReceivedMessage> {
+        drain_messages(&self.sdk, &self.dead_letters).await
     }
 
-    /// Sends a message without attributes.
+    /// Sends a message without attributes to the jobs queue.
     pub async fn send(&self, body: &str) {
         let sqs = aws_sdk_sqs::Client::new(&self.sdk);
-        sqs.send_message().queue_url(&self.queue).message_body(body).send().await.expect("sent");
+        sqs.send_message().queue_url(&self.queue).message_body(body).send().await.expect("the message is sent");
     }
 
-    /// Sends a message and receives it, as an event source mapping would, so
-    /// that its receipt handle is real.
-    pub async fn delivered(&self, messages: &[(String, HashMap<String, String>)]) -> Value {
+    /// Sends messages (body and attributes) to the jobs queue, and receives as many, with
+    /// a visibility time-out of 10 minutes. Returns the event that an event source mapping
+    /// would pass to the function; its receipt handles are real.
+    pub async fn deliver(&self, messages: &[(String, HashMap<String, String>)]) -> Value {
         let sqs = aws_sdk_sqs::Client::new(&self.sdk);
         for (body, attributes) in messages {
             let mut request = sqs.send_message().queue_url(&self.queue).message_body(body);
@@ -162,7 +183,7 @@ impl World {
                 let value = MessageAttributeValue::builder().data_type("String").string_value(value);
                 request = request.message_attributes(name, value.build().expect("a data type"));
             }
-            request.send().await.expect("sent");
+            request.send().await.expect("the message is sent");
         }
         let mut records = Vec::new();
         while records.len() < messages.len() {
@@ -171,50 +192,14 @@ impl World {
         json!({"Records": records})
     }
 
-    /// How many messages are in the jobs queue: visible, and not.
+    /// The number of messages in the jobs queue; see [`queued`].
     pub async fn queued(&self) -> (u64, u64) {
         queued(&self.sdk, &self.queue).await
     }
 }
 
-pub async fn create_table(sdk: &SdkConfig, table: &str) {
-    use aws_sdk_dynamodb::types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType,
-    };
-    let client = aws_sdk_dynamodb::Client::new(sdk);
-    let attributes = ["job_id", "batch_shard", "status", "fingerprint"].map(|name| {
-        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
-        attribute.build().expect("whole")
-    });
-    let key =
-        |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("whole");
-    let index = |name: &str, keys: Vec<KeySchemaElement>| {
-        let all = Projection::builder().projection_type(ProjectionType::All).build();
-        GlobalSecondaryIndex::builder()
-            .index_name(name)
-            .set_key_schema(Some(keys))
-            .projection(all)
-            .build()
-            .expect("whole")
-    };
-    client
-        .create_table()
-        .table_name(table)
-        .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(attributes.into()))
-        .key_schema(key("job_id", KeyType::Hash))
-        .global_secondary_indexes(index(
-            BATCH_INDEX,
-            vec![key("batch_shard", KeyType::Hash), key("status", KeyType::Range)],
-        ))
-        .global_secondary_indexes(index(FINGERPRINT_INDEX, vec![key("fingerprint", KeyType::Hash)]))
-        .send()
-        .await
-        .expect("a table");
-}
-
-/// Receives up to ten messages, as records of an event.
+/// Receives up to ten messages, as records of an SQS event. They stay invisible for
+/// `visibility_seconds`.
 pub async fn receive(sdk: &SdkConfig, url: &str, visibility_seconds: i32) -> Vec<Value> {
     let answer = aws_sdk_sqs::Client::new(sdk)
         .receive_message()
@@ -229,7 +214,8 @@ pub async fn receive(sdk: &SdkConfig, url: &str, visibility_seconds: i32) -> Vec
     answer.messages.unwrap_or_default().iter().map(record).collect()
 }
 
-/// How many messages are in a queue: visible, and not or not yet.
+/// The approximate number of messages in a queue: visible ones, then delayed and
+/// in-flight ones together.
 pub async fn queued(sdk: &SdkConfig, url: &str) -> (u64, u64) {
     let sqs = aws_sdk_sqs::Client::new(sdk);
     let answer = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await;
@@ -242,10 +228,10 @@ pub async fn queued(sdk: &SdkConfig, url: &str) -> (u64, u64) {
     )
 }
 
-/// Takes all messages out of a queue.
-pub async fn letters(sdk: &SdkConfig, url: &str) -> Vec<Letter> {
+/// Receives and deletes all visible messages of a queue.
+pub async fn drain_messages(sdk: &SdkConfig, url: &str) -> Vec<ReceivedMessage> {
     let sqs = aws_sdk_sqs::Client::new(sdk);
-    let mut letters = Vec::new();
+    let mut drained = Vec::new();
     loop {
         let answer = sqs
             .receive_message()
@@ -258,14 +244,14 @@ pub async fn letters(sdk: &SdkConfig, url: &str) -> Vec<Letter> {
             .expect("the queue answers");
         let messages = answer.messages.unwrap_or_default();
         if messages.is_empty() {
-            return letters;
+            return drained;
         }
         for message in &messages {
-            let receipt = message.receipt_handle.clone().expect("a receipt");
-            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.expect("taken out");
+            let receipt = message.receipt_handle.clone().expect("a receipt handle");
+            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.expect("the message is deleted");
         }
-        letters.extend(messages.into_iter().map(|message| {
-            Letter {
+        drained.extend(messages.into_iter().map(|message| {
+            ReceivedMessage {
                 body: message.body.unwrap_or_default(),
                 attributes: message
                     .message_attributes
@@ -278,11 +264,11 @@ pub async fn letters(sdk: &SdkConfig, url: &str) -> Vec<Letter> {
     }
 }
 
-/// A received message as a record of an event.
+/// Converts a received message into a record of an SQS event.
 fn record(message: &aws_sdk_sqs::types::Message) -> Value {
     let attributes = message.attributes.clone().unwrap_or_default();
     let attributes: HashMap<&str, &String> = attributes.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let carried: serde_json::Map<String, Value> = message
+    let message_attributes: serde_json::Map<String, Value> = message
         .message_attributes
         .iter()
         .flatten()
@@ -295,7 +281,7 @@ fn record(message: &aws_sdk_sqs::types::Message) -> Value {
         "receiptHandle": message.receipt_handle,
         "body": message.body,
         "attributes": attributes,
-        "messageAttributes": carried,
+        "messageAttributes": message_attributes,
         "md5OfBody": message.md5_of_body,
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:jobs",

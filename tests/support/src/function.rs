@@ -1,5 +1,5 @@
-//! A function's real binary under a Lambda Runtime API of our own: an event in,
-//! exactly what the binary answers out.
+//! The real binary of a function with a Lambda Runtime API that this file serves. The
+//! test passes an event in, and gets the binary's exact response.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// What the binary answered: a response, or an error.
+/// The binary's response to an invocation, or its error.
 pub type Answer = Result<Value, Value>;
 
 struct Invocation {
@@ -27,13 +27,14 @@ struct Invocation {
     deadline_ms: u128,
 }
 
+/// The state of the Runtime API.
 #[derive(Clone)]
 struct Api {
     waiting: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>>,
     answers: Arc<Mutex<HashMap<String, oneshot::Sender<Answer>>>>,
 }
 
-/// A running function. Ends when it is dropped.
+/// A running function. Dropping it ends the process.
 pub struct Function {
     process_id: u32,
     /// True once the process has ended.
@@ -46,7 +47,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts a binary with this environment and no other.
+    /// Starts a binary of the workspace, by its name or absolute path. It inherits no
+    /// environment variables: it gets `environment` and those that Lambda sets.
     pub async fn start(binary: &str, environment: &HashMap<String, String>) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let answers = Arc::new(Mutex::new(HashMap::new()));
@@ -73,66 +75,68 @@ impl Function {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("the binary is built");
+            .expect("the binary starts; `cargo build` builds it");
         let written = Arc::new(Mutex::new(String::new()));
-        // Read as it is written: a full pipe would stop the function.
+        // Read all the time: a full pipe would block the function.
         let readers = [
             tokio::spawn(collect(process.stdout.take().expect("piped"), written.clone())),
             tokio::spawn(collect(process.stderr.take().expect("piped"), written.clone())),
         ];
-        let process_id = process.id().expect("it runs");
-        let (end, wanted) = oneshot::channel();
-        let (tell, ended) = watch::channel(false);
+        let process_id = process.id().expect("the process runs");
+        let (end, end_requested) = oneshot::channel();
+        let (end_sender, ended) = watch::channel(false);
         tokio::spawn(async move {
-            let own_end = tokio::select! {
+            let has_exited = tokio::select! {
                 _ = process.wait() => true,
-                _ = wanted => false,
+                _ = end_requested => false,
             };
-            if !own_end {
+            if !has_exited {
                 let _ = process.kill().await;
             }
             for reader in readers {
                 let _ = reader.await;
             }
-            let _ = tell.send(true);
+            let _ = end_sender.send(true);
         });
         Self { process_id, ended, end: Some(end), written, invocations, answers }
     }
 
-    /// The operating system's id of the process.
+    /// The process id.
     pub fn process_id(&self) -> u32 {
         self.process_id
     }
 
-    /// Invokes the function with so much time until its deadline, and waits for
-    /// its answer.
+    /// Invokes the function, whose deadline is after `time`, and returns its answer.
+    ///
+    /// # Panics
+    /// If no answer comes until 60 s after the deadline.
     pub async fn invoke(&self, event: Value, time: Duration) -> Answer {
         let answer = self.try_invoke(event, time, time + Duration::from_secs(60)).await;
-        answer.unwrap_or_else(|| panic!("no answer from the function; it wrote: {}", self.written.lock().unwrap()))
+        answer.unwrap_or_else(|| panic!("the function did not answer; its output: {}", self.written.lock().unwrap()))
     }
 
-    /// The same; `None` when the process ends first, or no answer comes in
-    /// `patience`.
+    /// As [`Self::invoke`], but returns `None` if the process ends first, or if no answer
+    /// comes within `patience`.
     pub async fn try_invoke(&self, event: Value, time: Duration, patience: Duration) -> Option<Answer> {
         let id = uuid::Uuid::new_v4().to_string();
-        let (answer, answered) = oneshot::channel();
-        self.answers.lock().unwrap().insert(id.clone(), answer);
+        let (sender, receiver) = oneshot::channel();
+        self.answers.lock().unwrap().insert(id.clone(), sender);
         let deadline = SystemTime::now() + time;
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         self.invocations.send(Invocation { id, event, deadline_ms }).expect("the Runtime API runs");
         let mut ended = self.ended.clone();
         tokio::select! {
-            answer = answered => answer.ok(),
+            answer = receiver => answer.ok(),
             _ = ended.wait_for(|ended| *ended) => None,
             () = tokio::time::sleep(patience) => None,
         }
     }
 
-    /// Ends the function, and gives back all that it wrote.
+    /// Ends the function, and returns its standard output and error.
     pub async fn output(mut self) -> String {
         drop(self.end.take());
         let mut ended = self.ended.clone();
-        ended.wait_for(|ended| *ended).await.expect("it ends");
+        ended.wait_for(|ended| *ended).await.expect("the process ends");
         self.written.lock().unwrap().clone()
     }
 }

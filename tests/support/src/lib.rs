@@ -1,5 +1,5 @@
-//! The one harness: real binaries, a real queue, table and bucket on the local
-//! AWS, and a stand-in for the model that each test has for itself.
+//! The harness of all integration tests. Tests run the real binaries against the
+//! local AWS, with a separate queue, table, bucket and Bedrock stand-in for each test.
 
 pub mod aws;
 pub mod description;
@@ -7,6 +7,7 @@ pub mod event_listener;
 pub mod function;
 pub mod stack;
 pub mod stand_in;
+mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,32 +16,36 @@ use docket::domain::job::priority::Priority;
 use docket::domain::job::{DocumentSource, Job, Work};
 use serde_json::Value;
 
-/// A file of the repository.
+/// The path of a file in the repository; `path` is relative to its root.
 pub fn file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// A binary of the workspace: cargo puts the test's own binary into `deps` below it.
+/// The path of a binary of the workspace. Cargo builds it into the parent of `deps`,
+/// the folder of the running test. An absolute `name` is returned unchanged.
 pub fn binary(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("a test has a path");
-    let directory = own.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
+    let test = std::env::current_exe().expect("the path of the test's binary");
+    let directory = test.parent().and_then(|deps| deps.parent()).expect("the test is in target/<profile>/deps");
     directory.join(name)
 }
 
-/// A text file of the repository.
+/// The content of a text file in the repository.
+///
+/// # Panics
+/// If the file cannot be read as UTF-8.
 pub fn read(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A sample event.
+/// A sample event: the content of `events/<name>.json`.
 pub fn event(name: &str) -> Value {
-    serde_json::from_str(&read(&format!("events/{name}.json"))).expect("a sample event is JSON")
+    serde_json::from_str(&read(&format!("events/{name}.json"))).expect("the sample event is JSON")
 }
 
-/// A job with a document of its own.
+/// A job whose document is the inline text `text`.
 pub fn inline_job(job_id: &str) -> Job {
     Job {
-        job_id: job_id.parse().unwrap(),
+        job_id: job_id.parse().expect("a valid job id"),
         work: Work::Document(DocumentSource::Inline("text".into())),
         batch_id: None,
         analysis: None,
@@ -50,18 +55,22 @@ pub fn inline_job(job_id: &str) -> Job {
     }
 }
 
-/// A text that no other test uses.
+/// `<prefix>-<random>`: a name that no other test uses.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Asks until the answer is there; generous, for slow machines.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Calls `poll` every 100 ms until it returns a value. The limit is generous, for
+/// slow machines.
+///
+/// # Panics
+/// After two minutes without a value; the message names `what` was awaited.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..1_200 {
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(value) = poll().await {
+            return value;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("two minutes went by without {what}");
+    panic!("waited two minutes for {what}");
 }

@@ -1,10 +1,8 @@
-//! The part of crc-fast's interface that `aws-smithy-checksums` uses, on the
+//! The part of crc-fast's API that `aws-smithy-checksums` uses, implemented with the
 //! crate `crc`.
 //!
-//! crc-fast holds tables for some thirty algorithms, half a megabyte that no
-//! compression makes smaller, and chooses among them while it runs, so that the
-//! linker can leave none out. S3 asks for three. If `aws-smithy-checksums` comes
-//! to want more, the build says so.
+//! README.md explains why this crate replaces crc-fast. If `aws-smithy-checksums` begins
+//! to use more of the API, the build fails.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +12,7 @@ static ISO_HDLC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 static ISCSI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 static NVME: Crc<u64> = Crc::<u64>::new(&CRC_64_NVME);
 
-/// What is calculated.
+/// A checksum algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrcAlgorithm {
     /// S3's CRC32.
@@ -25,7 +23,7 @@ pub enum CrcAlgorithm {
     Crc64Nvme,
 }
 
-/// A checksum in the making.
+/// Computes a checksum of bytes that arrive in pieces.
 #[derive(Clone)]
 pub struct Digest(State);
 
@@ -42,7 +40,7 @@ impl std::fmt::Debug for Digest {
 }
 
 impl Digest {
-    /// Of nothing yet.
+    /// A digest of no bytes.
     pub fn new(algorithm: CrcAlgorithm) -> Self {
         Self(match algorithm {
             CrcAlgorithm::Crc32IsoHdlc => State::Bits32(ISO_HDLC.digest()),
@@ -51,7 +49,7 @@ impl Digest {
         })
     }
 
-    /// Of more bytes.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Bits32(digest) => digest.update(bytes),
@@ -59,7 +57,7 @@ impl Digest {
         }
     }
 
-    /// The checksum so far, 32 bits of it or 64.
+    /// The checksum of the bytes so far. A checksum of 32 bits is in the lower half.
     pub fn finalize(&self) -> u64 {
         match &self.0 {
             State::Bits32(digest) => u64::from(digest.clone().finalize()),
@@ -68,7 +66,7 @@ impl Digest {
     }
 }
 
-/// The checksum of these bytes.
+/// Computes the checksum of `bytes`.
 pub fn checksum(algorithm: CrcAlgorithm, bytes: &[u8]) -> u64 {
     let mut digest = Digest::new(algorithm);
     digest.update(bytes);
@@ -79,11 +77,11 @@ pub fn checksum(algorithm: CrcAlgorithm, bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// The check values of the catalogue of algorithms, for "123456789".
+    /// The catalogue of CRC algorithms lists the checksum of "123456789" for each.
     ///
     /// <https://reveng.sourceforge.io/crc-catalogue/all.htm>
     #[test]
-    fn the_checksums_are_those_that_s3_means() {
+    fn checksums_match_the_check_values_of_the_catalogue() {
         for (algorithm, expected) in [
             (CrcAlgorithm::Crc32IsoHdlc, 0xcbf4_3926),
             (CrcAlgorithm::Crc32Iscsi, 0xe306_9283),

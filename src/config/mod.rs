@@ -1,5 +1,7 @@
-//! The environment, read once, in `main`. An error names the variable, and says
-//! what it should have been.
+//! The environment variables. `main` reads them once; an error names the variable and
+//! the allowed values.
+
+pub mod variables;
 
 use std::time::Duration;
 
@@ -11,90 +13,53 @@ use crate::aws::{AWS_SERVICES, AwsConfig};
 use crate::domain::limits::DOCUMENT_MAX_BYTES;
 use crate::domain::quota::gcra::Quota;
 
-/// Default of `MAX_ATTEMPTS`: how many attempts may be charged to a job.
+/// Default of `MAX_ATTEMPTS`: the charged attempts of a job.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
-/// Default of `MAX_TOKENS`: most tokens of an answer.
+/// Default of `MAX_TOKENS`: the maximum of output tokens.
 pub const DEFAULT_MAX_TOKENS: i32 = 1_024;
 /// Default of `MODEL_TIMEOUT_SECONDS`.
 pub const DEFAULT_MODEL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Default of `CHUNK_MAX_BYTES`: about 100,000 tokens.
 pub const DEFAULT_CHUNK_MAX_BYTES: usize = 400_000;
-/// Least `CHUNK_MAX_BYTES`.
+/// Smallest `CHUNK_MAX_BYTES`.
 pub const MIN_CHUNK_MAX_BYTES: usize = 1_000;
 /// Default of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, which Lambda sets.
 pub const DEFAULT_MEMORY_MB: u32 = 512;
 /// Largest `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE`.
 pub const QUOTA_MAX: u64 = 1_000_000_000_000;
-/// Default of `RETENTION_DAYS`: how long a row is kept after its last change.
+/// Default of `RETENTION_DAYS`: how long a stored job is kept after its last change.
 pub const DEFAULT_RETENTION_DAYS: u32 = 90;
-/// A finished row outlives the queue's and the dead-letter queue's retention,
-/// 14 days each: until then a message may come that asks for it.
+/// Smallest `RETENTION_DAYS`. The queue and the dead-letter queue keep a message for 14
+/// days each, and a message that arrives that late must find its job finished.
 pub const MIN_RETENTION_DAYS: u32 = 29;
 
-/// The names of the environment variables.
-#[allow(missing_docs)]
-pub mod variables {
-    pub const ALLOWED_ASYNC_MODEL_IDS: &str = "ALLOWED_ASYNC_MODEL_IDS";
-    pub const ALLOWED_MODEL_IDS: &str = "ALLOWED_MODEL_IDS";
-    pub const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
-    pub const AWS_LAMBDA_FUNCTION_MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-    pub const AWS_REGION: &str = "AWS_REGION";
-    pub const AWS_USE_DUALSTACK_ENDPOINT: &str = "AWS_USE_DUALSTACK_ENDPOINT";
-    pub const AWS_USE_FIPS_ENDPOINT: &str = "AWS_USE_FIPS_ENDPOINT";
-    pub const CHUNK_MAX_BYTES: &str = "CHUNK_MAX_BYTES";
-    pub const DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
-    pub const DEDUPLICATE: &str = "DEDUPLICATE";
-    pub const DOCUMENTS_BUCKET: &str = "DOCUMENTS_BUCKET";
-    pub const EVENT_BUS_NAME: &str = "EVENT_BUS_NAME";
-    pub const HIGH_PRIORITY_QUEUE_URL: &str = "HIGH_PRIORITY_QUEUE_URL";
-    pub const JOBS_QUEUE_URL: &str = "JOBS_QUEUE_URL";
-    pub const JOBS_TABLE: &str = "JOBS_TABLE";
-    pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
-    pub const MAX_CONCURRENT_RECORDS: &str = "MAX_CONCURRENT_RECORDS";
-    pub const MAX_TOKENS: &str = "MAX_TOKENS";
-    pub const MODEL_ID: &str = "MODEL_ID";
-    pub const MODEL_REQUESTS_PER_MINUTE: &str = "MODEL_REQUESTS_PER_MINUTE";
-    pub const MODEL_REQUEST_FIELDS: &str = "MODEL_REQUEST_FIELDS";
-    pub const MODEL_TIMEOUT_SECONDS: &str = "MODEL_TIMEOUT_SECONDS";
-    pub const MODEL_TOKENS_PER_MINUTE: &str = "MODEL_TOKENS_PER_MINUTE";
-    pub const OUTPUT_TOKEN_FACTOR: &str = "OUTPUT_TOKEN_FACTOR";
-    pub const PRICE_PER_MILLION_INPUT_TOKENS: &str = "PRICE_PER_MILLION_INPUT_TOKENS";
-    pub const PRICE_PER_MILLION_OUTPUT_TOKENS: &str = "PRICE_PER_MILLION_OUTPUT_TOKENS";
-    pub const QUOTAS_TABLE: &str = "QUOTAS_TABLE";
-    pub const RETENTION_DAYS: &str = "RETENTION_DAYS";
-    pub const TEMPERATURE: &str = "TEMPERATURE";
-    pub const RUST_LOG: &str = "RUST_LOG";
-}
-
-/// A variable of the environment is missing or wrong.
+/// A missing or invalid environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {name} {problem}")]
 pub struct ConfigError {
     /// The variable.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// The fault and the allowed values; the variable's name is not repeated.
     pub problem: String,
 }
 
-/// What the consumer is told by its environment.
+/// The consumer's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerConfig {
     /// `JOBS_TABLE`.
     pub jobs_table: String,
     /// `JOBS_QUEUE_URL`.
     pub jobs_queue_url: String,
-    /// `HIGH_PRIORITY_QUEUE_URL`: of urgent jobs, when they have one.
+    /// `HIGH_PRIORITY_QUEUE_URL`. `None` sends high-priority jobs to `jobs_queue_url`.
     pub high_priority_queue_url: Option<String>,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: String,
-    /// `DOCUMENTS_BUCKET`: large results lie there, and those of long documents'
-    /// parts.
+    /// `DOCUMENTS_BUCKET`: the bucket for large results and for results of chunks.
     pub documents_bucket: String,
-    /// `DEDUPLICATE`: whether a document that was analysed the same way before
-    /// takes that result, unless its batch says otherwise.
+    /// `DEDUPLICATE`: whether an equal document, analysed in the same way, gets the
+    /// existing result. A batch may override the setting.
     pub deduplicate: bool,
-    /// `CHUNK_MAX_BYTES`: longer texts are analysed in parts of at most so many
-    /// bytes.
+    /// `CHUNK_MAX_BYTES`: the largest chunk. A longer text is analysed in chunks.
     pub chunk_max_bytes: usize,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
     pub memory_mb: u32,
@@ -102,44 +67,44 @@ pub struct ConsumerConfig {
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
     /// `MODEL_TOKENS_PER_MINUTE`, `MODEL_REQUESTS_PER_MINUTE` and
-    /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota that calls of
-    /// `MODEL_ID` are kept to; `None` when both are 0.
+    /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota of `MODEL_ID`. `None` when
+    /// `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE` are 0.
     pub quota: Option<(Quota, String)>,
     /// `MAX_ATTEMPTS`.
     pub max_attempts: u32,
-    /// `MAX_CONCURRENT_RECORDS`: of one batch; the whole batch when `None`.
+    /// `MAX_CONCURRENT_RECORDS`: records of one batch that run concurrently. `None`
+    /// runs the whole batch.
     pub max_concurrent_records: Option<usize>,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
 }
 
-/// What the producer is told by its environment.
+/// The producer's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProducerConfig {
     /// `JOBS_TABLE`.
     pub jobs_table: String,
     /// `JOBS_QUEUE_URL`.
     pub jobs_queue_url: String,
-    /// `HIGH_PRIORITY_QUEUE_URL`: of urgent jobs, when they have one.
+    /// `HIGH_PRIORITY_QUEUE_URL`. `None` sends high-priority jobs to `jobs_queue_url`.
     pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
-    /// `CHUNK_MAX_BYTES`: as the consumer has it; the largest upload follows.
+    /// `CHUNK_MAX_BYTES`: the consumer's value, which decides the largest upload.
     pub chunk_max_bytes: usize,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
-    /// `ALLOWED_MODEL_IDS`, separated by commas: those that an analysis may ask
-    /// for.
+    /// `ALLOWED_MODEL_IDS`, separated by commas: the models that an analysis may name.
     pub allowed_model_ids: Vec<String>,
-    /// `ALLOWED_ASYNC_MODEL_IDS`, separated by commas: those that `async_invoke`
+    /// `ALLOWED_ASYNC_MODEL_IDS`, separated by commas: the models that `async_invoke`
     /// may name.
     pub allowed_async_model_ids: Vec<String>,
     /// `PRICE_PER_MILLION_INPUT_TOKENS` and `PRICE_PER_MILLION_OUTPUT_TOKENS`, in
-    /// US dollars; a batch's cost is told when both are given.
+    /// US dollars. A batch has a cost when both are set.
     pub prices: Option<Prices>,
 }
 
-/// What the notifier is told by its environment.
+/// The notifier's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifierConfig {
     /// `JOBS_TABLE`.
@@ -148,20 +113,23 @@ pub struct NotifierConfig {
     pub event_bus_name: String,
 }
 
-/// What a model's tokens cost, in US dollars a million.
+/// The prices of a model's tokens, in US dollars per million.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
-    /// Of the request.
+    /// The price of input tokens.
     pub input: f64,
-    /// Of the answer.
+    /// The price of output tokens.
     pub output: f64,
 }
 
-/// Looks a variable up; `std::env::var(name).ok()` in a binary.
+/// Looks up a variable; `std::env::var(name).ok()` in a binary.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl ConsumerConfig {
-    /// Reads the environment.
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// The first variable that is missing or invalid.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             jobs_table: required(lookup, JOBS_TABLE)?,
@@ -196,7 +164,10 @@ impl ConsumerConfig {
 }
 
 impl ProducerConfig {
-    /// Reads the environment.
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// The first variable that is missing or invalid.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             jobs_table: required(lookup, JOBS_TABLE)?,
@@ -213,7 +184,10 @@ impl ProducerConfig {
 }
 
 impl NotifierConfig {
-    /// Reads the environment.
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// The first variable that is missing or invalid.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let jobs_table = required(lookup, JOBS_TABLE)?;
         Ok(Self { jobs_table, event_bus_name: required(lookup, EVENT_BUS_NAME)? })
@@ -221,7 +195,10 @@ impl NotifierConfig {
 }
 
 impl AwsConfig {
-    /// Reads the environment.
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// The first variable that is missing or invalid.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             region: required(lookup, AWS_REGION)?,
@@ -236,7 +213,7 @@ impl AwsConfig {
     }
 }
 
-/// A variable that is set to nothing counts as not set.
+/// An empty variable counts as not set.
 fn optional(lookup: Lookup<'_>, name: &str) -> Option<String> {
     lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
@@ -324,7 +301,7 @@ fn retention(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
 mod tests {
     use super::*;
 
-    const WHOLE: [(&str, &str); 5] = [
+    const REQUIRED: [(&str, &str); 5] = [
         ("JOBS_TABLE", "t"),
         ("JOBS_QUEUE_URL", "q"),
         ("DEAD_LETTER_QUEUE_URL", "d"),
@@ -332,13 +309,13 @@ mod tests {
         ("MODEL_ID", "m"),
     ];
 
-    fn read(more: &[(&str, &str)]) -> Result<ConsumerConfig, ConfigError> {
-        let all: Vec<_> = more.iter().chain(&WHOLE).copied().collect();
+    fn read(variables: &[(&str, &str)]) -> Result<ConsumerConfig, ConfigError> {
+        let all: Vec<_> = variables.iter().chain(&REQUIRED).copied().collect();
         ConsumerConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
     }
 
     #[test]
-    fn where_the_services_are_is_told_by_the_environment() {
+    fn aws_config_reads_region_endpoints_and_flags() {
         let read = |all: &[(&str, &str)]| {
             AwsConfig::read(&|name| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string()))
         };
@@ -360,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_variable() {
+    fn invalid_variable_is_named_by_the_error() {
         assert_eq!(read(&[("JOBS_TABLE", " ")]).unwrap_err().to_string(), "environment variable JOBS_TABLE is not set");
         assert_eq!(read(&[("MAX_TOKENS", "many")]).unwrap_err().name, "MAX_TOKENS");
         assert_eq!(read(&[("TEMPERATURE", "1.5")]).unwrap_err().name, "TEMPERATURE");
@@ -373,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_a_safe_default() {
+    fn missing_variables_have_defaults() {
         let config = read(&[("MAX_TOKENS", "")]).unwrap();
         assert_eq!(config.model.max_tokens, DEFAULT_MAX_TOKENS);
         assert_eq!(config.model.temperature, None);

@@ -1,0 +1,77 @@
+//! Jobs by how they end without faults, and the faults that one run injects.
+
+use std::collections::BTreeMap;
+
+use crate::proxy::Fault;
+
+/// How many attempts may be charged to a job in these tests.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// A job, by how it ends without faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    Succeeds,
+    ThrottledFirst,
+    PermanentlyBad,
+    Malformed,
+    AsyncInvocation,
+}
+
+pub const SCENARIOS: [Scenario; 5] = [
+    Scenario::Succeeds,
+    Scenario::ThrottledFirst,
+    Scenario::PermanentlyBad,
+    Scenario::Malformed,
+    Scenario::AsyncInvocation,
+];
+
+impl Scenario {
+    /// The number of requests without faults.
+    pub fn requests(self) -> usize {
+        match self {
+            Self::Succeeds => 4,         // claim, get document, converse, complete
+            Self::ThrottledFirst => 9,   // claim, get document, converse, release, visibility; the four of a success
+            Self::PermanentlyBad => 5,   // claim, get document, converse, dead letter, fail
+            Self::Malformed => 1,        // dead letter
+            Self::AsyncInvocation => 10, // get, claim, start, send, wait; get, resume, poll, list, complete
+        }
+    }
+
+    /// The number of Converse calls without faults.
+    pub fn calls(self) -> usize {
+        match self {
+            Self::Succeeds | Self::PermanentlyBad => 1,
+            Self::ThrottledFirst => 2,
+            Self::Malformed | Self::AsyncInvocation => 0,
+        }
+    }
+
+    /// The start of the job id. The stand-in selects its own faults by it.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Succeeds => "succeeds",
+            Self::ThrottledFirst => "throttled-first",
+            Self::PermanentlyBad => "permanently-bad",
+            Self::Malformed => "malformed",
+            Self::AsyncInvocation => "async-invocation",
+        }
+    }
+}
+
+/// One job, with the faults of its requests.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub scenario: Scenario,
+    /// The fault of each request, by the request's number from 1.
+    pub faults: BTreeMap<usize, Fault>,
+    /// Whether each Converse call kills the process.
+    pub kills_every_call: bool,
+    /// The end of the job id.
+    pub name: String,
+}
+
+impl Case {
+    pub fn job_id(&self) -> String {
+        format!("{}-{}", self.scenario.slug(), self.name)
+    }
+}

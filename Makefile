@@ -97,8 +97,8 @@ test: check
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten minutes
 # of each fuzz target, and the negative control.
 faults: setup
-	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 \
-		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim"
+	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 \
+		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim batches"
 	@$(MAKE) negative-control
 
 # Removes each safeguard in turn: a test must fail.
@@ -113,7 +113,7 @@ mutants: setup
 		-- --lib --test claim --test consumer -- --include-ignored
 
 # Every measure by release binaries, or those that MEASURES names; without it also
-# docket plan held against a run. Then the figures and tables of the documentation.
+# a comparison of docket plan with a run. Then the figures and tables of the documentation.
 bench: setup
 	cargo build --release --bins -p docket -p docket-cli
 	cargo build --profile servers -p stand_in -p bench_services

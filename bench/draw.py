@@ -1,7 +1,7 @@
-"""Draws what bench/results says: a figure a measure into docs/performance, and the table of docs/internals/benchmark-results.md.
+"""Draws bench/results: one figure per measure in docs/performance, and the tables of docs/internals/benchmark-results.md.
 
-Only what stands between `<!-- measures -->` and `<!-- /measures -->` there is
-written anew. With --check nothing is written: what differs is told.
+In the page, only the text between `<!-- measures -->` and `<!-- /measures -->` is
+replaced. With --check nothing is written, and differences are an error.
 """
 import argparse
 import json
@@ -9,130 +9,133 @@ import re
 import sys
 from pathlib import Path
 
-from figure import shown, svg
+from figure import draw_svg, format_number
 
 BENCH = Path(__file__).resolve().parent
 RESULTS, DOCS = BENCH / "results", BENCH.parent / "docs"
 PAGE, FIGURES = DOCS / "internals" / "benchmark-results.md", DOCS / "performance"
 SECTION = re.compile(r"(<!-- measures -->\n).*?(<!-- /measures -->)", re.S)
 DOCKET = "docket"
-# The order of the page, what is drawn of each, and what the reader shall see in it.
+# The measures in the order of the page: the quantities that are shown (None: all), and a description.
 MEASURES = {
-    "start": (["time", "memory"], "A cold start of the process, without Lambda's own part. Rust brings one file; Python reads boto3's packages first."),
-    "first": (["time"], "A cold environment's first document, with TLS handshakes to table and model, at a whole processor and at the share of the smallest memory size."),
-    "cpu": (["time"], "What a document costs the processor when everything is warm; the rest of its seconds is waiting."),
-    "environment": (["time"], "What Lambda bills: a batch waits together, so that a document's part of the wait shrinks with the batch."),
-    "requests": (["all"], "How many requests a message leads to, by what it finds."),
-    "duplicates": (["extra model calls", "overwritten results", "lost jobs"], "The same seeded schedule of second deliveries, crashes and late answers for each."),
-    "memory": (None, "What a batch holds at its peak."),
-    "headline": (["wall time"], "The whole stack on the local AWS, from the queue to the last row; the line is 1.15 times the bound that the model's time sets."),
-    "size": (["zip", "unpacked", "clean build"], "What is uploaded, and read before the first start."),
-    "quota": (["quota used", "fullest minute", "calls throttled", "extra writes a job", "function time", "total time"], "A model with a quota of tokens, and all documents handed in at once."),
+    "start": (["time", "memory"], "A cold start of the process, without Lambda's part of it. Docket is one file; Python reads the packages of boto3 first."),
+    "first": (["time"], "The first document of a cold environment, with TLS handshakes to table and model. The processor is a full one, or the share of the smallest memory size."),
+    "cpu": (["time"], "Processor time per document in a warm environment. The remaining duration of a document is waiting time."),
+    "environment": (["time"], "The time that Lambda bills. The documents of a batch wait concurrently, so larger batches cost less per document."),
+    "requests": (["all"], "Requests per message, by the state of its job."),
+    "duplicates": (["extra model calls", "overwritten results", "lost jobs"], "All variants have the same seeded schedule of second deliveries, crashes and late answers."),
+    "memory": (None, "Peak memory while a batch is processed."),
+    "headline": (["wall time"], "The complete stack on the local AWS, from the queue to the last stored result. The line is 1.15 × the bound by the model's time."),
+    "size": (["zip", "unpacked", "clean build"], "The size of the packages that are uploaded, and that Lambda loads before the first start."),
+    "quota": (["quota used", "fullest minute", "calls throttled", "extra writes a job", "function time", "total time"], "A model with a quota of tokens, and all documents in the queue at the start."),
 }
 
 
-def results() -> list[dict]:
+def read_results() -> list[dict]:
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
     unknown = [name for name in found if name not in MEASURES]
     return [found[name] for name in [*MEASURES, *unknown] if name in found]
 
 
-def quantities(result: dict) -> list[str]:
-    """Those that are drawn and stand in the table."""
-    there = list(dict.fromkeys(one["quantity"] for one in result["series"]))
-    chosen = MEASURES.get(result["measure"], ([there[0]], ""))[0] or there
-    return [name for name in chosen if name in there] or there[:1]
+def select_quantities(result: dict) -> list[str]:
+    """The quantities that the figure and the table show."""
+    recorded = list(dict.fromkeys(one["quantity"] for one in result["series"]))
+    chosen = MEASURES.get(result["measure"], ([recorded[0]], ""))[0] or recorded
+    return [name for name in chosen if name in recorded] or recorded[:1]
 
 
-def value(one: dict, runs: int) -> str:
-    """Its median and range; and in how many of the runs it was found, if not in all."""
-    spread = f" ({shown(one['min'])}–{shown(one['max'])})" if one["min"] != one["max"] else ""
+def format_series(one: dict, runs: int) -> str:
+    """Median and range; also the number of runs with a value, if not all have one."""
+    spread = f" ({format_number(one['min'])}–{format_number(one['max'])})" if one["min"] != one["max"] else ""
     some = f", {len(one['values'])} of {runs} runs" if len(one["values"]) < runs else ""
-    return f"{shown(one['median'])}{spread}{some}"
+    return f"{format_number(one['median'])}{spread}{some}"
 
 
-def ratios(result: dict, variant: str, at: str, quantity: str) -> list[str]:
-    """Those of the result that are of this peer, at this place, of this quantity."""
-    there = list(dict.fromkeys(one["quantity"] for one in result["series"] if one["quantity"]))
+def select_ratios(result: dict, variant: str, at: str, quantity: str) -> list[str]:
+    """The ratios of a peer, under one condition and for one quantity."""
+    recorded = list(dict.fromkeys(one["quantity"] for one in result["series"] if one["quantity"]))
     found = []
     for ratio in result["ratios"]:
         name = ratio["name"]
-        if f"{variant} ÷ {DOCKET}" not in name or (at and not of_place(name, at)):
+        if f"{variant} ÷ {DOCKET}" not in name or (at and not has_label(name, at)):
             continue
-        named = [other for other in there if of_place(name, other)]
-        if quantity in named or (not named and quantity in there[:1]):
-            spread = f" ({shown(ratio['min'])}–{shown(ratio['max'])})" if ratio["min"] != ratio["max"] else ""
-            found.append(f"{shown(ratio['value'])}×{spread}")
+        named = [other for other in recorded if has_label(name, other)]
+        if quantity in named or (not named and quantity in recorded[:1]):
+            spread = f" ({format_number(ratio['min'])}–{format_number(ratio['max'])})" if ratio["min"] != ratio["max"] else ""
+            found.append(f"{format_number(ratio['value'])}×{spread}")
     return found
 
 
-def of_place(name: str, at: str) -> bool:
-    return re.search(rf"(^|[ ,]){re.escape(at)}($|[ ,:])", name) is not None
+def has_label(ratio_name: str, label: str) -> bool:
+    """Whether a condition or a quantity is a part of the ratio's name."""
+    return re.search(rf"(^|[ ,]){re.escape(label)}($|[ ,:])", ratio_name) is not None
 
 
-def rows(result: dict) -> list[list[str]]:
-    """The measure's lines of the table: one a quantity and place."""
+def make_rows(result: dict) -> list[list[str]]:
+    """The rows of a measure: one for each quantity and condition."""
     lines = []
-    for quantity in quantities(result):
+    for quantity in select_quantities(result):
         series = [one for one in result["series"] if one["quantity"] == quantity]
         for at in dict.fromkeys(one["at"] for one in series):
             group = [one for one in series if one["at"] == at]
-            own = [f"{value(one, runs(result))} {one['unit']}" for one in group if one["variant"] == DOCKET]
+            docket = [f"{format_series(one, count_runs(result))} {one['unit']}" for one in group if one["variant"] == DOCKET]
             peers = [one for one in group if one["variant"] != DOCKET]
-            told = [f"{one['variant']} {value(one, runs(result))}" for one in peers]
-            compared = [f"{one['variant']} {found}" for one in peers for found in ratios(result, one["variant"], at, quantity)[:1]]
-            what = ", ".join(part for part in (quantity, at) if part)
-            lines.append([what, "<br>".join(own), "<br>".join(told), "<br>".join(compared)])
+            values = [f"{one['variant']} {format_series(one, count_runs(result))}" for one in peers]
+            ratios = [
+                f"{one['variant']} {ratio}" for one in peers for ratio in select_ratios(result, one["variant"], at, quantity)[:1]
+            ]
+            name = ", ".join(label for label in (quantity, at) if label)
+            lines.append([name, "<br>".join(docket), "<br>".join(values), "<br>".join(ratios)])
     return lines
 
 
-def runs(result: dict) -> int:
+def count_runs(result: dict) -> int:
     return max(len(one["values"]) for one in result["series"])
 
 
-def repeats(result: dict) -> str:
-    count = runs(result)
+def format_repeats(result: dict) -> str:
+    count = count_runs(result)
     return f"{count} repeats" if count > 1 else "one run"
 
 
-def table(found: list[dict]) -> str:
-    lines = ["| what | Docket | peers | ratio | bar | reached | command |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    for result in found:
+def make_table(results: list[dict]) -> str:
+    lines = ["| measure | Docket | peers | ratio | bar | reached | command |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for result in results:
         bars = "<br>".join(bar["text"] for bar in result["bars"])
-        reached = "<br>".join(f"{'yes' if bar['reached'] else '**no**'} ({shown(bar['value'])})" for bar in result["bars"])
-        for place, row in enumerate(rows(result)):
-            first = place == 0
-            what = f"[{result['title']}](#{result['measure']}), {repeats(result)}: {row[0]}" if first else row[0]
-            end = [bars, reached, f"`{result['command']}`"] if first else ["", "", ""]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in [what, *row[1:], *end]) + " |")
+        reached = "<br>".join(f"{'yes' if bar['reached'] else '**no**'} ({format_number(bar['value'])})" for bar in result["bars"])
+        for index, row in enumerate(make_rows(result)):
+            is_first = index == 0
+            name = f"[{result['title']}](#{result['measure']}), {format_repeats(result)}: {row[0]}" if is_first else row[0]
+            end = [bars, reached, f"`{result['command']}`"] if is_first else ["", "", ""]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in [name, *row[1:], *end]) + " |")
     return "\n".join(lines)
 
 
-def machines(found: list[dict]) -> str:
+def describe_machines(results: list[dict]) -> str:
     """Each machine once, with the measures that were taken on it."""
     taken: dict[str, list[str]] = {}
-    for result in found:
+    for result in results:
         machine, versions = result["machine"], result["versions"]
-        what = (
+        description = (
             f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
             f"{machine['rustc'].split(' (')[0]}, Python {machine['python']}; "
             + ", ".join(f"{name} {version}" for name, version in versions.items())
         )
-        taken.setdefault(what, []).append(f"{result['measure']} ({result['recorded_at'][:10]})")
-    return "\n\n".join(f"Machine: {what}. Taken on it: {', '.join(names)}." for what, names in taken.items())
+        taken.setdefault(description, []).append(f"{result['measure']} ({result['recorded_at'][:10]})")
+    return "\n\n".join(f"Machine: {description}. Measures: {', '.join(names)}." for description, names in taken.items())
 
 
-def part(result: dict) -> str:
-    """The figure and what is to be known of it."""
+def describe_measure(result: dict) -> str:
+    """The section of a measure: description, figure and notes."""
     name = result["measure"]
-    said = MEASURES.get(name, (None, ""))[1]
+    description = MEASURES.get(name, (None, ""))[1]
     notes = "\n".join(f"- {note}" for note in result["notes"])
     return "\n\n".join(
         piece
         for piece in (
             f'<a id="{name}"></a>',
             f"#### {result['title']}",
-            said,
+            description,
             f"![{result['title']}](../performance/{name}.svg)",
             notes,
         )
@@ -140,36 +143,36 @@ def part(result: dict) -> str:
     )
 
 
-def section(found: list[dict]) -> str:
-    how = (
-        "Medians, and the range of the repeats in brackets; a ratio is of values taken in the same repeat. Every "
-        "value, repeat by repeat, lies in [bench/results](../../bench/results). `make bench` takes all of them again "
-        "and writes this section."
+def make_section(results: list[dict]) -> str:
+    introduction = (
+        "The values are medians, with the range of the repeats in brackets. A ratio compares values of the same repeat. "
+        "[bench/results](../../bench/results) has the values of every repeat. `make bench` takes all measures again and "
+        "rewrites this section."
     )
-    return "\n\n".join([how, table(found), machines(found), *map(part, found)]) + "\n"
+    return "\n\n".join([introduction, make_table(results), describe_machines(results), *map(describe_measure, results)]) + "\n"
 
 
-def wanted(found: list[dict]) -> dict[Path, str]:
-    """Every file, as it must be."""
+def render_files(results: list[dict]) -> dict[Path, str]:
+    """The expected content of every generated file."""
     page = PAGE.read_text()
     if not SECTION.search(page):
-        raise SystemExit(f"draw: {PAGE.name} has no <!-- measures --> and <!-- /measures -->")
-    files = {FIGURES / f"{result['measure']}.svg": svg(result, quantities(result)) for result in found}
-    if not found:
+        raise SystemExit(f"draw: {PAGE.name} must have the lines <!-- measures --> and <!-- /measures -->")
+    files = {FIGURES / f"{result['measure']}.svg": draw_svg(result, select_quantities(result)) for result in results}
+    if not results:
         return files
-    return files | {PAGE: SECTION.sub(lambda match: f"{match[1]}\n{section(found)}\n{match[2]}", page)}
+    return files | {PAGE: SECTION.sub(lambda match: f"{match[1]}\n{make_section(results)}\n{match[2]}", page)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing: fail if the docs are not what the results say")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the docs differ from the results")
     check = parser.parse_args().check
-    files = wanted(results())
+    files = render_files(read_results())
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     stale += [path for path in sorted(FIGURES.glob("*.svg")) if path not in files]
     if check and stale:
         names = ", ".join(str(path.relative_to(DOCS)) for path in stale)
-        print(f"draw: docs are not what bench/results says ({names}): python3 bench/draw.py", file=sys.stderr)
+        print(f"draw: docs differ from bench/results ({names}): run `python3 bench/draw.py`", file=sys.stderr)
         return 1
     if not check:
         FIGURES.mkdir(exist_ok=True)

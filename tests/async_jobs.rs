@@ -304,7 +304,7 @@ async fn cancelled_job_is_not_polled_and_notes_its_invocation() {
     world.jobs().cancel(&"cancelled".parse().unwrap(), now()).await.expect("the table answers");
     let view = read_job(&request).await;
     assert_eq!((view["status"].as_str(), view["invocation_arn"].as_str()), (Some("cancelled"), Some(arn.as_str())));
-    assert!(view["note"].as_str().unwrap().contains("may go on"), "{view}");
+    assert!(view["note"].as_str().unwrap().contains("may continue"), "{view}");
     deliver_records(&world, &consumer, vec![receive_due_poll(&world).await], TIME).await;
     assert_eq!((world.queued().await, world.status("cancelled").await), ((0, 0), "cancelled"));
     assert_eq!(async_calls(&world)["gets"], 0);

@@ -73,8 +73,9 @@ async fn batch_is_created_filled_counted_and_its_results_are_read() {
 #[ignore = "needs the local AWS: make test"]
 async fn cancelled_batch_starts_no_jobs_and_drops_late_results() {
     let stack = Stack::new().await;
-    // At most 200 jobs run at once, so half of the batch waits.
-    behave(&stack, json!({"latency_ms": 4000}));
+    // At most 200 jobs run at once, so half of the batch waits. Each call takes longer than
+    // the submission and the cancellation, also on a busy machine.
+    behave(&stack, json!({"latency_ms": 15_000}));
     let batch = unique("cancelled");
     let jobs: Vec<Value> =
         (0..400).map(|n| json!({"job_id": format!("{batch}-{n}"), "document": "Dear Sir."})).collect();

@@ -249,7 +249,7 @@ async fn message_without_an_id_or_a_body_is_not_lost() {
     world.model.behave(json!({"faults": [{"kind": "throttling"}]}));
     event["Records"][0]["body"] = json!(r#"{"job_id": "nameless-2", "document": "x"}"#);
     let error = consumer.invoke(event, TIME).await.expect_err("the invocation fails, so all records are retried");
-    assert!(error["errorMessage"].as_str().unwrap().contains("without a message id"), "{error}");
+    assert!(error["errorMessage"].as_str().unwrap().contains("has no message id"), "{error}");
     let no_body = json!({"Records": [{"messageId": "m-1", "receiptHandle": "r"}]});
     assert_eq!(consumer.invoke(no_body, TIME).await, Ok(no_failures()));
     assert_eq!(world.drain_dead_letters().await[0].attributes["error_code"], "malformed_message");

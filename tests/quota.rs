@@ -49,7 +49,7 @@ impl QuotaFixture {
 
     async fn reserve(quotas: &Quotas, amount: SignedDuration, now: Timestamp, wait: SignedDuration) -> Option<Slot> {
         let row: StoredQuota = quotas.read(MODEL).await.expect("the table answers");
-        let reservation = Reservation { reserved: amount, now, latest_start: now + wait, used_fraction: None };
+        let reservation = Reservation { reserved: amount, now, latest_start: now + wait, counted_fraction: None };
         // A reservation that loses too many conditional writes fails, and reserves nothing.
         quotas.reserve(MODEL, row, reservation).await.ok()
     }
@@ -207,7 +207,7 @@ async fn unused_reservation_serves_the_next_call_without_a_write() {
     let event = fixture.deliver(["unused-1".to_owned()], json!({})).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     let reserved = fixture.used_until().await.expect("reserved");
-    // About 60,000 tokens are reserved for each call, and a few hundred are used.
+    // Bedrock deducts about 60,000 tokens for each call, and a few hundred are used.
     let event = fixture.deliver((2..5).map(|n| format!("unused-{n}")), json!({})).await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
     assert_eq!(fixture.used_until().await, Some(reserved));
@@ -216,10 +216,10 @@ async fn unused_reservation_serves_the_next_call_without_a_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn call_reserves_its_input_at_least_for_any_used_fraction() {
+async fn call_reserves_its_input_for_any_counted_fraction() {
     let fixture = QuotaFixture::new().await;
-    // Other functions saw calls that used 1 % of what was reserved.
-    fixture.put_quota(&[("used_fraction", "0.01".to_owned())]).await;
+    // Another environment's calls counted 1 % of their deduction.
+    fixture.put_quota(&[("counted_fraction", "0.01".to_owned())]).await;
     let consumer = fixture.consumer(&[("MODEL_TOKENS_PER_MINUTE", "600000")]).await;
     let begun = now();
     let event = fixture.deliver(["large".to_owned()], json!({"document": "A rent. ".repeat(12_500)})).await;
@@ -283,11 +283,11 @@ async fn another_model_is_not_limited_by_the_quota() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn two_functions_share_one_quota() {
+async fn two_environments_share_one_quota() {
     let fixture = QuotaFixture::new().await;
     let settings = [("MODEL_REQUESTS_PER_MINUTE", "60"), ("MODEL_TIMEOUT_SECONDS", "5")];
     let (first, second) = (fixture.consumer(&settings).await, fixture.consumer(&settings).await);
-    // One call a second. The first function uses the burst and the calls that may wait.
+    // One call a second. The first environment uses the burst and the calls that may wait.
     let event = fixture.deliver((0..10).map(|n| format!("one-{n}")), json!({})).await;
     let answer = first.invoke(event, TIME).await.expect("an answer");
     let waiting = answer["batchItemFailures"].as_array().expect("a list").len();
@@ -295,7 +295,7 @@ async fn two_functions_share_one_quota() {
     let before = fixture.world.model.calls()["total"].as_u64().unwrap();
     assert_eq!(before, 10 - waiting as u64);
     fixture.set_used_until(fixture.used_until().await.map(|until| until + Duration::from_secs(30))).await;
-    // Messages that the first function returned may be delivered with the new ones.
+    // Messages that the first environment returned may be delivered with the new ones.
     let event = fixture.deliver((0..5).map(|n| format!("two-{n}")), json!({})).await;
     let delivered = event["Records"].as_array().expect("a list").len();
     assert!(delivered >= 5, "{event}");

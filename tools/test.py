@@ -2,12 +2,13 @@
 import argparse
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import api_cases
 import docs_commands
 import local_aws
 import setup
-from cargo_tests import Phases, TestProgram, build_test_programs, select
+from cargo_tests import Output, Phases, TestProgram, build_test_programs, select
 from local_aws import Local
 from processes import ROOT, ToolError
 
@@ -24,6 +25,10 @@ FUZZ_TEST = "bad_input"
 # At least as many threads as the fuzz test has targets, so that all of them run at once.
 FUZZ_THREADS = 8
 FUZZ_SECONDS = "60"
+# Tests that need the processor and no local AWS.
+BUSY_TESTS = ["protocol", "async_order"]
+# Tests that use the deployed stack.
+STACK_TESTS = ["async_deployed", "batch_api", "end_to_end", "events", "openapi", "uploads"]
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"
 
@@ -71,20 +76,37 @@ def run(local: Local, names: list[str], phases: Phases) -> int:
 
 
 def run_all(programs: list[TestProgram], environment: dict[str, str], phases: Phases) -> list[str]:
-    """Runs every test but that of the bench; returns the sources of those that failed."""
-    fuzz = select(programs, [FUZZ_TEST])
-    others = [program for program in programs if program.name not in (FUZZ_TEST, BENCH_TEST)]
-    failed = run_programs(fuzz, [f"--test-threads={FUZZ_THREADS}"], environment, phases)
-    failed += run_programs(others, ["--include-ignored"], environment, phases)
-    return failed
+    """Runs every test but that of the bench; returns the sources of those that failed.
+
+    Three lanes run at the same time. The tests of the deployed stack share its queues, so
+    they run one by one. The other tests of the local AWS create their own resources. Both
+    mostly wait; the tests that keep the processor busy have a low priority.
+    """
+    fuzz, busy, stack = (select(programs, names) for names in ([FUZZ_TEST], BUSY_TESTS, STACK_TESTS))
+    rest = [program for program in programs if program not in fuzz + busy + stack and program.name != BENCH_TEST]
+    everything = ["--include-ignored"]
+    with ThreadPoolExecutor() as lanes:
+        own = lanes.submit(run_programs, rest, everything, environment, phases, Output.AT_END)
+        low = Output.AT_END_LOW_PRIORITY
+        processor = lanes.submit(
+            lambda: run_programs(fuzz, [f"--test-threads={FUZZ_THREADS}"], environment, phases, low)
+            + run_programs(busy, [], environment, phases, low)
+        )
+        failed = run_programs(stack, everything, environment, phases)
+        return failed + own.result() + processor.result()
 
 
 def run_programs(
-    programs: list[TestProgram], arguments: list[str], environment: dict[str, str], phases: Phases
+    programs: list[TestProgram],
+    arguments: list[str],
+    environment: dict[str, str],
+    phases: Phases,
+    output: Output = Output.LIVE,
 ) -> list[str]:
+    """Runs programs one after the other; returns the sources of those that failed."""
     failed = []
     for program in programs:
-        if phases.run(program.source, program.run, arguments, environment) != 0:
+        if phases.run(program.source, program.run, arguments, environment, output) != 0:
             failed.append(program.source)
     return failed
 

@@ -2,9 +2,9 @@
 from contextlib import ExitStack
 from itertools import combinations
 
-from lab import Environment, Lab, Stop, say
+from lab import BenchError, Environment, Lab, print_status
 from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
-from work import batch, check_done, jobs
+from work import check_results, make_event, make_job_ids
 
 # More repeats than for most measures: the values vary by an eighth between repeats, with many jobs in
 # flight by more. The ratios vary less.
@@ -43,25 +43,25 @@ def process_batch(lab: Lab, environment: Environment, in_flight: int, latency_ms
     answer = environment.invoke(make_event(job_ids))
     environment.wait_until_ready()
     check_results(lab, job_ids, answer.failed)
-    peak = lab.calls()["peak_in_flight"]
+    peak = lab.read_calls()["peak_in_flight"]
     if peak != in_flight:
         raise BenchError(f"{environment.variant} had {peak} calls in flight, not {in_flight}: use an idle machine")
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = lab.result("cpu", "Processor time per job, warm", "ms")
+    result = lab.begin_result("cpu", "Processor time per job, warm", "ms")
     for repeat in range(repeats):
         for in_flight in CONDITIONS:
             variants = (DOCKET, PLAIN, POWERTOOLS, THREADS) if in_flight == 1 else (DOCKET, THREADS)
             for variant, value in measure_variants(lab, variants, in_flight).items():
                 result.add(variant, str(in_flight), "time", value)
-                say(f"cpu {repeat + 1}/{repeats} {variant}, {in_flight} in flight: {value:.2f} ms per job")
+                print_status(f"cpu {repeat + 1}/{repeats} {variant}, {in_flight} in flight: {value:.2f} ms per job")
     for in_flight in CONDITIONS:
         at = str(in_flight)
         own = result.values(DOCKET, at, "time")
         for peer in (PLAIN, POWERTOOLS) if in_flight == 1 else ():
-            result.ratio(f"{peer} ÷ docket, {at} in flight", result.values(peer, at, "time"), own)
-        ratio = result.ratio(f"{THREADS} ÷ docket, {at} in flight", result.values(THREADS, at, "time"), own)
+            result.add_ratio(f"{peer} ÷ docket, {at} in flight", result.values(peer, at, "time"), own)
+        ratio = result.add_ratio(f"{THREADS} ÷ docket, {at} in flight", result.values(THREADS, at, "time"), own)
         # Docket's median reaches this goal exactly when the median of the ratios reaches the bar.
         goal = result.median(DOCKET, at, "time") * ratio.value / MIN_RATIO
         text = f"≥ {MIN_RATIO}× less than Powertools with threads, {at} in flight"
@@ -69,9 +69,9 @@ def run(lab: Lab, repeats: int) -> Result:
     medians = [result.median(DOCKET, str(in_flight), "time") for in_flight in CONDITIONS]
     worst = max(more / fewer for fewer, more in combinations(medians, 2))
     result.add_bar(f"≤ {MAX_INCREASE}× the time per job of any smaller number in flight", worst, worst <= MAX_INCREASE)
-    result.note(
+    result.add_note(
         "User and system time of the consumer's process, as the scheduler counts it, after a first batch of the "
         "same size. The variants process batches in turn. Requests use HTTP without TLS."
     )
-    result.note("plain and powertools process one record after the other: batches of any size have one job in flight.")
+    result.add_note("plain and powertools process one record after the other: batches of any size have one job in flight.")
     return result

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from lab import Environment, Lab, Server, Stop, say
+from lab import BenchError, Environment, Lab, Server, print_status
 from results import DOCKET, THREADS, Result
-from work import DONE, batch, is_done, jobs
+from work import DONE, is_complete, make_event, make_job_ids
 
 SEED = 6
 WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem")
@@ -230,9 +230,10 @@ def run(lab: Lab, repeats: int) -> Result:
     text = f"≤ {once_each + unavoidable:,} calls: {once_each:,} jobs, and {unavoidable} whose first answer could not be stored"
     result.add_bar(text, worst, worst <= once_each + unavoidable)
     faults = ", ".join(f"{count * BATCH} × {fault}" for fault, count in FAULTS.items())
-    result.note(f"Seed {SEED}, one more each repeat. Jobs by fate: {fates}; every job is delivered once more when it is complete, and up to {AGAIN_MOST} complete ones come again with each new batch of {BATCH}.")
-    result.note("A crash is a SIGKILL after the model has answered and before the process has read it. That job's second call cannot be helped: Converse knows no idempotency token. A late answer is that of a process that was stopped while the model answered, and woken when another had finished its jobs; Lambda ends a function at its time-out, so that there this is rare.")
-    result.note("A write is held up between the process and the table, which it reaches when another has finished the job: Docket's names its attempt, and is refused. Late writes are these, and what a process writes after it woke late; Docket gives up what it works on when its deadline has passed, and so comes to few of the latter, or none.")
-    result.note("Where the first process has stored jobs before the fault meets them, the second has none to take over: those are counted, and the variant has met so much less of the schedule.")
-    result.note("An overwritten result is a complete row that is another afterwards, its times included.")
+    result.add_note(f"The seed is {SEED}, and one more for each repeat. Jobs by fault: {faults}. Every complete job is delivered once more. Up to {MAX_REDELIVERED} complete jobs are delivered again with each new batch of {BATCH}.")
+    result.add_note("Crash: SIGKILL after the model has answered and before the process has read the answer. The second call of that job is unavoidable, because Converse has no idempotency token.")
+    result.add_note("Answer after the lease: the process is stopped while the model answers, and continues when another process has finished its jobs. Lambda ends a function at its time-out, so this is rare on AWS.")
+    result.add_note("Delayed write: the write reaches the table after another process has finished the job. DynamoDB refuses Docket's write, because the write names its attempt. Late writes also include those of a process that continues late. Docket cancels its work at the deadline, so it makes few or none of these.")
+    result.add_note("A second process cannot take over a job that the first one stored before the fault. Such jobs are counted, because the variant then had fewer faults.")
+    result.add_note("Overwritten result: a complete item that differs afterwards, including its times.")
     return result

@@ -1,51 +1,52 @@
 """Peak memory with 1, 10 and 100 documents of 100 KB in one batch."""
-from lab import Lab, Stop, say
+from lab import BenchError, Lab, print_status
 from results import DOCKET, PLAIN, POWERTOOLS, THREADS, Result
-from work import batch, batch_in_bucket, check_done, jobs
+from work import check_results, make_event, make_event_with_objects, make_job_ids
 
 SIZE = 100_000
 BUCKET, MESSAGE = "documents in the bucket", "documents in the messages"
-PLACES = ((1, BUCKET), (10, BUCKET), (100, BUCKET), (10, MESSAGE))
-MEGABYTES = 25
-# So long that all documents of a batch are held at once.
+CONDITIONS = ((1, BUCKET), (10, BUCKET), (100, BUCKET), (10, MESSAGE))
+MAX_MEGABYTES = 25
+# The model's latency by batch size, long enough for all documents to be in memory at the same time.
 LATENCY_MS = {1: 100, 10: 700, 100: 4_000}
 
 
-def once(lab: Lab, variant: str, count: int, where: str) -> float:
-    """Megabytes (10^6 bytes) resident at the peak, of a fresh process."""
-    lab.forget()
-    at_once = variant in (DOCKET, THREADS)
-    lab.behave(LATENCY_MS[count] if at_once else 0)
-    job_ids = jobs(count)
-    event = batch_in_bucket(lab, job_ids, SIZE) if where == BUCKET else batch(job_ids, SIZE)
+def measure_once(lab: Lab, variant: str, count: int, where: str) -> float:
+    """Peak resident memory of a new process, in MB of 10^6 bytes."""
+    lab.reset()
+    is_concurrent = variant in (DOCKET, THREADS)
+    lab.reset_model(LATENCY_MS[count] if is_concurrent else 0)
+    job_ids = make_job_ids(count)
+    event = make_event_with_objects(lab, job_ids, SIZE) if where == BUCKET else make_event(job_ids, SIZE)
     with lab.start(variant) as environment:
-        environment.ready()
+        environment.wait_until_ready()
         answer = environment.invoke(event)
-        environment.ready()
-        check_done(lab, job_ids, answer.failed)
-        if at_once and lab.calls()["peak_in_flight"] != count:
-            raise Stop(f"{variant} had {lab.calls()['peak_in_flight']} calls in flight, and not {count}")
-        return environment.memory()["VmHWM"]
+        environment.wait_until_ready()
+        check_results(lab, job_ids, answer.failed)
+        peak = lab.read_calls()["peak_in_flight"]
+        if is_concurrent and peak != count:
+            raise BenchError(f"{variant} had {peak} calls in flight, not {count}: use an idle machine")
+        return environment.read_memory()["VmHWM"]
 
 
 def run(lab: Lab, repeats: int) -> Result:
-    result = lab.result("memory", f"Peak memory with documents of {SIZE // 1000} KB", "MB")
+    result = lab.begin_result("memory", f"Peak memory with documents of {SIZE // 1000} KB", "MB")
     for repeat in range(repeats):
-        for count, where in PLACES:
+        for count, where in CONDITIONS:
             for variant in (DOCKET, PLAIN, POWERTOOLS, THREADS):
-                value = once(lab, variant, count, where)
+                value = measure_once(lab, variant, count, where)
                 result.add(variant, str(count), where, value)
-                say(f"memory {repeat + 1}/{repeats} {variant}, {count} {where}: {value:.1f} MB")
-    for count, where in PLACES:
+                print_status(f"memory {repeat + 1}/{repeats} {variant}, {count} {where}: {value:.1f} MB")
+    for count, where in CONDITIONS:
         own = result.values(DOCKET, str(count), where)
         for peer in (PLAIN, POWERTOOLS, THREADS):
-            result.ratio(f"{peer} ÷ docket, {count} {where}", result.values(peer, str(count), where), own)
+            result.add_ratio(f"{peer} ÷ docket, {count} {where}", result.values(peer, str(count), where), own)
     peak = result.median(DOCKET, "100", BUCKET)
-    result.bar(f"≤ {MEGABYTES} MB with 100 documents in one batch", peak, peak <= MEGABYTES, MEGABYTES, BUCKET, "100")
-    result.note(
-        "VmHWM of a fresh process after its first batch, in 10^6 bytes; plain HTTP. A Lambda event ends at 6 "
-        "MB, so that 100 documents lie in the bucket."
+    result.add_bar(f"≤ {MAX_MEGABYTES} MB with 100 documents in one batch", peak, peak <= MAX_MEGABYTES, MAX_MEGABYTES, BUCKET, "100")
+    result.add_note(
+        "VmHWM of a new process after its first batch, in MB of 10^6 bytes. Requests use HTTP without TLS. A Lambda event "
+        "has at most 6 MB, so 100 documents are in the bucket."
     )
-    result.note("Docket has MALLOC_MMAP_THRESHOLD_=65536 in its environment, as its template sets it; the peers have glibc's defaults.")
-    result.note("One record after the other (plain, powertools) holds one document at a time.")
+    result.add_note("Docket runs with MALLOC_MMAP_THRESHOLD_=65536, as its template sets it. The peers run with glibc's defaults.")
+    result.add_note("plain and powertools process one record after the other, and have one document in memory at a time.")
     return result

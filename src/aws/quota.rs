@@ -1,7 +1,8 @@
-//! The quotas table: one item a model, with the timestamp `used_until` up to which the
-//! model's quota is used. `domain::quota::gcra` explains the timestamp.
+//! The quotas table: one item a model, with the timestamp `used_until` until which the
+//! model's quota is reserved. `domain::quota::gcra` explains the timestamp.
 //!
-//! All functions of all stacks that share a quota reserve quota time in the same item.
+//! All execution environments of all stacks that share a quota reserve quota time in the
+//! same item.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate>
 
@@ -20,14 +21,14 @@ use crate::domain::quota::gcra::{Slot, find_slot, used_until_after};
 
 const KEY: &str = "quota";
 const USED_UNTIL: &str = "used_until_us";
-const USED_FRACTION: &str = "used_fraction";
+const COUNTED_FRACTION: &str = "counted_fraction";
 const UPDATE: &str = "dynamodb:UpdateItem";
 
-/// Stored used fractions outside this range are ignored.
-const USED_FRACTIONS: RangeInclusive<f64> = 0.0001..=100.0;
+/// Stored counted fractions outside this range are ignored.
+const COUNTED_FRACTIONS: RangeInclusive<f64> = 0.0001..=100.0;
 
-/// Attempts to write one reservation. Each further attempt follows a reservation of
-/// another function that changed the item in between.
+/// Most writes for one reservation. Each further write follows a reservation of another
+/// environment that changed the item in between.
 const WRITE_ATTEMPTS: u32 = 4;
 
 /// The quotas table.
@@ -55,18 +56,18 @@ impl Quotas {
             .await
             .map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?;
         let item = response.item.unwrap_or_default();
-        let used_fraction = item.get(USED_FRACTION).and_then(|fraction| fraction.as_n().ok()?.parse().ok());
-        let used_fraction =
-            used_fraction.filter(|fraction: &f64| fraction.is_finite() && USED_FRACTIONS.contains(fraction));
-        Ok(StoredQuota { used_until: read_timestamp(item.get(USED_UNTIL)), used_fraction })
+        let counted_fraction = item.get(COUNTED_FRACTION).and_then(|fraction| fraction.as_n().ok()?.parse().ok());
+        let counted_fraction =
+            counted_fraction.filter(|fraction: &f64| fraction.is_finite() && COUNTED_FRACTIONS.contains(fraction));
+        Ok(StoredQuota { used_until: read_timestamp(item.get(USED_UNTIL)), counted_fraction })
     }
 
-    /// Reserves quota time, if its calls may begin by `latest_start`. `stored` is the
+    /// Reserves quota time, if the calls may begin by `latest_start`. `stored` is the
     /// result of [`read`](Self::read).
     ///
     /// # Errors
     /// [`Unavailable`]: the reservation may have been stored or not. The quota time of a
-    /// stored one passes unused.
+    /// stored reservation passes unused.
     pub async fn reserve(
         &self,
         model_id: &str,
@@ -92,21 +93,21 @@ impl Quotas {
     ///
     /// ```text
     /// read value    write                        condition on the stored value
-    /// ≥ now         used_until + reserved        from now to latest_start + QUOTA_BURST
+    /// ≥ now         used_until + reserved        from now to latest_start + burst
     /// < now, none   now + reserved               < now, or none
     /// ```
     ///
-    /// The first form allows reservations of other functions since the read, as long as
-    /// the calls may still begin by `latest_start`.
+    /// The first form allows reservations of other environments since the read, as long
+    /// as the calls may still begin by `latest_start`.
     async fn write(
         &self,
         model_id: &str,
         used_until: Option<Timestamp>,
-        Reservation { reserved, now, latest_start, used_fraction }: Reservation,
+        Reservation { reserved, now, latest_start, counted_fraction }: Reservation,
     ) -> Result<Write, Unavailable> {
         let mut update = Update::new();
-        if let Some(used_fraction) = used_fraction {
-            update = update.set(USED_FRACTION, number(used_fraction));
+        if let Some(counted_fraction) = counted_fraction {
+            update = update.set(COUNTED_FRACTION, number(counted_fraction));
         }
         let (name, from) = (update.name(USED_UNTIL), update.value("now", microseconds(now)));
         let (update, condition) = if used_until.is_some_and(|until| until >= now) {
@@ -155,11 +156,11 @@ impl Quotas {
 /// A model's item.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StoredQuota {
-    /// The time up to which the quota is used; `None` before the first reservation.
+    /// The time until which the quota is reserved; `None` before the first reservation.
     pub used_until: Option<Timestamp>,
-    /// The fraction of the reserved quota time that a call uses, as other functions have
+    /// The fraction of the deducted quota time that a call counts, as an environment has
     /// learned it.
-    pub used_fraction: Option<f64>,
+    pub counted_fraction: Option<f64>,
 }
 
 /// A reservation of quota time.
@@ -169,10 +170,10 @@ pub struct Reservation {
     pub reserved: SignedDuration,
     /// The time of the reservation.
     pub now: Timestamp,
-    /// The latest time at which its calls may begin.
+    /// The latest time at which the calls of the reservation may begin.
     pub latest_start: Timestamp,
-    /// The used fraction to share with other functions; `None` leaves the stored one.
-    pub used_fraction: Option<f64>,
+    /// The counted fraction to store for other environments; `None` leaves the stored one.
+    pub counted_fraction: Option<f64>,
 }
 
 enum Write {

@@ -1,14 +1,15 @@
 //! Admission: a model call begins when the model's quota admits it.
 //!
 //! A document is admitted before its job is claimed, so that a document that must
-//! wait costs no write. After the fetch the document's size is known, and the
-//! permit is adjusted before the call. A document that would wait longer than
-//! [`QUOTA_MAX_WAIT`] goes back to the queue, uncharged.
+//! wait costs no write to the jobs table. After the fetch, the document is admitted
+//! again with its real size. Docket rejects a document that would wait longer than
+//! [`QUOTA_MAX_WAIT`]: its message is retried later, and its attempt is not charged.
 //!
 //! ```text
 //! message ─ admit ─ claim ─ fetch ─ admit again ─ call ─ settle
-//!             │                                            │
-//!             └ over quota: retry the message later        └ unused quota → pool → later calls
+//!             │                         │                   └ unused quota → pool → later calls
+//!             │                         └ over quota: release the job, uncharged
+//!             └ over quota: retry the message later, unclaimed
 //! ```
 
 use std::collections::HashMap;
@@ -42,7 +43,8 @@ pub(super) struct Admission {
     max_tokens: u64,
     queue: JobsQueue,
     pool: Arc<Mutex<ReservationPool>>,
-    /// One reservation at a time. It also serves the calls that wait for this lock.
+    /// The lock for reservations: one at a time. A reservation also covers the calls
+    /// that wait for this lock.
     turn: Arc<AsyncMutex<()>>,
     backlogs: Arc<AsyncMutex<Backlogs>>,
 }
@@ -51,7 +53,7 @@ pub(super) struct Admission {
 /// when SQS did not answer.
 type Backlogs = HashMap<Option<String>, (Timestamp, Option<u64>)>;
 
-/// How long this function waits after a failed request to the quotas table.
+/// How long this environment sends no request to the quotas table after a failed one.
 const TABLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a call may not begin.
@@ -63,7 +65,7 @@ pub(super) enum NotAdmitted {
     Unavailable(Unavailable),
     /// The invocation has too little time left.
     NoTime,
-    /// The call needs more tokens than the quota admits in a minute.
+    /// The call is estimated at more than two minutes of the quota.
     NeverFits,
 }
 
@@ -115,7 +117,7 @@ impl Admission {
     /// Admits a call, or adjusts the permit of an admitted call to its real size.
     ///
     /// `input_bytes` is the size of the whole request, where it is text of known
-    /// size. `max_tokens` overrides the function's own setting.
+    /// size. `max_tokens` overrides the consumer's setting.
     pub async fn admit(
         &self,
         permit: Option<Permit>,
@@ -129,23 +131,23 @@ impl Admission {
         if fit == Fit::Never {
             return Err(NotAdmitted::NeverFits);
         }
-        let reserved = self.quota.reserved(input_tokens, max_tokens);
+        let deducted = self.quota.deducted(input_tokens, max_tokens);
         let minimum = self.quota.used(Usage { input_tokens, output_tokens: 0 });
         // The estimate of an unknown size only decides how long a document waits.
         let floor = input_bytes.map_or(SignedDuration::ZERO, |_| minimum);
         let mut permit = permit.unwrap_or_else(|| Permit::empty(&self.pool, self.quota));
-        let missing = reserved - permit.reserved;
+        let missing = deducted - permit.deducted;
         if missing > SignedDuration::ZERO {
             let floor = (floor - permit.drawn).max(SignedDuration::ZERO);
-            permit.drawn += self.draw(Demand { reserved: missing, minimum, floor }, request).await?;
+            permit.drawn += self.draw(Demand { deducted: missing, minimum, floor }, request).await?;
         } else {
-            let kept = permit.drawn.as_secs_f64() * reserved.as_secs_f64() / permit.reserved.as_secs_f64();
+            let kept = permit.drawn.as_secs_f64() * deducted.as_secs_f64() / permit.deducted.as_secs_f64();
             let kept = SignedDuration::from_micros((kept * 1e6) as i64).max(floor);
             let unused = (permit.drawn - kept).max(SignedDuration::ZERO);
             permit.drawn -= unused;
             self.pool().return_unused(unused);
         }
-        (permit.reserved, permit.fit) = (reserved, fit);
+        (permit.deducted, permit.fit) = (deducted, fit);
         Ok(permit)
     }
 
@@ -158,7 +160,7 @@ impl Admission {
         if let Some(drawn) = self.try_draw(demand) {
             return Ok(drawn);
         }
-        let fraction = self.pool().used_fraction();
+        let fraction = self.pool().counted_fraction();
         let turn = {
             let _waiting = WaitingCall::new(&self.pool, demand.amount(fraction));
             tokio::time::timeout(QUOTA_TURN_TIMEOUT.min(until(request.latest_start)), self.turn.lock()).await
@@ -184,15 +186,15 @@ impl Admission {
         }
         let (amount, reservation) = {
             let mut pool = self.pool();
-            if let Some(fraction) = row.used_fraction {
+            if let Some(fraction) = row.counted_fraction {
                 pool.adopt_fraction(fraction);
             }
-            let amount = demand.amount(pool.used_fraction());
+            let amount = demand.amount(pool.counted_fraction());
             if pool.try_draw(amount, now()) {
                 return Ok(amount);
             }
             let reserved = pool.amount_to_reserve(amount);
-            (amount, Reservation { reserved, now: at, latest_start, used_fraction: pool.fraction_to_share() })
+            (amount, Reservation { reserved, now: at, latest_start, counted_fraction: pool.fraction_to_share() })
         };
         match self.quotas.reserve(&self.model_id, row, reservation).await {
             Ok(Slot::Admit { at }) => {
@@ -215,22 +217,22 @@ impl Admission {
         NotAdmitted::Unavailable(error)
     }
 
-    /// Draws from the pool, once the used fraction is known.
+    /// Draws from the pool, once the counted fraction is known.
     fn try_draw(&self, demand: Demand) -> Option<SignedDuration> {
         let mut pool = self.pool();
-        let amount = demand.amount(Some(pool.used_fraction()?));
+        let amount = demand.amount(Some(pool.counted_fraction()?));
         pool.try_draw(amount, now()).then_some(amount)
     }
 
     /// Decides when the message of a rejected call returns.
     ///
-    /// While the used fraction is unknown, the minimum is assumed. Documents that
+    /// While the counted fraction is unknown, the minimum is assumed. Documents that
     /// return too early are rejected again; late ones would leave the quota idle.
     async fn over_quota(&self, demand: Demand, request: AdmissionRequest<'_>) -> NotAdmitted {
         let backlog = self.backlog(request.source).await;
         let otherwise = full_jitter(request.receive_count, fastrand::f64());
         let mut pool = self.pool();
-        let amount = pool.used_fraction().map_or(demand.minimum, |fraction| demand.amount(Some(fraction)));
+        let amount = pool.counted_fraction().map_or(demand.minimum, |fraction| demand.amount(Some(fraction)));
         NotAdmitted::OverQuota(pool.retry_after(amount, now(), backlog, otherwise, fastrand::f64()))
     }
 
@@ -261,18 +263,18 @@ impl Admission {
 #[derive(Debug, Clone, Copy)]
 struct Demand {
     /// The quota time that Bedrock deducts when the call begins.
-    reserved: SignedDuration,
-    /// The least use of the call, by the estimate of its input.
+    deducted: SignedDuration,
+    /// The least quota time that the call can use, by the estimate of its input.
     minimum: SignedDuration,
-    /// The least amount to draw for any used fraction; zero while the
+    /// The least amount to draw for any counted fraction; zero while the
     /// document's size is unknown.
     floor: SignedDuration,
 }
 
 impl Demand {
-    /// The amount to draw: everything until the used fraction is known.
-    fn amount(&self, used_fraction: Option<f64>) -> SignedDuration {
-        let amount = self.reserved.as_secs_f64() * used_fraction.unwrap_or(1.0);
+    /// The amount to draw: the entire deduction until the counted fraction is known.
+    fn amount(&self, counted_fraction: Option<f64>) -> SignedDuration {
+        let amount = self.deducted.as_secs_f64() * counted_fraction.unwrap_or(1.0);
         SignedDuration::from_micros((amount * 1e6).ceil() as i64).max(self.floor)
     }
 }

@@ -13,16 +13,17 @@ use crate::domain::quota::reservation_pool::ReservationPool;
 
 /// A call's share of the quota.
 ///
-/// Dropping the permit before the call returns all drawn quota to the pool.
-/// Dropping it during the call counts everything that Bedrock deducted as used: a
-/// throttled call thus slows the later calls down by that much.
+/// A permit that is dropped before its call puts all drawn quota back into the pool.
+/// A permit that is dropped during its call counts the entire deduction, because the
+/// call has no known usage. A throttled call thus slows down its environment.
 #[derive(Debug)]
 pub(super) struct Permit {
     pool: Arc<Mutex<ReservationPool>>,
     quota: Quota,
     /// The quota time that Bedrock deducts when the call begins.
-    pub reserved: SignedDuration,
-    /// The quota time that the call drew from the pool: its expected use.
+    pub deducted: SignedDuration,
+    /// The quota time that the call drew from the pool: the amount it is expected to
+    /// count.
     pub drawn: SignedDuration,
     /// Whether one minute of the quota is enough for the call.
     pub fit: Fit,
@@ -33,7 +34,7 @@ impl Permit {
     /// A permit that has drawn nothing yet.
     pub fn empty(pool: &Arc<Mutex<ReservationPool>>, quota: Quota) -> Self {
         let zero = SignedDuration::ZERO;
-        Self { pool: pool.clone(), quota, reserved: zero, drawn: zero, fit: Fit::Within, has_begun: false }
+        Self { pool: pool.clone(), quota, deducted: zero, drawn: zero, fit: Fit::Within, has_begun: false }
     }
 
     /// Marks the call as begun.
@@ -41,23 +42,23 @@ impl Permit {
         self.has_begun = true;
     }
 
-    /// Counts an answered call; unused quota returns to the pool for later calls.
+    /// Counts an answered call; unused quota goes back into the pool for later calls.
     pub fn settle(mut self, usage: Usage, elapsed: Duration) {
-        let counted = self.quota.counted(self.reserved, usage, elapsed);
+        let counted = self.quota.counted(self.deducted, usage, elapsed);
         {
             let mut pool = lock(&self.pool);
             pool.return_unused(self.drawn - counted);
-            pool.record_call(usage.input_tokens, self.reserved, counted);
+            pool.record_call(usage.input_tokens, self.deducted, counted);
         }
         // Nothing remains for `drop` to correct.
-        self.drawn = self.reserved;
+        self.drawn = self.deducted;
     }
 
     /// Turns the throttling of a too large document into a charged error.
     ///
-    /// Throttling is no fault of a document, unless the document is estimated at more
-    /// than one minute of the quota. Such a document is charged, so that it does not
-    /// use up the whole quota again and again.
+    /// Throttling is no fault of a document, unless its call is estimated at more than
+    /// one minute of the quota. The retries of such a document would take the entire
+    /// quota again and again, so its attempt is charged.
     pub fn charge_if_too_large(&self, error: AttemptError) -> AttemptError {
         match error {
             AttemptError::Throttled(failure) if self.fit == Fit::Marginal => AttemptError::Transient(Failure::new(
@@ -75,8 +76,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let used = if self.has_begun { self.reserved } else { SignedDuration::ZERO };
-        lock(&self.pool).return_unused(self.drawn - used);
+        let counted = if self.has_begun { self.deducted } else { SignedDuration::ZERO };
+        lock(&self.pool).return_unused(self.drawn - counted);
     }
 }
 

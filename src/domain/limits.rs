@@ -155,16 +155,16 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
 /// Longest delay of a message that the invocation had no time for.
 pub const NO_TIME_DELAY: Duration = Duration::from_secs(2);
 
-/// Unused quota time that later calls may still use. Calls may therefore exceed the rate
-/// by at most this much quota time.
+/// Time by which calls may begin before `used_until`. Reservations may therefore exceed
+/// the rate by at most this much quota time.
 pub const QUOTA_BURST: Duration = Duration::from_secs(2);
 
 /// Most quota time that all calls in flight may withhold without using it: half of the
 /// minute that a quota holds.
 pub const QUOTA_UNUSED_WINDOW: Duration = Duration::from_secs(30);
 
-/// Longest wait of a document in the function between a reservation and its call. The
-/// consumer retries the message of a document that would wait longer.
+/// Longest wait of a document between a reservation and its call. The consumer retries
+/// the message of a document that would wait longer.
 pub const QUOTA_MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// Longest wait for the reservation of another document in the same environment. It is
@@ -178,7 +178,8 @@ pub const RESERVATION_MAX: Duration = Duration::from_secs(2);
 /// then need no reservation.
 pub const RESERVATION_CALLS: i32 = 8;
 
-/// Lifetime of an unused reservation in the function's pool.
+/// Time after the last reservation at which the pool of an execution environment drops
+/// its balance. Bedrock counts by the minute, so older quota is no longer free.
 pub const RESERVATION_POOL_TTL: Duration = Duration::from_secs(60);
 
 /// Longest delay of a message that waits for the quota, so that the message finds quota
@@ -188,8 +189,8 @@ pub const QUOTA_RETRY_MAX: Duration = Duration::from_secs(900);
 /// Cache TTL of the backlog estimate of a queue, in the consumer.
 pub const BACKLOG_TTL: Duration = Duration::from_secs(10);
 
-/// Assumed input tokens of a document of unknown size, until a call of the function has
-/// ended.
+/// Assumed input tokens of a document of unknown size, until a call of the execution
+/// environment was answered.
 pub const INPUT_TOKENS_ASSUMED: u64 = 2_000;
 
 /// Partitions of one batch in the index over batch and status.

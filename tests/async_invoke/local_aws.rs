@@ -82,5 +82,5 @@ async fn completed_invocation_has_its_output_in_the_bucket() {
     let (missing_bucket, token) = ("s3://no-such-bucket/results/", "another");
     let arn = model.start(&Start { request: &request, output_uri: missing_bucket, token }).await.unwrap();
     let Invocation::Failed { message, .. } = poll_until_ended(&model, &arn).await else { panic!("not failed") };
-    assert!(message.contains("bucket"), "{message}");
+    assert!(message.contains("NoSuchBucket"), "{message}");
 }

@@ -1,11 +1,10 @@
 //! The cheapest settings that meet the deadline within the quota.
 
+use super::bound::{Bound, BoundTime};
 use super::quota::{LimitingQuota, calls_per_second};
 use super::ramp::{Ramp, time_by_concurrency, time_by_quota};
-use super::{
-    BATCH_SIZE_CHOSEN_MAX, Bound, BoundTime, Limits, MAXIMUM_CONCURRENCY_MAX, MAXIMUM_CONCURRENCY_MIN, Settings,
-    Workload,
-};
+use super::settings::{BATCH_SIZE_CHOSEN_MAX, MAXIMUM_CONCURRENCY_MAX, MAXIMUM_CONCURRENCY_MIN, Settings};
+use super::workload::{Limits, Workload};
 
 /// Memory of the function that is not available for documents, in MB.
 const RUNTIME_MEMORY_MB: f64 = 128.0;

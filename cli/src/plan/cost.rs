@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::choice::Choice;
 use super::prices::Prices;
-use super::{Intake, Limits, Settings, Workload};
+use super::settings::Settings;
+use super::workload::{Intake, Limits, Workload};
 
 /// Seconds of the producer for one document. This is an assumption: several
 /// requests to AWS services, in a warm function.

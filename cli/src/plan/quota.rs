@@ -6,7 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
 
-use super::{Limits, Workload};
+use super::workload::{Limits, Workload};
 use docket::domain::limits::QUOTA_UNUSED_WINDOW;
 
 /// The window of a quota, in seconds.
@@ -31,7 +31,7 @@ pub fn reserved_tokens(work: &Workload) -> f64 {
     work.tokens_in + work.max_tokens
 }
 
-/// Tokens that a call counts on average.
+/// Tokens that the plan counts for a call.
 ///
 /// In every minute, the calls of the last `seconds` still run and count their
 /// reservation; earlier calls count their use. The average is therefore
@@ -95,7 +95,7 @@ mod tests {
                 ..work()
             };
             let quota = Quota { tokens_per_minute: 600_000, requests_per_minute: 0, output_token_factor: 1 };
-            let reserved = quota.reserved(tokens_in.into(), max_tokens.into());
+            let reserved = quota.deducted(tokens_in.into(), max_tokens.into());
             let usage = Usage { input_tokens: tokens_in.into(), output_tokens: tokens_out.into() };
             let counted = quota.counted(reserved, usage, Duration::from_secs(seconds.into()));
             // `counted` is time: 60 s are one minute's quota.

@@ -5,7 +5,7 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 
-use super::Settings;
+use super::settings::Settings;
 
 /// The number of concurrent batches over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!(Ramp::AWS.seconds_until_full(settings(305, 1)), 60.0);
         assert_eq!(Ramp::AWS.seconds_until_full(settings(1_000, 1)), 199.0);
         assert_eq!(Ramp::AWS.seconds_until_full(settings(3, 1)), 0.0);
-        // The mean of 5 and 305 batches is 155, for 60 s at 8 s each, of 10
-        // documents: 155 × 60 / 8 × 10 = 11,625; then 305 / 8 × 10 a second.
+        // The mean of 5 and 305 batches is 155. For 60 s, with 8 s and 10 documents per
+        // batch: 155 × 60 / 8 × 10 = 11,625. Afterwards 305 / 8 × 10 per second.
         assert_eq!(Ramp::AWS.documents_started_by(60.0, settings(305, 10), 8.0), 11_625.0);
         assert_eq!(Ramp::AWS.documents_started_by(68.0, settings(305, 10), 8.0), 11_625.0 + 3_050.0);
     }

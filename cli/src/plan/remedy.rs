@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::choice::choose_settings;
 use super::quota::counted_tokens;
-use super::{Limits, MAXIMUM_CONCURRENCY_MAX, Workload};
+use super::settings::MAXIMUM_CONCURRENCY_MAX;
+use super::workload::{Limits, Workload};
 
 /// The changes that would meet the deadline.
 #[derive(Debug, Clone, PartialEq, Serialize)]

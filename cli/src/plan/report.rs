@@ -4,10 +4,13 @@ use std::fmt::Write;
 
 use jiff::SignedDuration;
 
+use super::bound::Bound;
 use super::cost::BATCH_INFERENCE_MIN;
+use super::cost::Way;
+use super::planner::Plan;
 use super::prices::Prices;
 use super::quota::{reserved_tokens, settled_tokens};
-use super::{Bound, Plan, Remedy, Way};
+use super::remedy::Remedy;
 
 /// Formats seconds, rounded up to whole ones, as `1h 30m`.
 pub fn format_duration(seconds: f64) -> String {
@@ -108,7 +111,7 @@ fn write_bounds(text: &mut String, plan: &Plan) {
     }
     let _ = writeln!(
         text,
-        "A call reserves {} tokens of the quota, uses {}, and counts {} on average. The quota allows {} calls per minute.",
+        "A call reserves {} tokens of the quota, uses {}, and counts {}. The quota therefore allows {} calls per minute.",
         grouped(reserved_tokens(&plan.work)),
         grouped(settled_tokens(&plan.work)),
         grouped(plan.tokens_counted_per_call),

@@ -1,6 +1,7 @@
 //! Hand-computed plans, and properties of every plan.
 
 use super::choice::{choose_settings, run_seconds};
+use super::prices::Prices;
 use super::*;
 
 pub(super) fn work() -> Workload {
@@ -107,9 +108,9 @@ fn deadline_before_the_first_answer_has_no_remedy() {
     let missed = make_plan(&work(), &limits_with(1e9, 5.0));
     let remedy = missed.remedy.expect("a remedy");
     assert_eq!((remedy.tokens_per_minute, remedy.function_concurrency), (None, None));
-    // 101 batches of 100: 5 at the start, 5 more per second, and from 8.2 s on the
-    // followers of the first ones. 5 + 5 t + 5 + 5 (t − 8.2) = 101 at t = 13.2 s, and
-    // the last batch takes 8.2 s.
+    // 101 batches of 100: 5 at the start and 5 more per second. From 8.2 s on, others
+    // follow those that have ended. 5 + 5 t + 5 + 5 (t − 8.2) = 101 at t = 13.2 s. The
+    // last batch takes 8.2 s.
     assert!((21.4..21.8).contains(&remedy.earliest_seconds), "{remedy:?}");
 }
 

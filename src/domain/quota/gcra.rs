@@ -1,22 +1,22 @@
-//! The rate limit that keeps calls to a model's quota.
+//! The rate limit that keeps calls within a model's quota.
 //!
-//! A quota per minute is a rate, so Docket measures every call in *quota time*:
-//! under 600,000 tokens a minute, a call of 3,000 tokens uses 0.3 s. The quotas
-//! table stores one timestamp a model, `used_until`. A reservation moves this
-//! timestamp forward by the quota time of its calls. This is the generic cell rate
-//! algorithm (GCRA).
+//! A quota per minute is a rate, so Docket measures every call in *quota time*. Under
+//! 600,000 tokens a minute, a call of 3,000 tokens uses 0.3 s. The quotas table stores
+//! one timestamp a model, `used_until`: the time until which the quota is reserved. A
+//! reservation moves `used_until` forward by the quota time of its calls. This is the
+//! generic cell rate algorithm (GCRA).
 //!
 //! ```text
 //! now ─────────────── used_until ──────────────▶ time
 //!        start = used_until − burst              a reservation moves used_until right
 //! ```
 //!
-//! Reservations expire on their own as time passes, so a crashed function leaks no
-//! quota. An unused reservation delays other calls by its own quota time at most.
+//! A reservation expires when the clock passes it, so a crashed execution environment
+//! leaks no quota. An unused reservation delays other calls by its quota time at most.
 //!
 //! Bedrock deducts the input tokens and `maxTokens` of a call when the call begins.
 //! When the call ends, Bedrock corrects the deduction to the tokens that were used.
-//! One output token can count as several quota tokens.
+//! Bedrock can count one output token as several tokens of the quota.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
 
@@ -30,21 +30,22 @@ use crate::domain::limits::{QUOTA_BURST, QUOTA_UNUSED_WINDOW};
 /// An estimate of English text: bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The largest quota time of one call: a quota never holds more than one minute.
+/// The largest quota time of one call: at most one minute of quota is ever available.
 const CALL_MAX: SignedDuration = SignedDuration::from_mins(1);
 
-/// A call that is estimated at more than this many minutes of the quota is refused.
-/// The estimate is rough, so a call just above one minute is still attempted.
-const REFUSED_ABOVE_MINUTES: u64 = 2;
+/// Docket attempts no call that is estimated at more than this many minutes of the
+/// quota. The estimate is rough, so a call just above one minute is still attempted.
+const ATTEMPTED_UP_TO_MINUTES: u64 = 2;
 
 /// How the estimated tokens of a call compare with one minute of the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// One minute of the quota is enough.
     Within,
-    /// The call can succeed only if it uses fewer tokens than estimated.
+    /// More than one minute is needed, up to two. The call can succeed only if Bedrock
+    /// deducts fewer tokens than estimated.
     Marginal,
-    /// Bedrock would throttle the call however long it waited.
+    /// More than two minutes are needed. Docket does not attempt the call.
     Never,
 }
 
@@ -55,13 +56,13 @@ pub struct Quota {
     pub tokens_per_minute: u64,
     /// Requests per minute; 0 for no limit.
     pub requests_per_minute: u64,
-    /// The quota tokens that one output token counts as.
+    /// The tokens that Bedrock counts against the quota for one output token.
     pub output_token_factor: u64,
 }
 
 impl Quota {
     /// The quota time that Bedrock deducts when a call begins.
-    pub fn reserved(&self, input_tokens: u64, max_tokens: u64) -> SignedDuration {
+    pub fn deducted(&self, input_tokens: u64, max_tokens: u64) -> SignedDuration {
         self.quota_time(input_tokens.saturating_add(max_tokens))
     }
 
@@ -70,7 +71,7 @@ impl Quota {
         let tokens = input_tokens.saturating_add(max_tokens);
         match self.tokens_per_minute {
             0 => Fit::Within,
-            minute if tokens > minute.saturating_mul(REFUSED_ABOVE_MINUTES) => Fit::Never,
+            minute if tokens > minute.saturating_mul(ATTEMPTED_UP_TO_MINUTES) => Fit::Never,
             minute if tokens > minute => Fit::Marginal,
             _ => Fit::Within,
         }
@@ -78,15 +79,16 @@ impl Quota {
 
     /// The quota time that Docket counts for a call that has ended.
     ///
-    /// Docket counts at least what the call used. While a call runs, Bedrock also
-    /// withholds the reserved tokens that the call will not use. Docket therefore
-    /// counts a share of these unused tokens that grows with the call's duration, so
-    /// that all calls in flight withhold at most [`QUOTA_UNUSED_WINDOW`] of the quota.
-    pub fn counted(&self, reserved: SignedDuration, usage: Usage, elapsed: Duration) -> SignedDuration {
+    /// Docket counts at least the quota time that the call used. While a call runs,
+    /// Bedrock also withholds the deducted tokens that the call will not use: `unused`.
+    /// At the full rate, about `elapsed` ÷ `counted` calls run at once, and each
+    /// withholds `unused`. Docket keeps the product at most [`QUOTA_UNUSED_WINDOW`].
+    /// The result is at most `deducted`, unless the call used more.
+    pub fn counted(&self, deducted: SignedDuration, usage: Usage, elapsed: Duration) -> SignedDuration {
         let used = self.used(usage);
-        let unused = (reserved - used).max(SignedDuration::ZERO);
+        let unused = (deducted - used).max(SignedDuration::ZERO);
         let withheld = unused.as_secs_f64() * elapsed.as_secs_f64() / QUOTA_UNUSED_WINDOW.as_secs_f64();
-        used.max(SignedDuration::from_micros((withheld * 1e6) as i64).min(reserved))
+        used.max(SignedDuration::from_micros((withheld * 1e6) as i64).min(deducted))
     }
 
     /// The quota time that a call used, by the tokens that Bedrock reported.
@@ -95,7 +97,7 @@ impl Quota {
         self.quota_time(usage.input_tokens.saturating_add(output))
     }
 
-    /// A call uses both quotas; the one that lasts longer decides.
+    /// A call uses both quotas; the longer quota time decides.
     fn quota_time(&self, tokens: u64) -> SignedDuration {
         let time = |amount: u64, per_minute: u64| match per_minute {
             0 => SignedDuration::ZERO,
@@ -119,20 +121,20 @@ pub fn estimate_tokens(bytes: usize) -> u64 {
 pub enum Slot {
     /// The reservation fits.
     Admit {
-        /// When its calls may begin.
+        /// When the calls of the reservation may begin.
         at: Timestamp,
     },
-    /// The calls could not begin in time.
+    /// The calls could not begin by the latest start.
     Reject {
-        /// When the same reservation would fit.
+        /// When the same reservation would fit, without further reservations.
         retry_at: Timestamp,
     },
 }
 
 /// Decides whether a reservation fits, and when its calls may begin.
 ///
-/// The quota is used until `used_until`, and the calls must begin by
-/// `latest_start`. Up to [`QUOTA_BURST`] of unused quota may be used later.
+/// The quota is reserved until `used_until`. Calls may begin up to [`QUOTA_BURST`]
+/// before `used_until`, and must begin by `latest_start`.
 pub fn find_slot(used_until: Option<Timestamp>, now: Timestamp, latest_start: Timestamp) -> Slot {
     let start = used_until.map_or(now, |used_until| used_until - QUOTA_BURST).max(now);
     if start <= latest_start {
@@ -163,12 +165,12 @@ mod tests {
 
     #[test]
     fn call_tokens_become_quota_time() {
-        assert_eq!(QUOTA.reserved(2_000, 1_000), ms(300));
+        assert_eq!(QUOTA.deducted(2_000, 1_000), ms(300));
         let usage = Usage { input_tokens: 2_000, output_tokens: 300 };
         assert_eq!(QUOTA.used(usage), ms(230));
         assert_eq!(Quota { output_token_factor: 5, ..QUOTA }.used(usage), ms(350));
         assert_eq!(
-            Quota { output_token_factor: 5, ..QUOTA }.reserved(2_000, 1_000),
+            Quota { output_token_factor: 5, ..QUOTA }.deducted(2_000, 1_000),
             ms(300),
             "the factor applies after the answer"
         );
@@ -177,20 +179,20 @@ mod tests {
     #[test]
     fn ended_call_counts_usage_or_withheld_tokens() {
         let usage = Usage { input_tokens: 2_000, output_tokens: 300 };
-        let counted = |reserved, seconds| QUOTA.counted(reserved, usage, Duration::from_secs(seconds));
+        let counted = |deducted, seconds| QUOTA.counted(deducted, usage, Duration::from_secs(seconds));
         assert_eq!(counted(ms(300), 8), ms(230));
-        // 6.43 s are reserved and 0.23 s used; a call of 8 s withholds 8/30 of the rest.
+        // 6.43 s are deducted and 0.23 s used; a call of 8 s withholds 8/30 of the rest.
         assert_eq!(counted(ms(6_430), 8), SignedDuration::from_micros(1_653_333));
-        assert_eq!(counted(ms(6_430), 150), ms(6_430), "no more than was reserved");
-        assert_eq!(counted(ms(100), 8), ms(230), "more was used than reserved");
+        assert_eq!(counted(ms(6_430), 150), ms(6_430), "no more than was deducted");
+        assert_eq!(counted(ms(100), 8), ms(230), "more was used than deducted");
     }
 
     #[test]
     fn scarcer_of_two_quotas_decides() {
         let both = Quota { requests_per_minute: 600, ..QUOTA };
-        assert_eq!((both.reserved(500, 100), both.reserved(2_000, 1_000)), (ms(100), ms(300)));
+        assert_eq!((both.deducted(500, 100), both.deducted(2_000, 1_000)), (ms(100), ms(300)));
         let requests = Quota { tokens_per_minute: 0, ..both };
-        assert_eq!(requests.reserved(1_000_000, 1_000), ms(100));
+        assert_eq!(requests.deducted(1_000_000, 1_000), ms(100));
         assert_eq!(requests.used(Usage::default()), ms(100));
     }
 
@@ -204,8 +206,8 @@ mod tests {
 
     #[test]
     fn largest_numbers_do_not_overflow() {
-        assert_eq!(Quota { tokens_per_minute: 1, ..QUOTA }.reserved(u64::MAX, u64::MAX), CALL_MAX);
-        assert_eq!(Quota { tokens_per_minute: u64::MAX, ..QUOTA }.reserved(1, 1), SignedDuration::from_micros(1));
+        assert_eq!(Quota { tokens_per_minute: 1, ..QUOTA }.deducted(u64::MAX, u64::MAX), CALL_MAX);
+        assert_eq!(Quota { tokens_per_minute: u64::MAX, ..QUOTA }.deducted(1, 1), SignedDuration::from_micros(1));
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The reserved quota that one function holds.
+//! The reserved quota that one execution environment holds.
 //!
-//! A function reserves quota time for several calls with one write, and its calls
-//! draw from this pool. Answers are usually shorter than `maxTokens`, so a call
-//! uses less than Bedrock deducts at its start. The pool learns the *used fraction*
-//! from ended calls and reserves only this fraction of the next ones. The quotas
-//! table passes the fraction on to functions that have made no calls yet.
+//! An environment reserves quota time for several calls with one write, and its calls
+//! draw from this pool. Answers are usually shorter than `maxTokens`, so a call uses
+//! less than Bedrock deducts when the call begins. The pool learns the *counted
+//! fraction* from answered calls: the counted quota time ÷ the deducted quota time.
+//! Later calls draw only this fraction of their deduction. An environment adopts the
+//! fraction in the quotas table until it has made ten calls.
 //!
-//! Quota that a call drew and did not use returns to the pool for later calls.
-//! After [`RESERVATION_POOL_TTL`] the pool drops unused quota, because its quota
-//! time has passed.
+//! Quota that a call drew and did not use goes back into the pool for later calls.
+//! The pool keeps its balance until [`RESERVATION_POOL_TTL`] after the last
+//! reservation. Bedrock counts by the minute, so quota that was reserved a minute ago
+//! is no longer free.
 
 use std::time::Duration;
 
@@ -21,18 +23,19 @@ use crate::domain::limits::{
 /// The weight of the newest call in an exponentially weighted moving average.
 const EWMA_ALPHA: f64 = 0.1;
 
-/// The calls after which a function shares its used fraction with others.
+/// The answered calls after which an environment stores its counted fraction in the
+/// quotas table, and no longer adopts the stored one.
 const CALLS_BEFORE_SHARING: u32 = 10;
 
 /// The fraction of the backlog's quota time over which waiting messages are spread.
-/// Below 1, messages return slightly early, so that the quota never idles.
+/// A value below 1 lets messages return slightly early, so that the quota is rarely idle.
 const RETRY_SPREAD: f64 = 0.75;
 
 /// Documents that are rejected within this time get the same retry time, so that
 /// one reservation serves all of them.
 const RETRY_GROUP_WINDOW: SignedDuration = SignedDuration::from_secs(1);
 
-/// The reserved quota of one function, in quota time.
+/// The reserved quota of one execution environment, in quota time.
 #[derive(Debug, Clone)]
 pub struct ReservationPool {
     /// Negative after calls that used more than they drew.
@@ -42,7 +45,7 @@ pub struct ReservationPool {
     exhausted_until: Timestamp,
     mean_input_tokens: f64,
     mean_counted: Option<SignedDuration>,
-    used_fraction: Option<f64>,
+    counted_fraction: Option<f64>,
     calls: u32,
     retry_group: Option<RetryGroup>,
 }
@@ -65,7 +68,7 @@ impl Default for ReservationPool {
             exhausted_until: Timestamp::MIN,
             mean_input_tokens: INPUT_TOKENS_ASSUMED as f64,
             mean_counted: None,
-            used_fraction: None,
+            counted_fraction: None,
             calls: 0,
             retry_group: None,
         }
@@ -86,15 +89,16 @@ impl ReservationPool {
         is_enough
     }
 
-    /// Corrects the balance after a call: positive for quota that the call drew and
-    /// did not use, negative for quota that it used and did not draw.
+    /// Corrects the balance after a call. The difference is the quota that the call
+    /// drew, minus the quota that Docket counted for the call.
     pub fn return_unused(&mut self, difference: SignedDuration) {
         self.balance += difference;
     }
 
-    /// Adds the part of a reservation that its first call does not need.
-    pub fn deposit(&mut self, reserved: SignedDuration, now: Timestamp) {
-        self.balance += reserved;
+    /// Adds the part of a reservation that its first call does not need. The expiry of
+    /// the entire balance restarts.
+    pub fn deposit(&mut self, rest: SignedDuration, now: Timestamp) {
+        self.balance += rest;
         self.expires_at = now + RESERVATION_POOL_TTL;
     }
 
@@ -104,17 +108,22 @@ impl ReservationPool {
         self.waiting += amount;
     }
 
-    /// The quota time to reserve for a call that draws `amount`.
+    /// The quota time to reserve for a call that draws `amount`, after
+    /// [`try_draw`](Self::try_draw) has failed for the same amount.
     ///
-    /// The reservation covers the waiting calls, at least [`RESERVATION_CALLS`] calls
-    /// and any debt. It stays within [`RESERVATION_MAX`] unless one call needs more.
+    /// - The reservation covers the waiting calls, and at least [`RESERVATION_CALLS`]
+    ///   calls. The size of such a call is the larger of `amount` and the recent mean.
+    /// - The covered time is at most [`RESERVATION_MAX`], unless `amount` alone is more.
+    /// - The balance is subtracted, so a debt is added.
+    ///
+    /// The result is positive, because the balance is less than `amount`.
     pub fn amount_to_reserve(&self, amount: SignedDuration) -> SignedDuration {
         let call = amount.max(self.mean_counted.unwrap_or(amount));
         let several = self.waiting.max(call * RESERVATION_CALLS);
         amount.max(several.min(largest_reservation())) - self.balance
     }
 
-    /// Records that the quota is exhausted until a time.
+    /// Records until when the quota admits no reservation.
     pub fn mark_exhausted(&mut self, until: Timestamp) {
         self.exhausted_until = until;
     }
@@ -126,11 +135,14 @@ impl ReservationPool {
 
     /// How long a rejected document waits in the queue.
     ///
-    /// The document waits until the quota is free, plus a random part of the time
-    /// that the queue's `backlog` needs. Messages thus return as fast as the quota
-    /// admits them. An unknown backlog is replaced by the delay `otherwise`.
+    /// The delay has two parts:
     ///
-    /// `amount` is the document's quota time; `random` is uniform in `[0, 1)`.
+    /// - the time until the rejected reservation would fit,
+    /// - a random part of the quota time that the queue's `backlog` needs.
+    ///
+    /// Messages thus return about as fast as the quota admits them. If the backlog is
+    /// unknown, `otherwise` is the second part. `amount` is the document's quota time;
+    /// `random` is uniform in `[0, 1)`.
     pub fn retry_after(
         &mut self,
         amount: SignedDuration,
@@ -155,38 +167,39 @@ impl ReservationPool {
         Duration::try_from(group.retry_at.duration_since(now)).unwrap_or_default().min(QUOTA_RETRY_MAX)
     }
 
-    /// Learns from an ended call: its input tokens, the quota time that Bedrock
-    /// deducted at its start, and the quota time that Docket counted at its end.
-    pub fn record_call(&mut self, input_tokens: u64, reserved: SignedDuration, counted: SignedDuration) {
+    /// Learns from an answered call.
+    ///
+    /// `deducted` is the quota time that Bedrock deducted when the call began, and
+    /// `counted` the quota time that Docket counted at its end.
+    pub fn record_call(&mut self, input_tokens: u64, deducted: SignedDuration, counted: SignedDuration) {
         // The first call replaces the assumed value.
         let weight = if self.calls == 0 { 1.0 } else { EWMA_ALPHA };
         self.mean_input_tokens += weight * (input_tokens as f64 - self.mean_input_tokens);
         let mean = self.mean_counted.unwrap_or(counted).as_secs_f64();
         let mean = mean + EWMA_ALPHA * (counted.as_secs_f64() - mean);
         self.mean_counted = Some(SignedDuration::from_micros((mean * 1e6) as i64));
-        let fraction = counted.as_secs_f64() / reserved.as_secs_f64().max(1e-6);
-        let before = self.used_fraction.unwrap_or(fraction);
-        self.used_fraction = Some(before + EWMA_ALPHA * (fraction - before));
+        let fraction = counted.as_secs_f64() / deducted.as_secs_f64().max(1e-6);
+        let before = self.counted_fraction.unwrap_or(fraction);
+        self.counted_fraction = Some(before + EWMA_ALPHA * (fraction - before));
         self.calls = self.calls.saturating_add(1);
     }
 
-    /// Adopts the used fraction of other functions until this function has made
-    /// enough calls itself.
+    /// Adopts the stored counted fraction until this environment has made ten calls.
     pub fn adopt_fraction(&mut self, fraction: f64) {
         if self.calls < CALLS_BEFORE_SHARING {
-            self.used_fraction = Some(fraction);
+            self.counted_fraction = Some(fraction);
         }
     }
 
-    /// The fraction of the reserved quota time that a call uses; `None` before the
-    /// first call of this and of every other function.
-    pub fn used_fraction(&self) -> Option<f64> {
-        self.used_fraction
+    /// The fraction of the deducted quota time that Docket counts for a call. `None`
+    /// until a call of this environment was answered, or a value was adopted.
+    pub fn counted_fraction(&self) -> Option<f64> {
+        self.counted_fraction
     }
 
-    /// The used fraction to share with other functions; `None` before enough calls.
+    /// The counted fraction to store in the quotas table; `None` before ten calls.
     pub fn fraction_to_share(&self) -> Option<f64> {
-        self.used_fraction.filter(|_| self.calls >= CALLS_BEFORE_SHARING)
+        self.counted_fraction.filter(|_| self.calls >= CALLS_BEFORE_SHARING)
     }
 
     /// The expected input tokens of a document of unknown size: the recent mean.
@@ -257,21 +270,21 @@ mod tests {
     }
 
     #[test]
-    fn used_fraction_is_adopted_then_learned() {
+    fn counted_fraction_is_adopted_then_learned() {
         let mut pool = ReservationPool::default();
-        assert_eq!(pool.used_fraction(), None);
+        assert_eq!(pool.counted_fraction(), None);
         pool.adopt_fraction(0.5);
-        assert_eq!((pool.used_fraction(), pool.fraction_to_share()), (Some(0.5), None));
+        assert_eq!((pool.counted_fraction(), pool.fraction_to_share()), (Some(0.5), None));
         for _ in 0..100 {
             pool.record_call(700, ms(100), ms(25));
         }
         pool.adopt_fraction(0.9);
         assert!(
-            pool.used_fraction().is_some_and(|fraction| (0.25..0.26).contains(&fraction)),
+            pool.counted_fraction().is_some_and(|fraction| (0.25..0.26).contains(&fraction)),
             "{:?}",
-            pool.used_fraction()
+            pool.counted_fraction()
         );
-        assert_eq!(pool.fraction_to_share(), pool.used_fraction());
+        assert_eq!(pool.fraction_to_share(), pool.counted_fraction());
     }
 
     #[test]

@@ -44,6 +44,21 @@ async fn large_result_in_the_bucket_reads_like_an_inline_result() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
+async fn refused_result_is_counted_as_store_unavailable() {
+    let world = World::new().await;
+    let consumer = world.consumer_with(&[("DOCUMENTS_BUCKET", "no-such-bucket")]).await;
+    world.model.behave(json!({"faults": [{"kind": "long"}]}));
+    let event = world.deliver(&[message(json!({"job_id": "refused", "document": "The rent is 900 crowns."}))]).await;
+    let retried = json!({"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]});
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(retried));
+    let stored = world.row("refused").await.unwrap();
+    assert_eq!((stored.state, stored.charged_attempts), (State::Pending, 0));
+    let output = consumer.output().await;
+    assert!(output.contains("\"outcome\":\"store_unavailable\"") && !output.contains("throttled"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
 async fn duplicate_document_gets_its_own_copy_of_a_large_result() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("DEDUPLICATE", "true")]).await;

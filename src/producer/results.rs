@@ -123,6 +123,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn failed_csv_write_is_an_internal_error() {
+        assert_eq!(csv_failed().status(), 500);
+    }
+
+    #[test]
     fn csv_cell_is_never_a_formula() {
         assert_eq!(csv_cell(Some(&json!("=HYPERLINK(1)"))), "'=HYPERLINK(1)");
         assert_eq!(csv_cell(Some(&json!("@x"))), "'@x");

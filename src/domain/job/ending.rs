@@ -119,6 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn store_outage_is_not_charged_and_not_named_throttling() {
+        let error = AttemptError::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, "s3:PutObject: SlowDown"));
+        for charged_attempts in 1..10 {
+            let ending = decide_ending(error.clone(), AttemptContext { charged_attempts, ..AT });
+            let after = Duration::from_secs(8);
+            assert_eq!(ending, Ending::Release { charged: false, after, reason: RetryReason::StoreUnavailable });
+        }
+    }
+
+    #[test]
     fn transient_error_is_charged_and_retried_until_exhausted() {
         for (charged_attempts, released) in [(1, true), (2, true), (3, false), (4, false)] {
             match decide_ending(AttemptError::Transient(failure()), AttemptContext { charged_attempts, ..AT }) {

@@ -152,6 +152,7 @@ fn sample_completion() -> Completed {
         result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
         model_id: "m".into(),
         usage: Usage { input_tokens: 1, output_tokens: 2 },
+        repaired: false,
         stop_reason: "tool_use".into(),
         model_latency_ms: 3,
         chunks: Some(4),

@@ -59,6 +59,23 @@ async fn refused_result_is_counted_as_store_unavailable() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
+async fn answer_in_wrong_form_is_repaired_without_a_call() {
+    let world = World::new().await;
+    let consumer = world.consumer().await;
+    let document = "The tenant pays a rent of 900 crowns.";
+    let event = world.deliver(&[message(json!({"job_id": "fitting", "document": document}))]).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
+    world.model.behave(json!({"faults": [{"kind": "wrong_form"}]}));
+    let event = world.deliver(&[message(json!({"job_id": "repaired", "document": document}))]).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
+    assert_eq!(world.model.calls_of("repaired"), 1);
+    let (fitting, repaired) = (read_job(&world, "fitting").await, read_job(&world, "repaired").await);
+    assert_eq!(repaired["result"], fitting["result"]);
+    assert_eq!((fitting.get("repaired"), &repaired["repaired"]), (None, &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
 async fn duplicate_document_gets_its_own_copy_of_a_large_result() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("DEDUPLICATE", "true")]).await;

@@ -29,6 +29,9 @@ pub struct ChunkResults {
 pub struct ChunkResult {
     /// The model's answer.
     pub result: Value,
+    /// Whether the JSON form of the answer was repaired.
+    #[serde(default)]
+    pub repaired: bool,
     /// The tokens of the call.
     pub usage: Usage,
     /// Bedrock's stop reason.

@@ -89,6 +89,8 @@ pub(super) struct StoredJobItem {
     pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repaired: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +105,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 30] = [
+pub(super) const WITHOUT_RESULT: [&str; 31] = [
     "job_id",
     "status",
     "attempt",
@@ -130,6 +132,7 @@ pub(super) const WITHOUT_RESULT: [&str; 30] = [
     "result_s3",
     "deduplicated_from",
     "usage",
+    "repaired",
     "stop_reason",
     "model_latency_ms",
     "chunks",
@@ -157,6 +160,7 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
                 // A read of `WITHOUT_RESULT` left the result out.
                 (None, None) => StoredResult::Inline(Value::Null),
             },
+            repaired: item.repaired,
             model_id: item.model_id.clone()?,
             usage: item.usage.unwrap_or_default(),
             stop_reason: item.stop_reason.unwrap_or_default(),

@@ -88,6 +88,8 @@ pub struct AnsweredCall {
 pub struct Answer {
     /// The tool's input.
     pub result: Value,
+    /// Whether the JSON form of the result was repaired; see [`Analysis::accept`].
+    pub repaired: bool,
     /// The model that was called.
     pub model_id: String,
     /// The tokens of all calls.
@@ -178,8 +180,9 @@ impl Model {
             "model answered"
         );
         let model_id = call.model_id.to_owned();
-        let answer = read_answer(&output, call.analysis, max_tokens).map(|result| Answer {
+        let answer = read_answer(&output, call.analysis, max_tokens).map(|(result, repaired)| Answer {
             result,
+            repaired,
             model_id,
             usage,
             stop_reason,
@@ -252,11 +255,11 @@ fn image_format(format: ImageFormat) -> Picture {
     }
 }
 
-/// Reads the answer, which is the tool's input.
+/// Reads the answer, which is the tool's input, and whether it was repaired.
 ///
 /// A truncated or blocked answer is permanent, because a repeated call would end alike.
 /// An answer that does not fit the schema is transient.
-fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) -> Result<Value, AttemptError> {
+fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) -> Result<(Value, bool), AttemptError> {
     let permanent = |code, message: String| Err(AttemptError::Permanent(Failure::new(code, message)));
     match output.stop_reason() {
         StopReason::GuardrailIntervened | StopReason::ContentFiltered => {
@@ -268,17 +271,18 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
         _ => {}
     }
     let message = output.output().and_then(|output| output.as_message().ok());
-    let tool_use = message
+    let tool_uses = message
         .into_iter()
         .flat_map(|message| message.content())
-        .find_map(|block| block.as_tool_use().ok().filter(|tool| tool.name() == TOOL_NAME));
-    let checked = match tool_use {
-        Some(tool) => {
-            let answer = from_document(tool.input());
-            analysis.check(&answer).map(|()| answer)
+        .filter_map(|block| block.as_tool_use().ok().filter(|tool| tool.name() == TOOL_NAME));
+    let mut checked = Err(Failure::new(codes::ANSWER_UNFIT, "the model answered without a call of the tool"));
+    // Of several calls, the first one that fits is the answer; the failure is that of the last.
+    for tool in tool_uses {
+        checked = analysis.accept(from_document(tool.input()));
+        if checked.is_ok() {
+            break;
         }
-        None => Err(Failure::new(codes::ANSWER_UNFIT, "the model answered without a call of the tool")),
-    };
+    }
     match checked {
         Ok(answer) => Ok(answer),
         Err(_) if *output.stop_reason() == StopReason::MaxTokens => permanent(

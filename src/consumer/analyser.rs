@@ -134,6 +134,7 @@ struct LongText<'a> {
 /// The result of one call, with what this attempt spent on it.
 struct Done {
     result: Value,
+    repaired: bool,
     stop_reason: String,
     usage: Usage,
     elapsed: Duration,
@@ -142,11 +143,12 @@ struct Done {
 impl LongText<'_> {
     /// Joins results until one remains. Each round at least halves their number.
     async fn join(&self, mut done: Vec<Done>) -> Result<Answer, AttemptError> {
-        let (mut usage, mut elapsed) = (Usage::default(), Duration::ZERO);
+        let (mut usage, mut elapsed, mut repaired) = (Usage::default(), Duration::ZERO, false);
         loop {
             for one in &done {
                 usage += one.usage;
                 elapsed += one.elapsed;
+                repaired |= one.repaired;
             }
             if let [_] = done[..] {
                 break;
@@ -168,7 +170,7 @@ impl LongText<'_> {
         }
         let Done { result, stop_reason, .. } = done.pop().expect("results are joined until one remains");
         let model_id = self.call.model_id.to_owned();
-        Ok(Answer { result, model_id, usage, stop_reason, elapsed, chunks: None })
+        Ok(Answer { result, repaired, model_id, usage, stop_reason, elapsed, chunks: None })
     }
 
     /// Analyses documents concurrently. After the first error no call begins; calls
@@ -199,20 +201,20 @@ impl LongText<'_> {
     async fn analyse_one(&self, name: &str, document: Document) -> Result<Done, AttemptError> {
         self.check_time()?;
         let key = format!("{}/{name}.json", self.folder);
-        if let Some(ChunkResult { result, usage, stop_reason }) = self.load(&key).await? {
-            return Ok(Done { result, stop_reason, usage, elapsed: Duration::ZERO });
+        if let Some(ChunkResult { result, repaired, usage, stop_reason }) = self.load(&key).await? {
+            return Ok(Done { result, repaired, stop_reason, usage, elapsed: Duration::ZERO });
         }
         self.check_time()?;
-        let Answer { result, usage, stop_reason, elapsed, .. } =
+        let Answer { result, repaired, usage, stop_reason, elapsed, .. } =
             self.analyser.converse(self.call, document, None, self.delivery).await?;
-        let stored = ChunkResult { result, usage, stop_reason };
+        let stored = ChunkResult { result, repaired, usage, stop_reason };
         if let Err(error) = self.analyser.chunk_results.put(&key, &stored).await {
             // This attempt keeps the result; only a later attempt would pay again.
             let job_id = self.call.job_id.as_str();
             warn!(job_id, service = error.service, code = error.code, "a chunk result could not be stored");
         }
-        let ChunkResult { result, usage, stop_reason } = stored;
-        Ok(Done { result, stop_reason, usage, elapsed })
+        let ChunkResult { result, repaired, usage, stop_reason } = stored;
+        Ok(Done { result, repaired, stop_reason, usage, elapsed })
     }
 
     /// The stored result, if it fits the analysis.

@@ -161,6 +161,7 @@ impl AsyncInvocations {
                     let (job_id, number) = (&attempt.job.job_id, attempt.claim.attempt);
                     Ok(Some(Completed {
                         result: self.results.store(job_id, number, json!({"output": output})).await?,
+                        repaired: false,
                         model_id: String::new(),
                         usage: Usage::default(),
                         stop_reason: "Completed".to_owned(),

@@ -33,6 +33,7 @@ impl ResultStore {
     ) -> Result<Completed, AttemptError> {
         Ok(Completed {
             result: self.store(job_id, attempt, answer.result).await?,
+            repaired: answer.repaired,
             model_id: answer.model_id,
             usage: answer.usage,
             stop_reason: answer.stop_reason,

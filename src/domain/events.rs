@@ -174,6 +174,7 @@ mod tests {
             result,
             model_id: "model".into(),
             usage: Usage { input_tokens: 7, output_tokens: 3 },
+            repaired: false,
             stop_reason: "STOP".into(),
             model_latency_ms: 5,
             chunks: None,

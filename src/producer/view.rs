@@ -74,6 +74,9 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
             put("completed_at", json!(done.completed_at));
             put("model_id", json!(done.model_id));
             put("model_latency_ms", json!(done.model_latency_ms));
+            if done.repaired {
+                put("repaired", json!(true));
+            }
             put("chunks", json!(done.chunks));
             put("usage", json!(done.usage));
             put("stop_reason", json!(done.stop_reason));

@@ -86,6 +86,9 @@ pub enum FaultKind {
     MaxTokens,
     /// An answer that does not fit the schema.
     Unfit,
+    /// Two tool calls: the first has no fields, and the second has the right values in a
+    /// wrong JSON form.
+    WrongForm,
     /// An answer that fits the schema and exceeds the size of a DynamoDB item.
     Long,
     /// Text instead of a tool call.

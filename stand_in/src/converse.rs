@@ -66,6 +66,10 @@ pub async fn converse(
         Some(FaultKind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
         Some(FaultKind::MaxTokens) => ("max_tokens", tool_use(request.tool, json!({}))),
         Some(FaultKind::Long) => ("tool_use", tool_use(request.tool, with_long_summary(answer))),
+        Some(FaultKind::WrongForm) => (
+            "tool_use",
+            json!([tool_use(request.tool, json!({}))[0], tool_use(request.tool, in_wrong_form(answer))[0],]),
+        ),
         Some(FaultKind::Unfit) => ("tool_use", tool_use(request.tool, json!({"unfit": true}))),
         Some(_) => ("end_turn", json!([{"text": "An answer without a tool call."}])),
     };
@@ -85,6 +89,20 @@ pub async fn converse(
     .into_response()
 }
 
+/// The default analysis with its label in capitals, its confidence as a string, and its
+/// list as a string, as some models send them.
+fn in_wrong_form(mut answer: Value) -> Value {
+    if let Some(label) = answer.pointer_mut("/classification/label") {
+        *label = json!(label.as_str().unwrap_or_default().to_uppercase());
+    }
+    for pointer in ["/classification/confidence", "/key_points"] {
+        if let Some(value) = answer.pointer_mut(pointer) {
+            *value = json!(value.to_string());
+        }
+    }
+    answer
+}
+
 /// The status and the error code, for faults that are errors of the API.
 fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
     Some(match fault {
@@ -102,6 +120,7 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         | FaultKind::Guardrail
         | FaultKind::MaxTokens
         | FaultKind::Unfit
+        | FaultKind::WrongForm
         | FaultKind::Long
         | FaultKind::NoTool => return None,
     })

@@ -80,6 +80,7 @@ impl Jobs {
             deduplicated_from: None,
             fingerprint: None,
             usage: None,
+            repaired: false,
             stop_reason: None,
             model_latency_ms: None,
             chunks: None,

@@ -67,6 +67,9 @@ impl Jobs {
         if let Some(fingerprint) = &completed.fingerprint {
             update = update.set("fingerprint", text(fingerprint));
         }
+        if completed.repaired {
+            update = update.set("repaired", attribute(&true));
+        }
         if let Some(chunks) = completed.chunks {
             update = update.set("chunks", number(chunks));
         }

@@ -4,6 +4,7 @@
 //! neutral name. The model answers through a tool whose input has the analysis' schema,
 //! and an answer that does not fit the schema is a failure.
 
+mod repair;
 mod request;
 mod schema;
 #[cfg(test)]
@@ -127,14 +128,25 @@ impl Analysis {
         sha256_hex(&serde_json::to_vec(&hashed).expect("Docket's types serialize"))
     }
 
+    /// Accepts an answer that fits the schema, or whose JSON form can be repaired without a
+    /// change of a value. Returns the answer, and whether it was repaired.
+    ///
+    /// # Errors
+    /// The failure of the answer as the model sent it.
+    pub fn accept(&self, answer: Value) -> Result<(Value, bool), Failure> {
+        let Err(failure) = self.check(&answer) else { return Ok((answer, false)) };
+        let repaired = repair::repair(&self.schema, answer);
+        if self.check(&repaired).is_ok() { Ok((repaired, true)) } else { Err(failure) }
+    }
+
     /// Checks that an answer fits the schema and that DynamoDB can store it.
     ///
     /// # Errors
     /// A failure that names the position and contains no text of the answer.
     pub fn check(&self, answer: &Value) -> Result<(), Failure> {
-        self.validator.check(answer).map_err(|Mismatch { at, rule }| {
-            let message = format!("the model's answer does not fit the schema at `{at}` (rule `{rule}`)");
-            Failure::new(codes::ANSWER_UNFIT, message)
+        self.validator.check(answer).map_err(|Mismatch { at, problem }| {
+            let place = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
+            Failure::new(codes::ANSWER_UNFIT, format!("the model's answer does not fit the schema{place}: {problem}"))
         })?;
         check_storable(answer)
     }

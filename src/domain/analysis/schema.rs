@@ -1,6 +1,6 @@
 //! The schema of an answer: the default schema, or a caller's schema.
 
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{PatternOptions, ValidationError};
 use serde_json::{Value, json};
 
@@ -76,8 +76,8 @@ pub(super) struct Validator(jsonschema::Validator);
 pub(super) struct Mismatch {
     /// JSON Pointer into the answer.
     pub at: String,
-    /// JSON Pointer into the schema.
-    pub rule: String,
+    /// The rule that is broken, in the schema's own words; nothing of the answer.
+    pub problem: String,
 }
 
 impl Validator {
@@ -97,7 +97,7 @@ impl Validator {
     pub fn check(&self, answer: &Value) -> Result<(), Mismatch> {
         self.0.validate(answer).map_err(|error| {
             let error = innermost_error(&error);
-            Mismatch { at: error.instance_path().to_string(), rule: error.schema_path().to_string() }
+            Mismatch { at: error.instance_path().to_string(), problem: problem_of(error) }
         })
     }
 }
@@ -106,6 +106,26 @@ fn invalid_schema(error: &ValidationError<'_>) -> InvalidAnalysis {
     let place = error.instance_path().to_string();
     let at = if place.is_empty() { String::new() } else { format!("; the error is at `{place}`") };
     invalid("schema", format!("must be a valid JSON Schema with linear-time patterns and no external references{at}"))
+}
+
+/// Names the broken rule by the schema alone: the error's own text quotes the answer.
+fn problem_of(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Required { property } => format!("the field {property} is missing"),
+        ValidationErrorKind::Type { kind } => format!("the type must be {}", type_names(kind)),
+        ValidationErrorKind::Enum { .. } => "the value must be one of the schema's values".to_owned(),
+        ValidationErrorKind::Minimum { limit } => format!("the number must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("the number must be at most {limit}"),
+        ValidationErrorKind::AdditionalProperties { .. } => "the schema does not allow a further field".to_owned(),
+        _ => format!("rule `{}`", error.schema_path()),
+    }
+}
+
+fn type_names(kind: &TypeKind) -> String {
+    match kind {
+        TypeKind::Single(name) => name.to_string(),
+        TypeKind::Multiple(names) => names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" or "),
+    }
 }
 
 /// The first error in the first branch of `anyOf` and `oneOf`. It helps a caller more

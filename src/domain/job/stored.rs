@@ -118,6 +118,8 @@ pub enum State {
 pub struct Completed {
     /// The answer, which fits the analysis' schema.
     pub result: StoredResult,
+    /// Whether Docket repaired the JSON form of the answer, without a change of a value.
+    pub repaired: bool,
     /// The model or inference profile that answered.
     pub model_id: String,
     /// The tokens of all calls whose answers are part of the result.

@@ -276,7 +276,7 @@ fn read_answer(output: &ConverseOutput, analysis: &Analysis, max_tokens: i32) ->
         .flat_map(|message| message.content())
         .filter_map(|block| block.as_tool_use().ok().filter(|tool| tool.name() == TOOL_NAME));
     let mut checked = Err(Failure::new(codes::ANSWER_UNFIT, "the model answered without a call of the tool"));
-    // Of several calls, the first one that fits is the answer; the failure is that of the last.
+    // The first call that fits is the answer. If none fits, the failure is that of the last.
     for tool in tool_uses {
         checked = analysis.accept(from_document(tool.input()));
         if checked.is_ok() {

@@ -15,11 +15,13 @@ REPEATS ?=
 
 BIN := $(CURDIR)/.venv/bin
 CHECK := $(CURDIR)/.venv/check/bin
+TEMPLATE_LINT = $(CURDIR)/.venv/sam/bin/python tools/template_lint.py
+TEMPLATE_REGIONS := us-east-1,eu-central-1,ap-southeast-2,us-gov-west-1
 LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(CHECK):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup setup-check demo check prose test up down build docs bench faults negative-control mutants api-cases
+.PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control mutants api-cases
 
 help:
 	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents"
@@ -39,6 +41,9 @@ setup:
 
 setup-check: setup
 	@$(PYTHON) tools/setup.py --check-tools
+
+setup-template: setup
+	@$(PYTHON) tools/setup.py --template-tools
 
 demo: setup
 	@$(BIN)/python tools/demo.py --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)"
@@ -61,6 +66,8 @@ check: setup-check prose
 	cargo test --quiet --test layering --test agreement --test openapi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	sam validate --lint --region us-east-1
+	$(TEMPLATE_LINT) --self-test
+	$(TEMPLATE_LINT)
 	$(BIN)/python bench/draw.py --check
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/release_template.py --self-test
@@ -91,7 +98,8 @@ docs: setup-check
 	mdbook build docs
 	@echo "docs: open target/book/index.html"
 
-test: check
+test: check setup-template
+	$(TEMPLATE_LINT) --regions $(TEMPLATE_REGIONS) --checkov
 	@$(BIN)/python tools/test.py --port $(TEST_PORT)
 
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten minutes

@@ -13,6 +13,8 @@ use docket::domain::failure::codes;
 use docket::domain::job::stored::Status;
 use docket::domain::limits::{MESSAGE_MAX_BYTES, RESPONSE_MARGIN, STORE_RESERVE};
 use docket::producer::problem_type::PROBLEM_TYPES;
+use docket::producer::routes::ROUTES;
+use serde_json::Value;
 use test_support::read;
 
 /// The C library reads this variable, which only the consumer has.
@@ -23,6 +25,13 @@ fn section(name: &str) -> Vec<String> {
     let template = read("template.yaml");
     let lines = template.lines().skip_while(|line| *line != format!("{name}:")).skip(1);
     lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#'])).map(str::to_owned).collect()
+}
+
+/// The template's resources. An intrinsic function in its short form reads as its
+/// argument: `!Sub "text"` is the text.
+fn resources() -> Value {
+    let template: Value = serde_saphyr::from_str(&read("template.yaml")).expect("template.yaml is YAML");
+    template["Resources"].clone()
 }
 
 /// The template's parameters, each with its attributes.
@@ -189,10 +198,11 @@ fn model_and_visibility_timeouts_follow_the_functions() {
     let allowed = &parameters()["FunctionTimeoutSeconds"]["AllowedValues"];
     assert_eq!(rows.len(), allowed.split(',').count());
     let reserve = (STORE_RESERVE + RESPONSE_MARGIN).as_secs_f64().ceil() as u64;
+    let longest_window: u64 = parameters()["MaximumBatchingWindowSeconds"]["MaxValue"].parse().expect("a number");
     for (function, model, visibility) in rows {
         assert!(allowed.contains(&format!("\"{function}\"")));
         assert!(model + reserve + 2 <= function, "{function} s leave too little time to claim and fetch");
-        assert_eq!(visibility, 6 * function);
+        assert_eq!(visibility, 6 * function + longest_window);
     }
 }
 
@@ -211,6 +221,9 @@ fn stack_has_the_outputs_of_the_contract() {
         "NotifierFunctionName",
         "NotifierFailureQueueUrl",
         "EventBusName",
+        "ReaderPolicyArn",
+        "SubmitterPolicyArn",
+        "OperatorPolicyArn",
     ] {
         assert!(outputs.contains(&format!("  {name}:")), "{name}");
     }
@@ -237,12 +250,73 @@ fn event_rules_and_stream_filter_match_the_events() {
 
 #[test]
 fn resources_with_data_are_retained() {
-    let resources = section("Resources").join("\n");
-    for name in ["JobsTable", "DocumentsBucket", "DeadLetterQueue", "NotifierFailureQueue"] {
-        let resource = resources.split(&format!("\n  {name}:\n")).nth(1).expect(name);
-        let attributes: Vec<&str> = resource.lines().take(4).collect();
-        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            assert!(attributes.contains(&format!("    {policy}: Retain").as_str()), "{name} lacks {policy}: Retain");
+    let resources = resources();
+    for name in [
+        "JobsTable",
+        "QuotasTable",
+        "DocumentsBucket",
+        "DeadLetterQueue",
+        "NotifierFailureQueue",
+        "WebhookDeadLetterQueue",
+    ] {
+        // A failed first deployment leaves none of them behind.
+        assert_eq!(resources[name]["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        assert_eq!(resources[name]["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+}
+
+/// The statements of a managed policy, also those behind a condition.
+fn policy_statements(resources: &Value, policy: &str) -> Vec<Value> {
+    let statements = resources[policy]["Properties"]["PolicyDocument"]["Statement"].as_array().expect(policy);
+    let conditional = |statement: &Value| statement.get(1).unwrap_or(statement).clone();
+    statements.iter().map(conditional).collect()
+}
+
+/// A value of a policy that is one text or a list of texts.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
+}
+
+/// The routes that a managed policy allows: method and path, with `*` for a parameter.
+fn policy_routes(resources: &Value, policy: &str) -> BTreeSet<String> {
+    let statements = policy_statements(resources, policy);
+    let calls = statements.iter().filter(|statement| statement["Action"] == "execute-api:Invoke");
+    calls
+        .flat_map(|statement| texts(&statement["Resource"]))
+        .map(|arn| arn.split_once("${Api}/v1/").expect("a route of the stage").1.to_owned())
+        .collect()
+}
+
+#[test]
+fn managed_policies_allow_the_routes_of_the_api() {
+    let routes: BTreeSet<String> = ROUTES
+        .iter()
+        .map(|route| {
+            let segments = route.path.split('/').map(|segment| if segment.starts_with('{') { "*" } else { segment });
+            format!("{}{}", route.method, segments.collect::<Vec<_>>().join("/"))
+        })
+        .collect();
+    let resources = resources();
+    let reading: BTreeSet<String> = routes.iter().filter(|route| route.starts_with("GET/")).cloned().collect();
+    assert_eq!(policy_routes(&resources, "ReaderPolicy"), reading);
+    assert_eq!(policy_routes(&resources, "OperatorPolicy"), routes);
+    let submitting = policy_routes(&resources, "SubmitterPolicy");
+    assert!(!submitting.is_empty() && submitting.is_subset(&routes), "{submitting:?}");
+    assert!(submitting.iter().all(|route| route.starts_with("POST/") && !route.ends_with("/retry")), "{submitting:?}");
+}
+
+#[test]
+fn managed_policies_name_actions_and_resources() {
+    let resources = resources();
+    for policy in ["ReaderPolicy", "SubmitterPolicy", "OperatorPolicy"] {
+        for statement in policy_statements(&resources, policy) {
+            let (actions, targets) = (texts(&statement["Action"]), texts(&statement["Resource"]));
+            assert!(!actions.is_empty() && !targets.is_empty(), "{policy}: {statement}");
+            assert!(actions.iter().all(|action| !action.contains('*')), "{policy}: {statement}");
+            assert!(!targets.contains(&"*"), "{policy}: {statement}");
         }
     }
 }

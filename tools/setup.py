@@ -1,7 +1,7 @@
 """Installs what the make targets need: the pinned Python tools, in .venv and .venv/sam.
 
-The scripts api_cases.py and test.py also install .venv/api; `--check-tools` installs
-.venv/check. This file runs on old
+The scripts api_cases.py and test.py also install .venv/api. `--check-tools` installs
+.venv/check, and `--template-tools` installs .venv/template. This file runs on old
 versions of Python too, so that it can report that the version is too old.
 """
 import hashlib
@@ -15,6 +15,7 @@ VENV = os.path.join(ROOT, ".venv")
 SAM = os.path.join(VENV, "sam")
 API = os.path.join(VENV, "api")
 CHECK = os.path.join(VENV, "check")
+TEMPLATE = os.path.join(VENV, "template")
 
 
 def fail(line):
@@ -64,10 +65,18 @@ def install_check_tools():
     install(CHECK, "requirements-check.txt")
 
 
+def install_template_tools():
+    """Installs checkov (290 MB). Only `make test` needs it."""
+    install(TEMPLATE, "requirements-template.txt")
+
+
 def main():
     check_machine()
     if "--check-tools" in sys.argv[1:]:
         install_check_tools()
+        return
+    if "--template-tools" in sys.argv[1:]:
+        install_template_tools()
         return
     install(VENV, "requirements.txt")
     install(SAM, "requirements-sam.txt")

@@ -20,11 +20,14 @@ from samtranslator.translator.transform import transform
 # A second value of each parameter that a condition reads. The first is its default.
 # A parameter with AllowedValues needs no example.
 EXAMPLES = {
+    "AccessLogsBucketName": "access-logs-111122223333",
     "AdditionalModelArns": "arn:{partition}:bedrock:{region}::foundation-model/amazon.nova-micro-v1:0",
     "AsyncModelIds": "amazon.nova-reel-v1:0,amazon.nova-reel-v1:1",
+    "KmsKeyArn": "arn:{partition}:kms:{region}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "ModelRequestsPerMinute": "100",
     "ModelTokensPerMinute": "200000",
     "NotificationEmail": "team@example.com",
+    "PermissionsBoundaryArn": "arn:{partition}:iam::111122223333:policy/boundary",
     "QuotasTableName": "other-QuotasTable-1A2B3C4D5E6F",
     "WebhookSecretArn": "arn:{partition}:secretsmanager:{region}:111122223333:secret:webhook-AbCdEf",
     "WebhookUrl": "https://example.com/docket",

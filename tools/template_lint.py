@@ -15,7 +15,8 @@ it drops the resources of a false condition and decides each Fn::If.
     python tools/template_lint.py --regions us-east-1,us-gov-west-1 --checkov
     python tools/template_lint.py --self-test   proves that each check finds a planted fault
 
-Needs the Python of .venv/sam; --checkov also needs .venv/template. No network.
+Needs the Python of .venv/sam; --checkov also needs .venv/template, which
+`tools/setup.py --template-tools` installs. No network.
 """
 import argparse
 import concurrent.futures
@@ -229,7 +230,7 @@ def cover_resources(template: dict, cases: list[Case]) -> list[dict]:
 
 def run_checkov(templates: list[dict]) -> list[dict]:
     if not CHECKOV.exists():
-        raise Fault("checkov is missing: install tools/requirements-template.txt in .venv/template")
+        raise Fault("checkov is missing: run tools/setup.py --template-tools")
     with tempfile.TemporaryDirectory() as folder:
         for number, template in enumerate(templates):
             (Path(folder) / f"{number}.json").write_text(json.dumps(template, indent=1))

@@ -115,7 +115,9 @@ impl DocumentWork {
             return Ok((completed, record));
         }
         let answer = self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await?;
-        let completed = self.results.store_answer(&job.job_id, claim.attempt, answer, fingerprint, now()).await?;
+        // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
+        let found_by = deduplicate.then_some(fingerprint);
+        let completed = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await?;
         Ok((completed, record))
     }
 

@@ -28,7 +28,7 @@ impl ResultStore {
         job_id: &JobId,
         attempt: u32,
         answer: Answer,
-        fingerprint: String,
+        fingerprint: Option<String>,
         completed_at: Timestamp,
     ) -> Result<Completed, AttemptError> {
         Ok(Completed {
@@ -41,7 +41,7 @@ impl ResultStore {
             chunks: answer.chunks,
             completed_at,
             deduplicated_from: None,
-            fingerprint: Some(fingerprint),
+            fingerprint,
         })
     }
 

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeNameForSends as SystemAttribute, MessageSystemAttributeValue, QueueAttributeName,
+};
 use docket::clock::now;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -165,6 +168,95 @@ async fn batch_counts_long_jobs_and_cancellation_ends_their_polls() {
     assert_eq!(ended["status"], "cancelled", "{ended}");
     let has_note: BTreeSet<bool> = ids.iter().map(|id| read_job(&stack, id)["note"].is_string()).collect();
     assert_eq!(has_note, BTreeSet::from([true]), "each job notes that its invocation may go on");
+    stack.wait_for_empty_queue().await;
+    assert_eq!(stack.drain_dead_letters().await, 0);
+}
+
+/// The deployed consumer with the setting RecursiveLoop, and with a short visibility
+/// time-out of its queue. Dropping it restores the template's values.
+struct LoopSetting<'a> {
+    stack: &'a Stack,
+    visibility_timeout: String,
+}
+
+impl<'a> LoopSetting<'a> {
+    async fn new(stack: &'a Stack, visibility_timeout: &str) -> Self {
+        let sqs = aws_sdk_sqs::Client::new(&stack.sdk);
+        let request = sqs.get_queue_attributes().queue_url(&stack.outputs["JobsQueueUrl"]);
+        let answer = request.attribute_names(QueueAttributeName::VisibilityTimeout).send().await.expect("attributes");
+        let before = answer.attributes.expect("attributes")[&QueueAttributeName::VisibilityTimeout].clone();
+        let setting = Self { stack, visibility_timeout: before };
+        setting.set_visibility_timeout(visibility_timeout);
+        setting
+    }
+
+    fn path(&self) -> String {
+        format!("/2024-08-31/functions/{}/recursion-config", self.stack.outputs["ConsumerFunctionName"])
+    }
+
+    fn read(&self) -> Value {
+        self.stack.aws("lambda", "GET", &self.path(), Value::Null, &[])["RecursiveLoop"].clone()
+    }
+
+    fn set(&self, value: &str) {
+        self.stack.aws("lambda", "PUT", &self.path(), json!({"RecursiveLoop": value}), &[]);
+    }
+
+    fn set_visibility_timeout(&self, seconds: &str) {
+        let attributes = json!({"VisibilityTimeout": seconds});
+        let request = json!({"QueueUrl": self.stack.outputs["JobsQueueUrl"], "Attributes": attributes});
+        let headers =
+            [("x-amz-target", "AmazonSQS.SetQueueAttributes"), ("content-type", "application/x-amz-json-1.0")];
+        self.stack.aws("sqs", "POST", "/", request, &headers);
+    }
+}
+
+impl Drop for LoopSetting<'_> {
+    fn drop(&mut self) {
+        self.set("Allow");
+        self.set_visibility_timeout(&self.visibility_timeout);
+    }
+}
+
+/// The number of invocations that Lambda stopped as recursive loops since `since`.
+fn read_dropped_invocations(stack: &Stack, since: Timestamp) -> f64 {
+    let dimensions = json!([{"Name": "FunctionName", "Value": stack.outputs["ConsumerFunctionName"]}]);
+    let metric = json!({
+        "Namespace": "AWS/Lambda", "MetricName": "RecursiveInvocationsDropped", "Dimensions": dimensions,
+        "StartTime": since.as_second() - 60, "EndTime": now().as_second() + 60, "Period": 60, "Statistics": ["Sum"],
+    });
+    let target = "GraniteServiceVersion20100801.GetMetricStatistics";
+    let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.0")];
+    let answer = stack.aws("monitoring", "POST", "/", metric, &headers);
+    answer["Datapoints"].as_array().into_iter().flatten().filter_map(|point| point["Sum"].as_f64()).sum()
+}
+
+/// The chain of messages is 14 invocations old when the job begins. The job's start and
+/// its first poll are the invocations 15 and 16.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn lambda_stops_the_17th_invocation_unless_loops_are_allowed() {
+    let stack = Stack::new().await;
+    let loops = LoopSetting::new(&stack, "5").await;
+    assert_eq!(loops.read(), "Allow", "the template's value");
+    loops.set("Terminate");
+    behave(&stack, json!({"async_latency_ms": 6_000}));
+    let (id, begun) = (unique("chain"), now());
+    let header = "Root=1-00000000-000000000000000000000000;Sampled=0;Lineage=14:00000000:0";
+    let header = MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().unwrap();
+    let sqs = aws_sdk_sqs::Client::new(&stack.sdk);
+    let message = sqs.send_message().queue_url(&stack.outputs["JobsQueueUrl"]).message_body(job(&id).to_string());
+    message.message_system_attributes(SystemAttribute::AwsTraceHeader, header).send().await.expect("sent");
+    // Lambda stops the second poll, and stops it again after each visibility time-out.
+    eventually("two stopped invocations", async || (read_dropped_invocations(&stack, begun) >= 2.0).then_some(()))
+        .await;
+    let gets = |stack: &Stack| stack.calls()["async"]["gets"].clone();
+    assert_eq!((stack.status(&id).await, gets(&stack)), ("processing", json!(1)));
+    assert_eq!(read_record_outcomes(&stack, &id, begun).len(), 2, "the start and the first poll");
+    // The same message ends the job when the function allows loops.
+    loops.set("Allow");
+    let done = wait_for(&stack, &id, "complete").await;
+    assert_eq!((&done["charged_attempts"], gets(&stack)), (&json!(1), json!(2)), "{done}");
     stack.wait_for_empty_queue().await;
     assert_eq!(stack.drain_dead_letters().await, 0);
 }

@@ -2,7 +2,7 @@
 //! starts make one invocation, no function waits for it, and every job ends as its
 //! invocation did.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,6 +12,7 @@ use docket::domain::limits::MESSAGE_MAX_BYTES;
 use serde_json::{Value, json};
 use test_support::aws::{World, receive};
 use test_support::event;
+use test_support::event_source::deliver_records;
 use test_support::function::Function;
 
 const TIME: Duration = Duration::from_secs(30);
@@ -40,18 +41,6 @@ async fn deliver(world: &World, consumer: &Function, mut is_done: impl AsyncFnMu
         } else {
             deliver_records(world, consumer, records, TIME).await;
         }
-    }
-}
-
-/// Invokes the consumer once, and deletes the messages that it acknowledged.
-async fn deliver_records(world: &World, consumer: &Function, records: Vec<Value>, time: Duration) {
-    let answer = consumer.invoke(json!({"Records": records}), time).await.expect("a response");
-    let failed: HashSet<&str> =
-        answer["batchItemFailures"].as_array().unwrap().iter().filter_map(|f| f["itemIdentifier"].as_str()).collect();
-    let sqs = aws_sdk_sqs::Client::new(&world.sdk);
-    for record in records.iter().filter(|record| !failed.contains(record["messageId"].as_str().unwrap())) {
-        let receipt = record["receiptHandle"].as_str().unwrap();
-        sqs.delete_message().queue_url(&world.queue).receipt_handle(receipt).send().await.expect("deleted");
     }
 }
 

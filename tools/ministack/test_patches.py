@@ -3,8 +3,10 @@
 `.venv/bin/python -m unittest tools.ministack.test_patches`, run in the
 repository's root. They start no server.
 """
+import asyncio
 import contextlib
 import gc
+import json
 import re
 import tempfile
 import unittest
@@ -15,13 +17,14 @@ from ministack.services import lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
 from .patch import REQUIREMENTS, Patch, PatchError, Target, apply_patches, check_version, read_pinned_version
-from .patches import PATCHES, number_parameters, stream_batch_failures, stream_batching_window
+from .patches import PATCHES, number_parameters, recursive_loops, stream_batch_failures, stream_batching_window
 
 ROOT = REQUIREMENTS.parent.parent
 CHECKED_BY_A_CALL = {
     "connection_backlog",
     "garbage_collection",
     "python_interpreter",
+    "recursive_loops",
     "sqs_batch_size",
     "sqs_scaling",
 }
@@ -34,7 +37,8 @@ def restored_targets():
     with contextlib.ExitStack() as stack:
         for target in (target for patch in PATCHES for target in patch.targets):
             stack.enter_context(mock.patch.object(target.owner, target.name, getattr(target.owner, target.name)))
-        stack.enter_context(mock.patch.dict(provisioners._RESOURCE_HANDLERS[number_parameters.RESOURCE_TYPE]))
+        for resource_type in (number_parameters.RESOURCE_TYPE, recursive_loops.RESOURCE_TYPE):
+            stack.enter_context(mock.patch.dict(provisioners._RESOURCE_HANDLERS[resource_type]))
         stack.enter_context(mock.patch("threading.Thread.start"))
         try:
             yield
@@ -144,6 +148,80 @@ class BehaviourTest(unittest.TestCase):
                 self.assertEqual(bool(lambda_svc._execute_function({}, event).get("error")), failed)
                 queue_event = {"Records": [{"eventSource": "aws:sqs"}]}
                 self.assertNotIn("error", lambda_svc._execute_function({}, queue_event))
+
+    def test_chain_of_invocations_is_stopped_after_16(self):
+        executed = []
+
+        def execute(func, event):
+            executed.append(lambda_svc._xray_trace_id_for_invocation({}))
+            return {"body": None}
+
+        for setting, last in (("Terminate", 16), (None, 16), ("Allow", 20)):
+            function = {"config": {"FunctionName": "check"}, "recursive_loop": setting}
+            with self.subTest(setting=setting), restored_targets(), mock.patch.object(lambda_svc, "logger"):
+                executed.clear()
+                lambda_svc._execute_function = execute
+                recursive_loops.apply({})
+                header, shorter = "Root=1-2-3;Sampled=0", "Root=1-4-5;Lineage=0:00000000:0"
+                for number in range(1, 21):
+                    records = [{"attributes": {"AWSTraceHeader": value}} for value in (header, shorter)]
+                    result = lambda_svc._execute_function(function, {"Records": [*records, {"body": ""}]})
+                    self.assertEqual(bool(result.get("error")), number > last, number)
+                    header = executed[-1]
+                self.assertEqual([recursive_loops.count_invocations(one) for one in executed], list(range(1, last + 1)))
+                self.assertTrue(all(one.startswith("Root=1-2-3;") for one in executed[1:]), executed)
+                if setting != "Allow":
+                    self.assertEqual(result["body"]["errorType"], "RecursiveInvocationException")
+                self.assertIsNone(lambda_svc._xray_trace_id_for_invocation({}))
+
+    def test_event_without_a_trace_header_starts_a_chain(self):
+        for event in ({"Records": [{"body": "x"}, {"attributes": None}]}, {"Records": []}, {"body": "x"}, "x", None):
+            header = recursive_loops.continue_chain(recursive_loops.find_longest_chain(event), "f")
+            self.assertRegex(header, r"^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=1:")
+
+    def test_message_keeps_the_trace_header_of_its_request(self):
+        def send(headers: dict, **attributes) -> dict:
+            system = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+            request = {"QueueUrl": url, "MessageBody": "x", "MessageSystemAttributes": system}
+            call({"x-amz-target": "AmazonSQS.SendMessage"} | headers, request)
+            received = call(
+                {"x-amz-target": "AmazonSQS.ReceiveMessage"}, {"QueueUrl": url, "MessageSystemAttributeNames": ["All"]}
+            )
+            call(
+                {"x-amz-target": "AmazonSQS.DeleteMessage"},
+                {"QueueUrl": url, "ReceiptHandle": received["Messages"][0]["ReceiptHandle"]},
+            )
+            return received["Messages"][0]["Attributes"]
+
+        def call(headers: dict, request: dict) -> dict:
+            response = asyncio.run(sqs.handle_request("POST", "/", headers, json.dumps(request).encode(), {}))
+            self.assertEqual(response[0], 200, response[2])
+            return json.loads(response[2] or b"{}")
+
+        with restored_targets(), mock.patch.object(sqs, "logger"):
+            recursive_loops.apply({})
+            url = call({"x-amz-target": "AmazonSQS.CreateQueue"}, {"QueueName": "check"})["QueueUrl"]
+            self.assertNotIn("AWSTraceHeader", send({}))
+            self.assertEqual(send({"x-amzn-trace-id": "Root=1"})["AWSTraceHeader"], "Root=1")
+            self.assertEqual(send({"x-amzn-trace-id": "Root=1"}, AWSTraceHeader="Root=2")["AWSTraceHeader"], "Root=2")
+            call({"x-amz-target": "AmazonSQS.DeleteQueue"}, {"QueueUrl": url})
+
+    def test_template_property_sets_the_recursive_loop(self):
+        with restored_targets(), mock.patch.dict(lambda_svc._functions._data):
+            recursive_loops.apply({})
+            handlers = provisioners._RESOURCE_HANDLERS[recursive_loops.RESOURCE_TYPE]
+
+            def read() -> str:
+                return json.loads(lambda_svc._get_function_recursion_config("check")[2])["RecursiveLoop"]
+
+            properties = {"FunctionName": "check", "Runtime": "provided.al2023"}
+            allowed = properties | {"RecursiveLoop": "Allow"}
+            handlers["create"]("Check", allowed, "stack")
+            self.assertEqual(read(), "Allow")
+            handlers["update"]("check", allowed, properties, "stack", "Check")
+            self.assertEqual(read(), "Terminate")
+            handlers["update"]("check", properties, allowed, "stack", "Check")
+            self.assertEqual(read(), "Allow")
 
     def test_batching_window_equals_the_template(self):
         windows = re.findall(r"MaximumBatchingWindowInSeconds: (\d+)", (ROOT / "template.yaml").read_text())

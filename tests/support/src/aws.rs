@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use docket::aws::jobs::Jobs;
 use docket::domain::ids::JobId;
 use docket::domain::job::stored::StoredJob;
@@ -36,14 +37,37 @@ pub fn outputs() -> HashMap<String, String> {
 }
 
 /// The SDK's configuration for the local AWS: its endpoint and test credentials.
+/// DynamoDB has another endpoint if the outputs name one.
 pub async fn sdk() -> SdkConfig {
+    let mut outputs = outputs();
+    let aws = outputs.remove("AwsEndpointUrl").expect("the endpoint of the local AWS");
+    let dynamodb = outputs.remove(DYNAMODB_ENDPOINT).unwrap_or_else(|| aws.clone());
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(docket::aws::http_client())
-        .endpoint_url(outputs()["AwsEndpointUrl"].clone())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .load()
         .await
+        .into_builder()
+        // The loader's own `endpoint_url` would precede the endpoint of a service.
+        .endpoint_url(aws)
+        .service_config(DynamoDbEndpoint(dynamodb))
+        .build()
+}
+
+/// The output that names a separate endpoint of DynamoDB. `tools/second_dynamodb.py`
+/// writes it.
+const DYNAMODB_ENDPOINT: &str = "DynamoDbEndpointUrl";
+
+/// The endpoint of DynamoDB. The variables and profiles of the developer must not
+/// redirect a test to AWS, so the SDK receives no other setting of a service.
+#[derive(Debug)]
+struct DynamoDbEndpoint(String);
+
+impl LoadServiceConfig for DynamoDbEndpoint {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        (key.service_id() == "DynamoDB" && key.env() == "AWS_ENDPOINT_URL").then(|| self.0.clone())
+    }
 }
 
 /// A message that was received and deleted.
@@ -98,6 +122,8 @@ impl World {
 
     /// The environment variables of the consumer and the producer.
     pub fn environment(&self) -> HashMap<String, String> {
+        let dynamodb = outputs().remove(DYNAMODB_ENDPOINT);
+        let dynamodb = dynamodb.map(|url| ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url));
         [
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
@@ -112,7 +138,9 @@ impl World {
             ("MODEL_TIMEOUT_SECONDS", "5"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+        .into_iter()
+        .chain(dynamodb)
+        .collect()
     }
 
     /// Starts the consumer.

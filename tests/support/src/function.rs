@@ -18,12 +18,15 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::event_source::trace_header;
+
 /// The binary's response to an invocation, or its error.
 pub type Answer = Result<Value, Value>;
 
 struct Invocation {
     id: String,
     event: Value,
+    trace_header: String,
     deadline_ms: u128,
 }
 
@@ -123,7 +126,9 @@ impl Function {
         self.answers.lock().unwrap().insert(id.clone(), sender);
         let deadline = SystemTime::now() + time;
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-        self.invocations.send(Invocation { id, event, deadline_ms }).expect("the Runtime API runs");
+        let trace_header = trace_header(&event);
+        let invocation = Invocation { id, event, trace_header, deadline_ms };
+        self.invocations.send(invocation).expect("the Runtime API runs");
         let mut ended = self.ended.clone();
         tokio::select! {
             answer = receiver => answer.ok(),
@@ -156,7 +161,7 @@ async fn next(State(api): State<Api>) -> Response {
         ("lambda-runtime-aws-request-id", invocation.id),
         ("lambda-runtime-deadline-ms", invocation.deadline_ms.to_string()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:under-test".into()),
-        ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Sampled=0".into()),
+        ("lambda-runtime-trace-id", invocation.trace_header),
         ("content-type", "application/json".into()),
     ];
     (headers, invocation.event.to_string()).into_response()

@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod description;
 pub mod event_listener;
+pub mod event_source;
 pub mod function;
 pub mod stack;
 pub mod stand_in;

@@ -123,7 +123,8 @@ mutants: setup
 # Every measure by release binaries, or those that MEASURES names; without it also
 # a comparison of docket plan with a run. Then the figures and tables of the documentation.
 bench: setup
-	cargo build --release --bins -p docket -p docket-cli
+	cargo build --release --bins -p docket
+	cargo build --release --bins -p docket-cli
 	cargo build --profile servers -p stand_in -p bench_services
 	@$(BIN)/python bench/run.py --port $(TEST_PORT) --measures "$(MEASURES)" $(if $(REPEATS),--repeats $(REPEATS)) --clean-build
 	@$(BIN)/python bench/draw.py

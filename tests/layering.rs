@@ -70,9 +70,20 @@ fn functions_do_not_import_each_other() {
 }
 
 #[test]
-fn command_line_imports_no_service() {
-    assert_absent("cli/src", &["aws_", "lambda_", "tokio", "docket::aws", "docket::consumer", "env::var"]);
-    assert_absent("cli/src/plan", &["std::fs", "::now()", "clap", "docket::config"]);
+fn command_line_names_services_in_one_folder() {
+    assert_absent("cli/src", &["lambda_runtime", "lambda_http", "docket::aws", "docket::consumer", "docket::producer"]);
+    let in_aws = file("cli/src/aws");
+    for (path, code) in sources("cli/src") {
+        if path.starts_with(&in_aws) {
+            continue;
+        }
+        for word in ["aws_sdk_", "aws_config", "aws_smithy_", "aws_sigv4", "env::var"] {
+            assert!(!code.contains(word), "{}: {word} is allowed in cli/src/aws alone", path.display());
+        }
+    }
+    assert_absent("cli/src/aws", &["clap", "crate::doctor", "crate::smoke", "crate::plan", "crate::terminal"]);
+    let pure = ["aws_", "crate::aws", "tokio", "std::fs", "::now()", "clap", "docket::config"];
+    assert_absent("cli/src/plan", &pure);
 }
 
 #[test]

@@ -28,7 +28,7 @@ FUZZ_SECONDS = "60"
 # Tests that need the processor and no local AWS.
 BUSY_TESTS = ["protocol", "async_order"]
 # Tests that use the deployed stack.
-STACK_TESTS = ["async_deployed", "batch_api", "end_to_end", "events", "openapi", "uploads"]
+STACK_TESTS = ["async_deployed", "batch_api", "doctor", "end_to_end", "events", "openapi", "smoke", "uploads"]
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"
 

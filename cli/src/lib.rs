@@ -1,44 +1,74 @@
-//! The command line `docket`. It calls no AWS service.
+//! The command line `docket`. `plan` calls no AWS service; the other commands use a
+//! deployed stack.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod arguments;
+mod aws;
+mod doctor;
+mod exit;
 pub mod plan;
+mod smoke;
+mod terminal;
 
-use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use self::arguments::{Arguments, Command, PlanArguments};
+use self::terminal::print_text;
 use crate::plan::prices::Prices;
 use crate::plan::{plan, report};
 
 /// Exit code of a plan that misses the deadline.
 const DEADLINE_MISSED: u8 = 1;
 
-/// Runs the command line of this process. The exit code is 0 if the plan meets the
-/// deadline, 1 if it does not, and 2 for invalid arguments.
+/// Runs the command line of this process, and returns the exit code that `--help` of the
+/// command documents.
 pub fn run() -> ExitCode {
-    let Command::Plan(arguments) = Arguments::parse().command;
-    match run_plan(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(DEADLINE_MISSED),
-        // `exit` ends the process with 2, as for errors that clap finds itself.
-        Err(problem) => Arguments::command().error(ErrorKind::ValueValidation, problem).exit(),
+    match Arguments::parse().command {
+        Command::Plan(arguments) => match or_usage(run_plan(&arguments)) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(DEADLINE_MISSED),
+        },
+        Command::Doctor(arguments) => {
+            let target = arguments.stack.target();
+            block_on(doctor::run(&target, arguments.call, arguments.json)).into()
+        }
+        Command::Smoke(arguments) => {
+            let target = arguments.stack.target();
+            let options = smoke::Options {
+                keep: arguments.keep,
+                timeout: Duration::from_secs_f64(arguments.timeout),
+                prices: or_usage(read_prices(arguments.prices.as_deref())),
+                json: arguments.json,
+            };
+            block_on(smoke::run(&target, &options)).into()
+        }
     }
 }
 
+/// The value, or the end of the process with 2, as for errors that clap finds itself.
+fn or_usage<T>(result: Result<T, String>) -> T {
+    result.unwrap_or_else(|problem| Arguments::command().error(ErrorKind::ValueValidation, problem).exit())
+}
+
+fn block_on<F: Future>(command: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("the operating system starts threads").block_on(command)
+}
+
+fn read_prices(path: Option<&Path>) -> Result<Prices, String> {
+    let Some(path) = path else { return Ok(Prices::built_in()) };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("--prices {}: {error}", path.display()))?;
+    Prices::parse(&text).map_err(|error| format!("--prices {}: {error}", path.display()))
+}
+
 fn run_plan(arguments: &PlanArguments) -> Result<bool, String> {
-    let prices = match &arguments.prices {
-        None => Prices::built_in(),
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| format!("--prices {}: {error}", path.display()))?;
-            Prices::parse(&text).map_err(|error| format!("--prices {}: {error}", path.display()))?
-        }
-    };
+    let prices = read_prices(arguments.prices.as_deref())?;
     let model = &arguments.model;
     let price = prices.model(model).ok_or_else(|| {
         let known: Vec<&str> = prices.models.keys().map(String::as_str).collect();
@@ -54,7 +84,6 @@ fn run_plan(arguments: &PlanArguments) -> Result<bool, String> {
     } else {
         report(&plan, &prices)
     };
-    // A closed pipe, as with `| head`, is not an error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print_text(&text);
     Ok(plan.meets_deadline)
 }

@@ -267,3 +267,14 @@ fn functions_do_not_depend_on_the_command_line() {
     assert!(!manifest.contains("\ndefault = "), "a default feature would be part of the functions");
     assert!(!manifest.contains("clap"), "only the package docket-cli uses clap");
 }
+
+#[test]
+fn functions_lack_the_credential_chain_of_the_command_line() {
+    let arguments = ["tree", "--locked", "--offline", "--package", "docket", "--edges", "features,normal,build"];
+    let cargo = Command::new(env!("CARGO")).args(arguments).current_dir(file(".")).output().expect("cargo runs");
+    let tree = text(&cargo.stdout);
+    assert!(tree.contains("aws-config"), "{}", text(&cargo.stderr));
+    for feature in ["aws-sdk-sso", "credentials-login", "credentials-process", "default-https-client"] {
+        assert!(!tree.contains(feature), "{feature} would be part of the functions");
+    }
+}

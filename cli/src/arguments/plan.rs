@@ -1,39 +1,16 @@
-//! The arguments of the command line.
+//! The arguments of `docket plan`.
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::SignedDuration;
+use clap::{Args, ValueEnum};
 
+use super::values::{parse_call_seconds, parse_duration, parse_factor, parse_positive_duration, whole_number};
 use crate::plan::{
     BATCH_SIZE_MAX, DEFAULT_MODEL, Intake, Limits, MAXIMUM_CONCURRENCY_MAX, MAXIMUM_CONCURRENCY_MIN, Ramp, Workload,
 };
 use docket::config::DEFAULT_MAX_TOKENS;
 
-/// Maximum of a duration: a year.
-const MAX_DURATION: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// Minimum duration of a call in seconds.
-const MIN_CALL_SECONDS: f64 = 0.1;
-
-/// The parsed command line.
-#[derive(Debug, Parser)]
-#[command(name = "docket", version, about = "The command line of Docket: document analysis with Amazon Bedrock")]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed
-    ///
-    /// The command calls no AWS service. docs/operations/planning.md explains the formulas.
-    #[command(after_help = AFTER_PLAN)]
-    Plan(PlanArguments),
-}
-
-const AFTER_PLAN: &str = "\
+pub(super) const AFTER_PLAN: &str = "\
 Durations are written as 8s, 60m, 1h30m, 500ms.
 Exit codes: 0 the plan meets the deadline, 1 it does not, 2 invalid arguments.
 
@@ -42,7 +19,7 @@ Example:
     --tokens-per-minute 600000 --deadline 60m";
 
 #[derive(Debug, Args)]
-pub(super) struct PlanArguments {
+pub(crate) struct PlanArguments {
     /// Number of documents
     #[arg(long, value_name = "COUNT", value_parser = whole_number(1, 1_000_000_000))]
     documents: u64,
@@ -146,36 +123,4 @@ impl PlanArguments {
             ramp: Ramp { start: self.start_concurrency as f64, ..Ramp::AWS },
         }
     }
-}
-
-fn whole_number(min: u64, max: u64) -> RangedU64ValueParser {
-    RangedU64ValueParser::new().range(min..=max)
-}
-
-/// A duration in seconds, greater than 0.
-fn parse_positive_duration(text: &str) -> Result<f64, String> {
-    parse_duration(text)
-        .and_then(|seconds| if seconds > 0.0 { Ok(seconds) } else { Err("must be more than 0s".into()) })
-}
-
-/// A duration in seconds, 0 or greater.
-fn parse_duration(text: &str) -> Result<f64, String> {
-    let duration: SignedDuration =
-        text.parse().map_err(|_| "must be a duration such as 8s, 60m or 1h30m".to_owned())?;
-    if duration.is_negative() || duration > MAX_DURATION {
-        return Err("must be between 0s and 8760h".to_owned());
-    }
-    Ok(duration.as_secs_f64())
-}
-
-/// The duration of a call in seconds. A number without a unit is seconds.
-fn parse_call_seconds(text: &str) -> Result<f64, String> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let seconds = if is_number { parse_positive_duration(&format!("{text}s")) } else { parse_positive_duration(text) }?;
-    if seconds < MIN_CALL_SECONDS { Err("must be 100ms or more".to_owned()) } else { Ok(seconds) }
-}
-
-fn parse_factor(text: &str) -> Result<f64, String> {
-    let factor = text.parse().ok().filter(|factor| (1.0..=100.0).contains(factor));
-    factor.ok_or_else(|| "must be a number between 1 and 100".to_owned())
 }

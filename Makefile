@@ -21,7 +21,7 @@ LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(CHECK):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control mutants api-cases
+.PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control second-dynamodb mutants api-cases
 
 help:
 	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents"
@@ -34,6 +34,7 @@ help:
 	@echo "make api-cases         ten thousand random requests against openapi.yaml; CASES=10000 SEED=…"
 	@echo "make faults            the long tests"
 	@echo "make negative-control  removes each safeguard in turn: a test must fail"
+	@echo "make second-dynamodb   the conditional writes on two more implementations of DynamoDB"
 	@echo "make mutants           mutates the claim and the endings: a test must fail"
 
 setup:
@@ -63,7 +64,7 @@ check: setup-check prose
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo test --workspace --quiet --lib --bins
-	cargo test --quiet --test layering --test agreement --test openapi
+	cargo test --workspace --quiet --test layering --test agreement --test openapi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	sam validate --lint --region us-east-1
 	$(TEMPLATE_LINT) --self-test
@@ -107,11 +108,16 @@ test: check setup-template
 faults: setup
 	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 \
 		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim batches"
-	@$(MAKE) negative-control
+	@$(MAKE) negative-control second-dynamodb
 
 # Removes each safeguard in turn: a test must fail.
 negative-control: setup
 	@$(BIN)/python tools/negative_control.py --port $(TEST_PORT)
+
+# The conditional writes on two more implementations of DynamoDB.
+second-dynamodb: setup
+	@$(PYTHON) tools/setup.py --second-dynamodb
+	@$(BIN)/python tools/second_dynamodb.py --port $(TEST_PORT)
 
 # Every mutant of the claim and the endings: a test must fail. Needs `make up`.
 mutants: setup

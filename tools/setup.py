@@ -1,7 +1,8 @@
 """Installs what the make targets need: the pinned Python tools, in .venv and .venv/sam.
 
 The scripts api_cases.py and test.py also install .venv/api. `--check-tools` installs
-.venv/check, and `--template-tools` installs .venv/template. This file runs on old
+.venv/check, `--template-tools` installs .venv/template, and `--second-dynamodb`
+installs .venv/moto and .venv/dynoxide. This file runs on old
 versions of Python too, so that it can report that the version is too old.
 """
 import hashlib
@@ -16,6 +17,9 @@ SAM = os.path.join(VENV, "sam")
 API = os.path.join(VENV, "api")
 CHECK = os.path.join(VENV, "check")
 TEMPLATE = os.path.join(VENV, "template")
+MOTO = os.path.join(VENV, "moto")
+DYNOXIDE = os.path.join(VENV, "dynoxide")
+DYNOXIDE_VERSION = "3.2.0"
 
 
 def fail(line):
@@ -70,6 +74,23 @@ def install_template_tools():
     install(TEMPLATE, "requirements-template.txt")
 
 
+def install_second_dynamodb():
+    """Installs two other implementations of DynamoDB. Only second_dynamodb.py needs them."""
+    install(MOTO, "requirements-moto.txt")
+    if not os.path.exists(os.path.join(DYNOXIDE, "bin", "dynoxide")):
+        print("setup: building dynoxide %s (some minutes, once)" % DYNOXIDE_VERSION, flush=True)
+    # Does nothing if this version is installed.
+    command = ["cargo", "install", "--quiet", "--debug", "--locked", "--root", DYNOXIDE]
+    command += ["--version", DYNOXIDE_VERSION, "--no-default-features"]
+    command += ["--features", "native-sqlite,http-server,cli", "dynoxide-rs"]
+    environment = dict(os.environ, CARGO_PROFILE_DEV_DEBUG="0")
+    # Without this variable, cargo removes what it built.
+    environment.pop("CARGO_TARGET_DIR", None)
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if built.returncode != 0:
+        fail("cargo could not install dynoxide %s: %s" % (DYNOXIDE_VERSION, built.stderr))
+
+
 def main():
     check_machine()
     if "--check-tools" in sys.argv[1:]:
@@ -77,6 +98,9 @@ def main():
         return
     if "--template-tools" in sys.argv[1:]:
         install_template_tools()
+        return
+    if "--second-dynamodb" in sys.argv[1:]:
+        install_second_dynamodb()
         return
     install(VENV, "requirements.txt")
     install(SAM, "requirements-sam.txt")

@@ -12,7 +12,7 @@ from results import DOCKET, POWERTOOLS, ROOT, Result
 
 REPEATS = 1
 FUNCTIONS = ("consumer", "producer", "notifier")
-MAX_MEGABYTES = 4
+MAX_MEGABYTES = 8
 HANDLER, WITH_BOTO3 = "handler and Powertools", "handler, Powertools and boto3"
 # The packages that `pip install` installs for each, without the runtime interface client.
 POWERTOOLS_PACKAGES = ("aws_lambda_powertools", "jmespath", "typing_extensions")

@@ -63,7 +63,7 @@ impl Consumer {
         Self::with_model(sdk, config, model)
     }
 
-    /// The same with an existing model.
+    /// Creates a consumer that uses an existing model.
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
         let timeout = model.timeout();
         // A job begins only with time for a model call, so these fit as well.

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// The namespace of Docket's metrics.
 pub const NAMESPACE: &str = "Docket";
 
+/// The metric of [`write_causes`].
+const RETRIES_BY_CAUSE: &str = "retries_by_cause";
+
 /// Counts by metric name.
 pub type Counts = BTreeMap<&'static str, u64>;
 
@@ -21,12 +24,23 @@ pub fn write(function: &str, now_ms: i64, counts: &Counts, properties: &[(&'stat
     }
 }
 
+/// Writes one line for each cause: how many messages were retried because of it, with the
+/// function and the cause as dimensions.
+pub fn write_causes(function: &str, now_ms: i64, causes: &BTreeMap<String, u64>) {
+    for (cause, count) in causes {
+        println!("{}", cause_line(function, now_ms, cause, *count));
+    }
+}
+
 fn metrics_line(function: &str, now_ms: i64, counts: &Counts, properties: &[(&'static str, u64)]) -> String {
-    let metrics = counts.keys().map(|name| Definition { name, unit: "Count" }).collect();
-    let named = [Named { namespace: NAMESPACE, dimensions: [["FunctionName"]], metrics }];
     let values = counts.iter().map(|(name, count)| (*name, *count)).chain(properties.iter().copied()).collect();
-    let line = Line { metadata: Embedded { timestamp: now_ms, metrics: named }, function, values };
-    serde_json::to_string(&line).expect("our own types serialize")
+    let dimensions = vec!["FunctionName"];
+    Line::new(now_ms, function, None, dimensions, counts.keys().copied(), values).into_json()
+}
+
+fn cause_line(function: &str, now_ms: i64, cause: &str, count: u64) -> String {
+    let (dimensions, values) = (vec!["FunctionName", "Cause"], Counts::from([(RETRIES_BY_CAUSE, count)]));
+    Line::new(now_ms, function, Some(cause), dimensions, [RETRIES_BY_CAUSE].into_iter(), values).into_json()
 }
 
 #[derive(Serialize)]
@@ -35,8 +49,29 @@ struct Line<'a> {
     metadata: Embedded,
     #[serde(rename = "FunctionName")]
     function: &'a str,
+    #[serde(rename = "Cause", skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
     #[serde(flatten)]
     values: Counts,
+}
+
+impl<'a> Line<'a> {
+    fn new(
+        now_ms: i64,
+        function: &'a str,
+        cause: Option<&'a str>,
+        dimensions: Vec<&'static str>,
+        names: impl Iterator<Item = &'static str>,
+        values: Counts,
+    ) -> Self {
+        let metrics = names.map(|name| Definition { name, unit: "Count" }).collect();
+        let named = [Named { namespace: NAMESPACE, dimensions: [dimensions], metrics }];
+        Self { metadata: Embedded { timestamp: now_ms, metrics: named }, function, cause, values }
+    }
+
+    fn into_json(self) -> String {
+        serde_json::to_string(&self).expect("our own types serialize")
+    }
 }
 
 #[derive(Serialize)]
@@ -51,7 +86,7 @@ struct Embedded {
 #[serde(rename_all = "PascalCase")]
 struct Named {
     namespace: &'static str,
-    dimensions: [[&'static str; 1]; 1],
+    dimensions: [Vec<&'static str>; 1],
     metrics: Vec<Definition>,
 }
 
@@ -65,6 +100,16 @@ struct Definition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cause_of_retries_is_a_dimension() {
+        let line: serde_json::Value =
+            serde_json::from_str(&cause_line("consumer", 1, "s3:PutObject/AccessDenied", 3)).unwrap();
+        let named = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(named["Dimensions"], serde_json::json!([["FunctionName", "Cause"]]));
+        assert_eq!(named["Metrics"][0]["Name"], "retries_by_cause");
+        assert_eq!((&line["Cause"], &line["retries_by_cause"]), (&"s3:PutObject/AccessDenied".into(), &3.into()));
+    }
 
     #[test]
     fn every_metric_of_the_line_has_its_value() {

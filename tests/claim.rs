@@ -11,6 +11,8 @@ use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::job::ending::Release;
+use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
@@ -187,14 +189,14 @@ async fn stale_worker_changes_nothing() {
         match second {
             "complete" => assert_eq!(jobs.complete(&id, &newer, &done, &document).await.unwrap(), Fenced::Written),
             "failed" => assert_eq!(jobs.fail(&id, &newer, &error, at).await.unwrap(), Fenced::Written),
-            "pending" => assert_eq!(jobs.release(&id, &newer, true, at).await.unwrap(), Fenced::Written),
+            "pending" => assert_eq!(jobs.release(&id, &newer, &released(true), None, at).await.unwrap(), Fenced::Written),
             _ => {}
         }
         let before = world.item(&job_id).await;
         assert_eq!(jobs.complete(&id, &stale, &done, &document).await.unwrap(), Fenced::Lost);
         assert_eq!(jobs.fail(&id, &stale, &error, at).await.unwrap(), Fenced::Lost);
-        assert_eq!(jobs.release(&id, &stale, true, at).await.unwrap(), Fenced::Lost);
-        assert_eq!(jobs.release(&id, &stale, false, at).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.release(&id, &stale, &released(true), None, at).await.unwrap(), Fenced::Lost);
+        assert_eq!(jobs.release(&id, &stale, &released(false), None, at).await.unwrap(), Fenced::Lost);
         assert_eq!(jobs.fail_expired_lease(&id, stale.attempt, &error, at + LEASE * 9).await.unwrap(), Fenced::Lost);
         assert_eq!(world.item(&job_id).await, before, "{job_id}");
     }
@@ -219,7 +221,7 @@ async fn own_write_with_a_lost_response_is_recognised() {
             let written = match ending {
                 "complete" => jobs.complete(&id, &claim, &done, &Default::default()).await.unwrap(),
                 "failed" => jobs.fail(&id, &claim, &Failure::new("c", "m"), at).await.unwrap(),
-                _ => jobs.release(&id, &claim, false, at).await.unwrap(),
+                _ => jobs.release(&id, &claim, &released(false), None, at).await.unwrap(),
             };
             assert_eq!(written, Fenced::Written);
         }
@@ -275,6 +277,8 @@ async fn end_written_by_another_claim_is_not_an_own_write() {
     let world = World::new().await;
     let (jobs, at) = (world.jobs(), now());
     let claim = Claim {
+        attempts: Vec::new(),
+        unproven_errors: 0,
         attempt: 1,
         charged_attempts: 1,
         owner: Owner::new("me"),
@@ -323,4 +327,9 @@ async fn rejected_result_is_distinguished_from_unavailable_table() {
     let missing_table = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);
     let unavailable = missing_table.complete(&id, &claim, &sample_completion(), &Default::default()).await;
     assert!(matches!(unavailable, Err(CompleteError::Unavailable(_))), "{unavailable:?}");
+}
+
+/// A release after throttling.
+fn released(charged: bool) -> Release {
+    Release::new(charged, Duration::ZERO, RetryReason::Throttled, None)
 }

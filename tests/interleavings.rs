@@ -12,6 +12,8 @@ use docket::clock::now;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant};
+use docket::domain::job::ending::Release;
+use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
 use test_support::aws::World;
@@ -121,7 +123,7 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
                 (expected.is_held_by(&claim), is_repeated("failed"), written.map_err(|error| error.to_string())?)
             }
             _ => {
-                let written = jobs.release(&job.job_id, &claim, choice == 4, at).await;
+                let written = jobs.release(&job.job_id, &claim, &released(choice == 4), None, at).await;
                 (expected.is_held_by(&claim), is_repeated("pending"), written.map_err(|error| error.to_string())?)
             }
         };
@@ -172,4 +174,9 @@ async fn stale_worker_changes_nothing_in_any_interleaving() {
             panic!("{violation}");
         }
     }
+}
+
+/// A release after throttling.
+fn released(charged: bool) -> Release {
+    Release::new(charged, Duration::ZERO, RetryReason::Throttled, None)
 }

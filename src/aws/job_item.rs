@@ -14,7 +14,8 @@ use crate::domain::document::location::S3Location;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
-use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult, Usage};
+use crate::domain::hold::waiting::target_of;
+use crate::domain::job::stored::{Completed, EndedAttempt, State, Status, StoredJob, StoredResult, Usage};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -70,6 +71,15 @@ pub(super) struct StoredJobItem {
     pub waiting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub async_request: Option<S3Location>,
+    /// The partition of the index over waiting jobs: see `domain::hold::waiting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<EndedAttempt>,
+    #[serde(default)]
+    pub unproven_errors: u32,
     #[serde(default)]
     pub created_at: Timestamp,
     #[serde(default)]
@@ -105,7 +115,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 31] = [
+pub(super) const WITHOUT_RESULT: [&str; 35] = [
     "job_id",
     "status",
     "attempt",
@@ -125,6 +135,10 @@ pub(super) const WITHOUT_RESULT: [&str; 31] = [
     "poll",
     "waiting",
     "async_request",
+    "waiting_for",
+    "last_error",
+    "attempts",
+    "unproven_errors",
     "created_at",
     "updated_at",
     "completed_at",
@@ -198,6 +212,10 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
             is_waiting: item.waiting,
         }),
         async_request: item.async_request,
+        waiting_for: item.waiting_for.as_deref().and_then(target_of),
+        last_error: item.last_error,
+        attempts: item.attempts,
+        unproven_errors: item.unproven_errors,
         created_at: item.created_at,
         updated_at: item.updated_at,
     })

@@ -150,6 +150,22 @@ impl Unavailable {
         self.code.starts_with("NoSuch")
     }
 
+    /// The operation and the code, such as `s3:PutObject/AccessDenied`, for the log, the
+    /// metrics and the stored job.
+    pub fn cause(&self) -> String {
+        format!("{}/{}", self.service, self.code)
+    }
+
+    /// Whether the service refused the operation, so that a repetition is refused too until
+    /// somebody mends the cause: a missing right, a key of KMS that may not be used, or a
+    /// missing bucket.
+    pub fn is_refusal(&self) -> bool {
+        let code = self.code.as_str();
+        matches!(code, "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AccountProblem" | "NoSuchBucket")
+            || code.starts_with("KMS.")
+            || code.starts_with("Kms")
+    }
+
     fn new<E: ProvideErrorMetadata, R>(service: &'static str, error: &SdkError<E, R>) -> Self {
         Self { service, code: code_of(error) }
     }
@@ -158,7 +174,7 @@ impl Unavailable {
 /// A store that is unavailable is no fault of the document, so the attempt is not charged.
 impl From<Unavailable> for AttemptError {
     fn from(error: Unavailable) -> Self {
-        Self::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, error.to_string()))
+        Self::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, error.cause()))
     }
 }
 

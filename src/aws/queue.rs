@@ -9,9 +9,10 @@ use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 
 use super::Unavailable;
 use crate::domain::job::priority::Priority;
-use crate::domain::limits::{ASYNC_POLL_CAP, VISIBILITY_MAX};
+use crate::domain::limits::{ASYNC_POLL_CAP, HOLD_PROBE_MAX, VISIBILITY_MAX};
 use crate::domain::message::attributes::{Attribute, AttributeValue, FAILED_ATTEMPT, PRIORITY};
 use crate::domain::message::body::MessageBody;
+use crate::domain::message::control::Control;
 use crate::domain::message::dead_letter::DeadLetter;
 
 /// The job queues: one for normal priority, and optionally one for high priority.
@@ -94,6 +95,15 @@ impl JobsQueue {
         let mut attributes = vec![attribute(PRIORITY, "String", priority.as_str().to_owned())];
         attributes.extend(redrive_of.map(|attempt| attribute(FAILED_ATTEMPT, "Number", attempt.to_string())));
         send(&self.client, url, body, &attributes, None).await
+    }
+
+    /// Sends a control message to the queue for high priority, if there is one, so that it
+    /// does not wait behind documents. SQS delivers it after `after`, rounded up to whole
+    /// seconds and at most 15 minutes.
+    pub async fn send_control(&self, control: &Control, after: Duration) -> Result<(), Unavailable> {
+        let url = self.high_url.as_ref().unwrap_or(&self.url);
+        let delay = (!after.is_zero()).then(|| after.min(HOLD_PROBE_MAX));
+        send(&self.client, url, control.body(), &[], delay).await
     }
 
     /// Lets SQS redeliver a message after `after`, counted from now. The delay is rounded up

@@ -81,9 +81,10 @@ impl Update {
 
     pub fn expression(&self) -> String {
         let sets = self.sets.join(", ");
-        match self.removes.as_slice() {
-            [] => ["SET ", &sets].concat(),
-            removes => ["SET ", &sets, " REMOVE ", &removes.join(", ")].concat(),
+        match (self.sets.is_empty(), self.removes.is_empty()) {
+            (_, true) => ["SET ", &sets].concat(),
+            (true, false) => ["REMOVE ", &self.removes.join(", ")].concat(),
+            (false, false) => ["SET ", &sets, " REMOVE ", &self.removes.join(", ")].concat(),
         }
     }
 }

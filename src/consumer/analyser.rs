@@ -18,9 +18,10 @@ use tracing::warn;
 
 use super::admission::{Admission, Permit};
 use super::delivery::Delivery;
+use super::gate::Gate;
 use crate::aws::chunk_results::{ChunkResult, ChunkResults};
 use crate::aws::model::{Answer, AnsweredCall, Call, Model};
-use crate::clock::until;
+use crate::clock::{now, until};
 use crate::domain::document::chunks::{group_results, split_text};
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
 use crate::domain::failure::{Failure, codes};
@@ -32,6 +33,7 @@ use crate::domain::limits::{CHUNK_STORE_TIMEOUT, CHUNKS_MAX, CONCURRENT_CHUNKS, 
 #[derive(Debug, Clone)]
 pub(super) struct Analyser {
     pub model: Model,
+    pub gate: Gate,
     /// `None` when no quota is configured.
     pub admission: Option<Admission>,
     pub chunk_results: ChunkResults,
@@ -79,7 +81,7 @@ impl Analyser {
         Ok(Answer { chunks, ..long_text.join(done).await? })
     }
 
-    /// Makes one call within the quota of its model.
+    /// Makes one call through the gate and within the quota of its model.
     async fn converse(
         &self,
         call: &Call<'_>,
@@ -87,6 +89,10 @@ impl Analyser {
         permit: Option<Permit>,
         delivery: &Delivery,
     ) -> Result<Answer, AttemptError> {
+        if let Some(on_hold) = self.gate.blocks_model(call.model_id).await {
+            return Err(AttemptError::OnHold(on_hold));
+        }
+        self.gate.resolve_doubt(call.model_id, delivery).await?;
         let mut permit = match self.admission.as_ref().filter(|admission| admission.applies_to(call.model_id)) {
             Some(admission) => {
                 let is_text = matches!(document.content(), Content::Text { .. });
@@ -106,17 +112,22 @@ impl Analyser {
         if let Some(permit) = &mut permit {
             permit.begin_call();
         }
+        let begun = now();
         match self.model.converse(call, document).await {
             Ok(AnsweredCall { usage, elapsed, answer }) => {
+                self.gate.answered(call.model_id);
                 if let Some(permit) = permit.filter(|_| usage.input_tokens > 0) {
                     permit.settle(usage, elapsed);
                 }
                 answer
             }
-            Err(error) => Err(match permit {
-                Some(permit) => permit.charge_if_too_large(error),
-                None => error,
-            }),
+            Err(error) => {
+                let error = match permit {
+                    Some(permit) => permit.charge_if_too_large(error),
+                    None => error,
+                };
+                Err(self.gate.judge(call.model_id, error, begun, delivery).await)
+            }
         }
     }
 }
@@ -240,8 +251,12 @@ fn severity(error: &AttemptError) -> u8 {
         AttemptError::OverQuota(_) => 1,
         AttemptError::Throttled(_) => 2,
         AttemptError::StoreUnavailable(_) => 3,
-        AttemptError::Transient(_) => 4,
-        AttemptError::Permanent(_) => 5,
-        AttemptError::Cancelled => 6,
+        AttemptError::Unproven { .. } => 4,
+        AttemptError::NotStored(_) => 5,
+        AttemptError::Transient(_) | AttemptError::NoAnswer(_) => 6,
+        AttemptError::Permanent(_) | AttemptError::Refused(_) => 7,
+        // No call succeeds until the fault is mended, so other errors say nothing.
+        AttemptError::AccountFault(_) | AttemptError::OnHold(_) => 8,
+        AttemptError::Cancelled => 9,
     }
 }

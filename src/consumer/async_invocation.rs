@@ -22,6 +22,7 @@ use crate::domain::async_invocation::request::{
     AsyncInvoke, Invocation, StartedInvocation, client_request_token, output_uri, poll_delay,
 };
 use crate::domain::backoff::full_jitter;
+use crate::domain::batch::Batch;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::Owner;
@@ -81,8 +82,12 @@ impl AsyncInvocations {
         let (job_id, generation) = (&attempt.job.job_id, attempt.claim.generation);
         let token = client_request_token(&self.bucket, job_id, generation);
         let started = async {
-            if attempt.batch().await?.is_some_and(|batch| batch.cancelled_at.is_some()) {
+            let batch = attempt.batch().await?;
+            if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
                 return Err(AttemptError::Cancelled);
+            }
+            if let Some(paused) = batch.as_ref().and_then(Batch::paused_on_hold) {
+                return Err(AttemptError::OnHold(paused));
             }
             if message_attributes(attempt, 1).is_none() {
                 let message = "the job's message is too large to carry the attribute of a poll";
@@ -114,18 +119,24 @@ impl AsyncInvocations {
                 let completed = Completed { model_id: request.model_id.clone(), ..completed };
                 return attempt.complete(completed, DocumentRecord::default()).await;
             }
-            Err(AttemptError::Permanent(failure)) => return attempt.end(AttemptError::Permanent(failure)).await,
+            Err(AttemptError::Permanent(failure) | AttemptError::Refused(failure)) => return attempt.end(AttemptError::Permanent(failure)).await,
             Ok(None) => poll_delay(number),
             Err(
                 AttemptError::Throttled(failure)
                 | AttemptError::Transient(failure)
-                | AttemptError::StoreUnavailable(failure),
+                | AttemptError::StoreUnavailable(failure)
+                | AttemptError::AccountFault(failure)
+                | AttemptError::NoAnswer(failure)
+                | AttemptError::Unproven { error: failure, .. }
+                | AttemptError::NotStored(failure),
             ) => {
                 let job_id = attempt.job.job_id.as_str();
                 warn!(job_id, code = failure.code, "a poll got no answer");
                 full_jitter(number, fastrand::f64())
             }
-            Err(AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::Cancelled) => {
+            Err(
+                AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::OnHold(_) | AttemptError::Cancelled,
+            ) => {
                 full_jitter(1, fastrand::f64())
             }
         };

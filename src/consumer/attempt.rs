@@ -3,6 +3,7 @@
 use tracing::warn;
 
 use super::delivery::Delivery;
+use super::parking::Parking;
 use crate::aws::Unavailable;
 use crate::aws::jobs::{CompleteError, Fenced, Jobs};
 use crate::aws::queue::DeadLetterQueue;
@@ -31,6 +32,8 @@ pub(super) struct Attempt<'a> {
     pub job: Job,
     pub delivery: Delivery,
     pub claim: Claim,
+    /// Stores a document that came in the message, before its job waits.
+    pub parking: &'a Parking,
 }
 
 impl Attempt<'_> {
@@ -57,14 +60,20 @@ impl Attempt<'_> {
         let context = AttemptContext {
             charged_attempts: self.claim.charged_attempts,
             max_attempts: self.endings.max_attempts,
+            unproven_errors: self.claim.unproven_errors,
             receive_count: self.delivery.receive_count,
             random: fastrand::f64(),
         };
         let (jobs, job_id) = (&self.endings.jobs, &self.job.job_id);
         match decide_ending(error, context) {
-            Ending::Release { charged, after, reason } => {
-                let written = jobs.release(job_id, &self.claim, charged, now()).await;
-                self.after_write(written, Retry::after(after, reason))
+            Ending::Release(release) => {
+                let document = match &release.waiting_for {
+                    Some(_) => self.parking.store_document(&self.job).await,
+                    None => None,
+                };
+                let written = jobs.release(job_id, &self.claim, &release, document.as_ref(), now()).await;
+                let retried = Retry::after(release.after, release.reason).with_cause(release.cause());
+                self.after_write(written, retried)
             }
             Ending::Fail(failure) => self.fail(failure).await,
             Ending::Cancel => {

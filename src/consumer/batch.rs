@@ -1,6 +1,6 @@
 //! A batch: its records run concurrently, and each one has an outcome.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -94,6 +94,11 @@ fn write_metrics(function: &str, handled: &[(Option<String>, Handled)], elapsed:
             *counts.entry("output_tokens").or_default() += usage.output_tokens;
         }
     }
+    let mut causes = BTreeMap::new();
+    for cause in handled.iter().filter_map(|(_, handled)| handled.outcome.cause()) {
+        *causes.entry(cause.to_owned()).or_default() += 1;
+    }
+    metrics::write_causes(function, now().as_millisecond(), &causes);
     let properties = [("records", handled.len() as u64), ("elapsed_ms", elapsed.as_millis() as u64)];
     metrics::write(function, now().as_millisecond(), &counts, &properties);
 }

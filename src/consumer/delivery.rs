@@ -10,9 +10,11 @@ use crate::aws::Unavailable;
 use crate::clock::until;
 use crate::domain::async_invocation::poll::Poll;
 use crate::domain::backoff::full_jitter;
+use crate::domain::hold::message_delay;
 use crate::domain::job::Job;
+use crate::domain::job::ending::OnHold;
 use crate::domain::job::outcome::{Outcome, Retry, RetryReason};
-use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY};
+use crate::domain::limits::{LEASE_MARGIN, NO_TIME_DELAY, RESPONSE_MARGIN, STORE_RESERVE};
 use crate::domain::message::attributes::Attribute;
 
 /// One delivery of a job's message.
@@ -37,6 +39,11 @@ impl Delivery {
     /// The latest time at which a model call may begin.
     pub fn latest_start(&self) -> Timestamp {
         self.deadline - self.time_for_a_job
+    }
+
+    /// The time that the end of a job and the response take after its last call.
+    pub fn time_after_call() -> Duration {
+        STORE_RESERVE + RESPONSE_MARGIN
     }
 
     /// Whether a model call may still begin.
@@ -77,7 +84,14 @@ impl Delivery {
     /// is unchanged, and a lease on it expires on its own.
     pub fn retry_unavailable(&self, job: &Job, error: &Unavailable) -> Outcome {
         warn!(job_id = job.job_id.as_str(), service = error.service, code = error.code, "a service did not answer");
-        Retry::after(self.backoff(), RetryReason::StoreUnavailable)
+        Retry::after(self.backoff(), RetryReason::StoreUnavailable).with_cause(Some(error.cause()))
+    }
+
+    /// Retries the message when the wait for a hold or a pause may be over. Usually the end
+    /// of the hold sends a new message earlier.
+    pub fn retry_on_hold(&self, on_hold: &OnHold) -> Outcome {
+        let cause = Some(on_hold.reason.code.clone());
+        Retry::after(message_delay(self.receive_count), RetryReason::OnHold).with_cause(cause)
     }
 
     fn backoff(&self) -> Duration {

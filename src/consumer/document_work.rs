@@ -8,12 +8,16 @@ use super::document_reader::DocumentReader;
 use super::memory_budget::MemoryPermit;
 use super::response::Handled;
 use super::result_store::ResultStore;
+use super::store_probe::StoreProbe;
+use crate::aws::Unavailable;
 use crate::aws::model::Call;
 use crate::clock::now;
 use crate::domain::analysis::Analysis;
+use crate::domain::batch::Batch;
 use crate::domain::document::{Document, DocumentRecord};
 use crate::domain::failure::{Failure, codes};
-use crate::domain::job::ending::AttemptError;
+use crate::domain::hold::{HoldKind, HoldTarget};
+use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::outcome::{Outcome, Retry, RetryReason};
 use crate::domain::job::stored::Completed;
 use crate::domain::job::{DocumentSource, Job};
@@ -25,6 +29,7 @@ pub(super) struct DocumentWork {
     pub reader: DocumentReader,
     pub analyser: Analyser,
     pub results: ResultStore,
+    pub store: StoreProbe,
     pub deduplicate: bool,
 }
 
@@ -85,6 +90,9 @@ impl DocumentWork {
         if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
             return Err(AttemptError::Cancelled);
         }
+        if let Some(paused) = batch.as_ref().and_then(Batch::paused_on_hold) {
+            return Err(AttemptError::OnHold(paused));
+        }
         let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref());
         let request = claim.analysis.as_deref().or(of_batch);
         let custom = request.map(Analysis::new).transpose();
@@ -117,8 +125,24 @@ impl DocumentWork {
         let answer = self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await?;
         // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
         let found_by = deduplicate.then_some(fingerprint);
-        let completed = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await?;
-        Ok((completed, record))
+        let stored = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await;
+        match stored {
+            Ok(completed) => Ok((completed, record)),
+            Err(error) => Err(self.not_stored(error).await),
+        }
+    }
+
+    /// The end of an attempt whose paid answer the bucket did not store. If the bucket
+    /// refuses writes, the store's hold opens, so that no further call is paid for in vain.
+    async fn not_stored(&self, error: Unavailable) -> AttemptError {
+        let reason = Failure::new(codes::STORE_UNAVAILABLE, error.cause());
+        if !error.is_refusal() || self.store.ask().await.is_ok() {
+            return AttemptError::NotStored(reason);
+        }
+        match self.analyser.gate.open(HoldTarget::Store, HoldKind::StoreRefusal, reason).await {
+            AttemptError::OnHold(on_hold) => AttemptError::OnHold(OnHold { charged: true, ..on_hold }),
+            other => other,
+        }
     }
 
     /// Reads the document. Returns it with its record and its share of the memory

@@ -1,4 +1,4 @@
-//! One job: admit, claim, then hand the claimed job to the work that it needs.
+//! One job: look for holds, admit, claim, then hand the claimed job to the work that it needs.
 
 use tracing::warn;
 use uuid::Uuid;
@@ -38,6 +38,12 @@ async fn claim(consumer: &Consumer, job: Job, delivery: Delivery) -> Result<(Att
     if !delivery.has_time() {
         return Err(delivery.retry_without_time());
     }
+    // A running invocation is paid for, so its polls pass.
+    if delivery.poll.is_none()
+        && let Some(on_hold) = consumer.gate.blocks(&job, consumer.documents.analyser.model.model_id()).await
+    {
+        return Err(consumer.parking.park(&job, &on_hold, &delivery).await);
+    }
     let owner = Owner::new(Uuid::new_v4());
     let (permit, resumed) = match &job.work {
         Work::Document(source) => (consumer.documents.admit(&job, source, &delivery).await?, None),
@@ -55,7 +61,7 @@ async fn claim(consumer: &Consumer, job: Job, delivery: Delivery) -> Result<(Att
         let (job_id, attempt) = (job.job_id.as_str(), claim.attempt);
         warn!(job_id, attempt, "the earlier worker fell silent; its model call may have been made");
     }
-    Ok((Attempt { endings: &consumer.endings, job, delivery, claim }, permit))
+    Ok((Attempt { endings: &consumer.endings, job, delivery, claim, parking: &consumer.parking }, permit))
 }
 
 /// Claims a job that waits for no poll; otherwise returns the outcome of its message.

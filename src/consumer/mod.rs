@@ -8,15 +8,20 @@ mod analyser;
 mod async_invocation;
 mod attempt;
 mod batch;
+mod canary;
 mod delivery;
 mod document_reader;
 mod document_work;
+mod gate;
+mod hold_control;
 mod job;
 mod memory_budget;
+mod parking;
 mod permit;
 mod record;
 mod response;
 mod result_store;
+mod store_probe;
 
 pub use self::response::BatchFailed;
 
@@ -29,8 +34,13 @@ use self::analyser::Analyser;
 use self::async_invocation::AsyncInvocations;
 use self::attempt::Endings;
 use self::document_reader::DocumentReader;
+use self::canary::Canary;
 use self::document_work::DocumentWork;
+use self::gate::Gate;
+use self::hold_control::HoldControl;
+use self::parking::Parking;
 use self::result_store::ResultStore;
+use self::store_probe::StoreProbe;
 use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
 use crate::aws::chunk_results::ChunkResults;
 use crate::aws::documents::Documents;
@@ -50,6 +60,9 @@ pub struct Consumer {
     endings: Endings,
     documents: DocumentWork,
     invocations: AsyncInvocations,
+    gate: Gate,
+    parking: Parking,
+    holds: HoldControl,
     max_concurrent_records: Option<usize>,
     /// The time that must remain before a job begins: the model's time-out, the
     /// store's, and the response's.
@@ -76,7 +89,9 @@ impl Consumer {
             Admission::new(quota, Quotas::new(sdk, table), model_id, max_tokens, queue.clone())
         });
         let bucket = config.documents_bucket;
-        let results = ResultStore { jobs: jobs.clone(), objects: JsonObjects::new(sdk, bucket.clone()) };
+        let objects = JsonObjects::new(sdk, bucket.clone());
+        let results = ResultStore { jobs: jobs.clone(), objects: objects.clone() };
+        let gate = Gate::new(jobs.clone(), queue.clone(), Canary { model: model.clone() });
         Self {
             endings: Endings {
                 jobs: jobs.clone(),
@@ -87,11 +102,13 @@ impl Consumer {
                 reader: DocumentReader::new(Documents::new(sdk), config.memory_mb, config.chunk_max_bytes),
                 analyser: Analyser {
                     model,
+                    gate: gate.clone(),
                     admission,
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,
                 },
                 results: results.clone(),
+                store: StoreProbe { objects: objects.clone() },
                 deduplicate: config.deduplicate,
             },
             invocations: AsyncInvocations {
@@ -100,9 +117,12 @@ impl Consumer {
                 model: AsyncModel::new(sdk, timeouts),
                 outputs: OutputObjects::new(sdk),
                 results,
-                bucket,
+                bucket: bucket.clone(),
                 poll_timeout: timeout,
             },
+            parking: Parking { gate: gate.clone(), documents: Documents::new(sdk), bucket },
+            holds: HoldControl { gate: gate.clone(), store: StoreProbe { objects: objects.clone() }, objects },
+            gate,
             queue,
             max_concurrent_records: config.max_concurrent_records,
             time_for_a_job: timeout + STORE_RESERVE + RESPONSE_MARGIN,

@@ -63,7 +63,7 @@ impl Record {
     pub fn job_id(&self) -> Option<&JobId> {
         match &self.parsed {
             Ok(ParsedMessage::Job(job)) => Some(&job.job_id),
-            Ok(ParsedMessage::Several(_) | ParsedMessage::Nothing) | Err(_) => None,
+            Ok(ParsedMessage::Control(_) | ParsedMessage::Several(_) | ParsedMessage::Nothing) | Err(_) => None,
         }
     }
 }
@@ -97,9 +97,9 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
         error!(message_id, job_id, "the handling of a record panicked");
         Handled::without_usage(Retry::after(until(deadline) + LEASE_MARGIN, RetryReason::Panicked))
     });
-    if let (Outcome::Retry(Retry { after: Some(after), .. }), Some(receipt)) = (handled.outcome, receipt_handle) {
+    if let (Outcome::Retry(Retry { after: Some(after), .. }), Some(receipt)) = (&handled.outcome, receipt_handle) {
         // After a failure here, the queue's own visibility time-out retries the message.
-        if let Err(unavailable) = consumer.queue.change_visibility(source.as_deref(), &receipt, after).await {
+        if let Err(unavailable) = consumer.queue.change_visibility(source.as_deref(), &receipt, *after).await {
             warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be changed");
         }
     }
@@ -108,6 +108,7 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
         job_id,
         receive_count,
         outcome = handled.outcome.name(),
+        cause = handled.outcome.cause(),
         elapsed_ms = started.elapsed().as_millis() as u64,
         "record handled"
     );
@@ -123,6 +124,9 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timesta
                 Delivery { body, carried, receive_count, source, redrive_of, poll, deadline, time_for_a_job };
             job::handle(consumer, *job, delivery).await
         }
+        Ok(ParsedMessage::Control(control)) => {
+            Handled::without_usage(consumer.holds.handle(control, deadline).await)
+        }
         Ok(ParsedMessage::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
         Ok(ParsedMessage::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
         Err(failure) => {
@@ -130,7 +134,9 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timesta
             let letter = DeadLetter::new(body.as_deref(), carried, &failure, None);
             Handled::without_usage(match consumer.endings.dead_letters.send(letter).await {
                 Ok(()) => Outcome::Acknowledge(Acknowledged::DeadLettered),
-                Err(_) => Retry::at_visibility_timeout(RetryReason::StoreUnavailable),
+                Err(error) => {
+                    Retry::at_visibility_timeout(RetryReason::StoreUnavailable).with_cause(Some(error.cause()))
+                }
             })
         }
     }
@@ -142,7 +148,7 @@ async fn split(consumer: &Consumer, source: Option<&str>, bodies: Vec<String>) -
     for body in bodies {
         if let Err(error) = consumer.queue.send_to_source(source, body).await {
             warn!(service = error.service, code = error.code, "a service did not answer");
-            return Retry::at_visibility_timeout(RetryReason::StoreUnavailable);
+            return Retry::at_visibility_timeout(RetryReason::StoreUnavailable).with_cause(Some(error.cause()));
         }
     }
     Outcome::Acknowledge(Acknowledged::Split)

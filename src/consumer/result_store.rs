@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::aws::Unavailable;
 use crate::aws::jobs::Jobs;
 use crate::aws::json_objects::JsonObjects;
 use crate::aws::model::Answer;
@@ -30,7 +31,7 @@ impl ResultStore {
         answer: Answer,
         fingerprint: Option<String>,
         completed_at: Timestamp,
-    ) -> Result<Completed, AttemptError> {
+    ) -> Result<Completed, Unavailable> {
         Ok(Completed {
             result: self.store(job_id, attempt, answer.result).await?,
             repaired: answer.repaired,
@@ -78,7 +79,7 @@ impl ResultStore {
 
     /// Stores a result that is too large for the stored job in S3. The key holds the
     /// attempt, so that a worker that lost its lease overwrites no other result.
-    pub async fn store(&self, job_id: &JobId, attempt: u32, result: Value) -> Result<StoredResult, AttemptError> {
+    pub async fn store(&self, job_id: &JobId, attempt: u32, result: Value) -> Result<StoredResult, Unavailable> {
         if table_bytes(&result) <= INLINE_RESULT_MAX_BYTES {
             return Ok(StoredResult::Inline(result));
         }

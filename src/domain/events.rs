@@ -217,6 +217,10 @@ mod tests {
             generation: 0,
             invocation: None,
             async_request: None,
+            waiting_for: None,
+            last_error: None,
+            attempts: Vec::new(),
+            unproven_errors: 0,
             created_at: at(1),
             updated_at: at(9),
         }

@@ -94,6 +94,8 @@ pub mod codes {
         INVOCATION_FAILED = "invocation_failed";
         /// An async invocation did not end within the longest allowed time.
         INVOCATION_TIMED_OUT = "invocation_timed_out";
+        /// The job's batch is paused.
+        BATCH_PAUSED = "batch_paused";
         /// DynamoDB, SQS or S3 did not answer.
         STORE_UNAVAILABLE = "store_unavailable";
     }

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod document;
 pub mod events;
 pub mod failure;
+pub mod hold;
 pub mod ids;
 pub mod job;
 pub mod json;

@@ -7,6 +7,7 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::holds::{hold_view, pause_view};
 use super::many::run_concurrently;
 use super::problem::Problem;
 use super::request::{check_analysis, read_body};
@@ -47,6 +48,7 @@ impl Producer {
             request_hash: Some(sha256_hex(settings.as_bytes())),
             created_at: now(),
             cancelled_at: None,
+            paused: None,
         };
         let batch = match self.jobs.create_batch(&batch).await? {
             CreatedBatch::New => batch,
@@ -93,7 +95,7 @@ impl Producer {
     }
 
     /// The batch as the API returns it: its settings, and the counts of its jobs.
-    async fn batch_view(&self, batch_id: &BatchId) -> Result<Value, Problem> {
+    pub(super) async fn batch_view(&self, batch_id: &BatchId) -> Result<Value, Problem> {
         let now = now();
         let (batch, tally) = futures_util::try_join!(self.jobs.get_batch(batch_id), self.jobs.tally(batch_id, now))?;
         if batch.is_none() && tally.counts.total == 0 {
@@ -108,6 +110,10 @@ impl Producer {
             "request_counts": tally.counts,
             "usage": tally.usage,
         });
+        let hold = match tally.counts.unfinished() {
+            0 => None,
+            _ => self.find_hold(batch.and_then(|batch| batch.analysis.as_ref()?.model_id.as_deref())).await?,
+        };
         let completed_at = tally.last_completed_at.filter(|_| tally.counts.unfinished() == 0);
         for (name, value) in [
             ("cost_usd", json!(self.cost(&tally))),
@@ -119,6 +125,8 @@ impl Producer {
             ("last_completed_at", json!(tally.last_completed_at)),
             ("completed_at", json!(completed_at)),
             ("cancelled_at", json!(cancelled_at)),
+            ("hold", json!(hold.as_ref().map(hold_view))),
+            ("paused", json!(batch.and_then(|batch| batch.paused.as_ref()).map(pause_view))),
             ("jobs_per_minute", json!(tally.rate_per_minute(now))),
             ("estimated_completion_at", json!(tally.estimated_completion(now))),
         ] {

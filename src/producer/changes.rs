@@ -102,29 +102,17 @@ impl Producer {
     /// claims a job while it is still `failed`.
     async fn retry_stored_job(&self, row: StoredJob) -> Result<(), Problem> {
         let rejected = |detail: String| Err(Problem::invalid_state(Some(&row.job_id), detail));
-        let document_s3 = row.document.location();
-        let async_invoke = self.async_request(&row).await?;
-        if document_s3.is_none() && async_invoke.is_none() {
+        let Some(body) = MessageBody::of_stored(&row, self.async_request(&row).await?) else {
             return rejected(
                 "the job's document is not in the bucket; redrive its queue message from the dead-letter queue, \
                  or upload the document"
                     .to_owned(),
             );
-        }
+        };
         let redrive_of = match row.state.status() {
             Status::Failed => Some(row.attempt),
             Status::Pending => None,
             other => return rejected(format!("the job is {}; only a failed job can be retried", other.as_str())),
-        };
-        let body = MessageBody {
-            job_id: row.job_id.clone(),
-            document: None,
-            document_s3,
-            async_invoke,
-            batch_id: row.batch_id,
-            analysis: None,
-            model_id: None,
-            metadata: None,
         };
         self.queue.send(&body, row.priority, redrive_of).await?;
         if let Some(attempt) = redrive_of {

@@ -6,6 +6,7 @@
 
 mod batches;
 mod changes;
+mod holds;
 mod many;
 mod pages;
 mod problem;
@@ -126,6 +127,8 @@ impl Producer {
             Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
             Operation::CancelBatch => self.cancel_batch(&batch_id(request)?).await,
             Operation::RetryBatch => self.retry_batch(&batch_id(request)?).await,
+            Operation::PauseBatch => self.pause_batch(&batch_id(request)?).await,
+            Operation::ResumeBatch => self.resume_batch(&batch_id(request)?).await,
             Operation::SubmitJobs => self.submit_jobs(request, &batch_id(request)?).await,
             Operation::ListJobs => self.list_jobs(request, &batch_id(request)?).await,
             Operation::GetResults => self.get_results(request, &batch_id(request)?).await,

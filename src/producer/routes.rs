@@ -16,6 +16,8 @@ pub enum Operation {
     GetBatch,
     CancelBatch,
     RetryBatch,
+    PauseBatch,
+    ResumeBatch,
     SubmitJobs,
     ListJobs,
     GetResults,
@@ -39,7 +41,7 @@ impl Route {
 }
 
 /// Every route.
-pub static ROUTES: [Route; 12] = [
+pub static ROUTES: [Route; 14] = [
     Route::new(Method::POST, "/jobs", Operation::SubmitJob),
     Route::new(Method::GET, "/jobs/{job_id}", Operation::GetJob),
     Route::new(Method::DELETE, "/jobs/{job_id}", Operation::CancelJob),
@@ -49,6 +51,8 @@ pub static ROUTES: [Route; 12] = [
     Route::new(Method::GET, "/batches/{batch_id}", Operation::GetBatch),
     Route::new(Method::DELETE, "/batches/{batch_id}", Operation::CancelBatch),
     Route::new(Method::POST, "/batches/{batch_id}/retry", Operation::RetryBatch),
+    Route::new(Method::POST, "/batches/{batch_id}/pause", Operation::PauseBatch),
+    Route::new(Method::POST, "/batches/{batch_id}/resume", Operation::ResumeBatch),
     Route::new(Method::POST, "/batches/{batch_id}/jobs", Operation::SubmitJobs),
     Route::new(Method::GET, "/batches/{batch_id}/jobs", Operation::ListJobs),
     Route::new(Method::GET, "/batches/{batch_id}/results", Operation::GetResults),

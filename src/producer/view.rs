@@ -3,8 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::holds::{hold_view, pause_view};
 use super::problem::Problem;
 use super::{Answer, Producer};
+use crate::domain::hold::HoldTarget;
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{State, Status, StoredJob, StoredResult};
 use crate::domain::message::s3_event::uploaded_name;
@@ -12,8 +14,32 @@ use crate::domain::message::s3_event::uploaded_name;
 impl Producer {
     /// `GET /jobs/{job_id}`.
     pub(super) async fn get_job(&self, job_id: &JobId) -> Result<Answer, Problem> {
-        let row = self.jobs.get(job_id).await?;
-        Ok(Answer::json(200, self.load_result(row.ok_or_else(Problem::no_such_job)?).await?))
+        let row = self.jobs.get(job_id).await?.ok_or_else(Problem::no_such_job)?;
+        let waits = match row.state.status().has_ended() {
+            true => None,
+            false => self.waits(&row).await?,
+        };
+        let mut view = self.load_result(row).await?;
+        if let Some((name, value)) = waits {
+            view[name] = value;
+        }
+        Ok(Answer::json(200, view))
+    }
+
+    /// The field `hold` or `paused` of an unfinished job, if it waits for one.
+    async fn waits(&self, row: &StoredJob) -> Result<Option<(&'static str, Value)>, Problem> {
+        if let Some(batch_id) = &row.batch_id
+            && let Some(batch) = self.jobs.get_batch(batch_id).await?
+            && let Some(pause) = &batch.paused
+        {
+            return Ok(Some(("paused", pause_view(pause))));
+        }
+        let of_job = row.model_id.as_deref().or(row.analysis.as_ref().and_then(|own| own.model_id.as_deref()));
+        let waiting_for = match &row.waiting_for {
+            Some(HoldTarget::Model(model_id)) => Some(model_id.as_str()),
+            _ => of_job,
+        };
+        Ok(self.find_hold(waiting_for).await?.map(|hold| ("hold", hold_view(&hold))))
     }
 
     /// Loads a result that is stored in S3, and returns the job's view with it.
@@ -57,6 +83,12 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
     put("document", document_view(&row));
+    if !row.state.status().has_ended() {
+        put("last_error", json!(row.last_error));
+    }
+    if !row.attempts.is_empty() {
+        put("attempts", json!(row.attempts));
+    }
     if let Some(started) = &row.invocation {
         put("invocation_arn", json!(started.arn));
         if row.state.status() == Status::Cancelled {

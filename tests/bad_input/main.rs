@@ -18,6 +18,7 @@ use docket::domain::limits::*;
 use docket::domain::message::attributes::ReceivedAttributes;
 use docket::domain::message::attributes::{Attribute, AttributeValue};
 use docket::domain::message::body::{self, ParsedMessage, parse_job};
+use docket::domain::message::control::Control;
 use docket::domain::message::dead_letter::DeadLetter;
 use docket::domain::message::s3_event;
 use fuzz::fuzz;
@@ -49,6 +50,7 @@ fn any_message_body_is_a_job_or_an_error() {
         match body::parse_message(Some(body), attributes.priority) {
             Ok(ParsedMessage::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
             Ok(ParsedMessage::Several(bodies)) => assert!(bodies.len() > 1),
+            Ok(ParsedMessage::Control(control)) => assert_eq!(Control::parse(&control.body()), Some(control)),
             Ok(ParsedMessage::Nothing) => {}
             Err(failure) => {
                 assert_eq!(failure.code, codes::MALFORMED_MESSAGE);

@@ -1,6 +1,7 @@
 //! Stored batches: the settings of a batch, and whether it was cancelled. Each is an
 //! item of the jobs table under the key `batch/{batch_id}`, which no job id can equal.
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 
@@ -8,7 +9,7 @@ use super::table::{Jobs, UPDATE, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
-use crate::domain::batch::Batch;
+use crate::domain::batch::{Batch, Pause, PauseReason};
 use crate::domain::ids::BatchId;
 
 /// The result of [`Jobs::create_batch`].
@@ -68,6 +69,56 @@ impl Jobs {
             .await
             .map_err(|error| Unavailable::new(UPDATE, &error))?;
         response.attributes.and_then(decode).ok_or_else(unreadable)
+    }
+
+    /// Pauses a batch, and stores it if it has no item yet. A repeated call keeps the first
+    /// pause. `None` if the batch is cancelled.
+    pub async fn pause_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Option<Batch>, Unavailable> {
+        let pause = Pause { reason: PauseReason::Requested, since: now };
+        let mut update = Update::new()
+            .set("batch_id", attribute(batch_id))
+            .set("expires_at", number(self.batch_expires_at(now)))
+            .set_if_absent("created_at", Some(attribute(&now)))
+            .set_if_absent("paused", Some(attribute(&pause)));
+        let condition = format!("attribute_not_exists({})", update.name("cancelled_at"));
+        self.update_batch(batch_id, update, condition).await
+    }
+
+    /// Ends the pause of a batch. `None` if the batch has no item.
+    pub async fn resume_batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
+        let mut update = Update::new().remove(&["paused"]);
+        let condition = format!("attribute_exists({})", update.name("job_id"));
+        self.update_batch(batch_id, update, condition).await
+    }
+
+    async fn update_batch(
+        &self,
+        batch_id: &BatchId,
+        update: Update,
+        condition: String,
+    ) -> Result<Option<Batch>, Unavailable> {
+        let response = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("job_id", key(batch_id))
+            .update_expression(update.expression())
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match response {
+            Ok(output) => output.attributes.and_then(decode).ok_or_else(unreadable).map(Some),
+            Err(error) => {
+                let unavailable = Unavailable::new(UPDATE, &error);
+                match error.into_service_error() {
+                    UpdateItemError::ConditionalCheckFailedException(_) => Ok(None),
+                    _ => Err(unavailable),
+                }
+            }
+        }
     }
 
     /// A batch is kept for twice the retention. A job that changes last within the

@@ -82,13 +82,14 @@ impl Jobs {
             .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))
-            .remove(&["error", "completed_at", "waiting"]);
+            .remove(&["error", "completed_at", "waiting", "waiting_for"]);
         let status = update.name("status");
         let condition = match redrive_of {
             Some(attempt) => {
                 // A redrive starts a new generation, which needs a new invocation.
                 update =
                     update.set("charged_attempts", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
+                update = update.remove(&["unproven_errors"]);
                 let (attempt_name, failed) =
                     (update.name("attempt"), update.value("failed", attribute(&Status::Failed)));
                 let attempt = update.value("redrive_of", number(attempt));

@@ -12,7 +12,10 @@ use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
 use crate::domain::job::claim::Claim;
-use crate::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult};
+use crate::domain::hold::waiting::waiting_shard;
+use crate::domain::job::ending::Release;
+use crate::domain::job::stored::{Completed, EndedAttempt, State, Status, StoredJob, StoredResult};
+use crate::domain::limits::ATTEMPTS_LISTED_MAX;
 
 /// The result of a fenced write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,10 @@ impl Jobs {
         if let Some(chunks) = completed.chunks {
             update = update.set("chunks", number(chunks));
         }
+        // The list of a job that completes at its first attempt would say nothing new.
+        if !claim.attempts.is_empty() {
+            update = list_attempt(update, claim, "complete", None, completed.completed_at);
+        }
         match self.write_fenced(job_id, claim, Status::Complete, update).await {
             Ok(fenced) => Ok(fenced),
             Err(error) if error.code == "ValidationException" => Err(CompleteError::Rejected(Failure::new(
@@ -83,18 +90,36 @@ impl Jobs {
         }
     }
 
-    /// Releases a job to `pending`. If `charged` is false, the attempt does not count.
+    /// Releases a job to `pending`, as `release` says.
+    ///
+    /// `document` is the location of a document that came in the message and was stored
+    /// since, so that a new message can name it.
     pub async fn release(
         &self,
         job_id: &JobId,
         claim: &Claim,
-        charged: bool,
+        release: &Release,
+        document: Option<&DocumentRecord>,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
         let mut update = self.start_update(now).set("status", attribute(&Status::Pending)).remove(&["lease_until"]);
-        if !charged {
+        if !release.charged {
             update = update.step("charged_attempts", -1);
         }
+        if release.unproven {
+            update = update.step("unproven_errors", 1);
+        }
+        if let Some(error) = &release.error {
+            update = update.set("last_error", attribute(error));
+        }
+        if let Some(target) = &release.waiting_for {
+            update = update.set("waiting_for", text(waiting_shard(target, job_id)));
+        }
+        if let Some(document) = document {
+            update = update.set("document", attribute(document));
+        }
+        let code = release.error.as_ref().map(|error| error.code.as_str());
+        let update = list_attempt(update, claim, release.reason.as_str(), code, now);
         self.write_fenced(job_id, claim, Status::Pending, update).await
     }
 
@@ -118,7 +143,8 @@ impl Jobs {
         error: &Failure,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        self.write_fenced(job_id, claim, Status::Failed, self.failure_update(error, now)).await
+        let update = list_attempt(self.failure_update(error, now), claim, "failed", Some(&error.code), now);
+        self.write_fenced(job_id, claim, Status::Failed, update).await
     }
 
     /// Marks a job `failed` whose lease expired at `attempt` and whose charged attempts
@@ -176,6 +202,15 @@ impl Jobs {
             .set("completed_at", attribute(&now))
             .remove(&["lease_until"])
     }
+}
+
+/// Adds the end of the claim's attempt to the stored list of attempts.
+fn list_attempt(update: Update, claim: &Claim, end: &str, code: Option<&str>, now: Timestamp) -> Update {
+    let ended =
+        EndedAttempt { attempt: claim.attempt, ended_at: now, end: end.to_owned(), code: code.map(str::to_owned) };
+    let kept = claim.attempts.len().saturating_sub(ATTEMPTS_LISTED_MAX - 1);
+    let attempts: Vec<&EndedAttempt> = claim.attempts[kept..].iter().chain([&ended]).collect();
+    update.set("attempts", attribute(&attempts))
 }
 
 /// Whether a rejected write is the SDK's repetition of a stored write whose response was

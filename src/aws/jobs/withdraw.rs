@@ -33,7 +33,7 @@ impl Jobs {
             .start_update(now)
             .set("status", attribute(&Status::Cancelled))
             .set("completed_at", attribute(&now))
-            .remove(&["lease_until"]);
+            .remove(&["lease_until", "waiting_for"]);
         let status = update.name("status");
         let pending = update.value("pending", attribute(&Status::Pending));
         let processing = update.value("processing", attribute(&Status::Processing));
@@ -50,7 +50,7 @@ impl Jobs {
             .set("charged_attempts", number(0))
             // A retry starts a new generation, which needs a new invocation.
             .set_from("generation", "attempt", number(0))
-            .remove(&["error", "completed_at"])
+            .remove(&["error", "completed_at", "unproven_errors"])
             .remove(&INVOCATION);
         let (status, failed) = (update.name("status"), update.value("failed", attribute(&Status::Failed)));
         let (attempt_name, attempt) = (update.name("attempt"), update.value("redrive_of", number(attempt)));

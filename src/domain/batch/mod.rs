@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::analysis::AnalysisRequest;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::hold::HoldTarget;
 use crate::domain::ids::BatchId;
+use crate::domain::job::ending::OnHold;
 
 /// A stored batch. The API stores a batch when a caller creates or cancels it. A batch
 /// that only jobs or uploads name is not stored.
@@ -39,4 +42,35 @@ pub struct Batch {
     /// The time at which the batch was cancelled. No job of the batch starts afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_at: Option<Timestamp>,
+    /// The pause of the batch. No job of the batch starts while it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+}
+
+/// A pause of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why the batch is paused.
+    pub reason: PauseReason,
+    /// The time at which it was paused.
+    pub since: Timestamp,
+}
+
+/// Why a batch is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// A caller paused it.
+    Requested,
+}
+
+impl Batch {
+    /// What the jobs of this batch wait for while it is paused.
+    pub fn paused_on_hold(&self) -> Option<OnHold> {
+        let pause = self.paused.as_ref()?;
+        let reason = match pause.reason {
+            PauseReason::Requested => Failure::new(codes::BATCH_PAUSED, "a caller paused the batch; resume it"),
+        };
+        Some(OnHold { target: HoldTarget::Batch(self.batch_id.clone()), reason, charged: false })
+    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::ids::{BatchId, Owner};
-use crate::domain::job::stored::{State, Status, StoredJob};
+use crate::domain::job::stored::{EndedAttempt, State, Status, StoredJob};
 
 /// A worker that wants to claim a job.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,10 @@ pub struct Claim {
     pub generation: u32,
     /// The async invocation, if this generation started one.
     pub invocation: Option<StartedInvocation>,
+    /// The ends of earlier attempts; see [`StoredJob::attempts`].
+    pub attempts: Vec<EndedAttempt>,
+    /// The errors without evidence of earlier attempts; see [`StoredJob::unproven_errors`].
+    pub unproven_errors: u32,
 }
 
 impl Claim {
@@ -63,6 +67,8 @@ impl Claim {
             model_id: row.model_id.clone(),
             generation: row.generation,
             invocation: row.invocation.clone(),
+            attempts: row.attempts.clone(),
+            unproven_errors: row.unproven_errors,
         }
     }
 }

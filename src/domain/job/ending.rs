@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::domain::backoff::full_jitter;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::hold::{HoldTarget, message_delay};
 use crate::domain::job::outcome::RetryReason;
 use crate::domain::limits::NO_TIME_DELAY;
 
@@ -22,6 +23,28 @@ pub enum AttemptError {
     Transient(Failure),
     /// The same document would fail again: the job fails.
     Permanent(Failure),
+    /// Every document would meet this error of Bedrock: not charged. See
+    /// [`account_fault`](crate::domain::hold::account_fault).
+    AccountFault(Failure),
+    /// Bedrock refused the request for a reason that no table names. It is the fault of the
+    /// document only if the model answers other requests.
+    Refused(Failure),
+    /// Bedrock failed, did not answer in time or could not be reached. It is the fault of
+    /// the document only if the model answers other requests.
+    NoAnswer(Failure),
+    /// An error of one of the two kinds above, and no evidence whether the model answers
+    /// other requests: not charged, until the job has as many such errors as `MaxAttempts`.
+    Unproven {
+        /// The error.
+        error: Failure,
+        /// Whether it is of the kind [`AttemptError::Refused`].
+        is_refusal: bool,
+    },
+    /// The job waits for the end of a hold or a pause: not charged.
+    OnHold(OnHold),
+    /// The model answered, and the bucket did not store the answer: charged, because the
+    /// call is paid for.
+    NotStored(Failure),
     /// The function's invocation had too little time left for a call: not charged.
     NoTime,
     /// The model's quota is exhausted and no call was made: not charged, and retried
@@ -31,18 +54,55 @@ pub enum AttemptError {
     Cancelled,
 }
 
+/// What a job waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnHold {
+    /// The model, the store or the paused batch.
+    pub target: HoldTarget,
+    /// The fault behind the hold, or the reason of the pause.
+    pub reason: Failure,
+    /// Whether the attempt counts against `MaxAttempts`, because it made a paid call.
+    pub charged: bool,
+}
+
+/// The release of a claimed job: it returns to `pending`, and its message is retried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Whether the attempt counts against `MaxAttempts`.
+    pub charged: bool,
+    /// The delay of the message.
+    pub after: Duration,
+    /// The reason of the retry.
+    pub reason: RetryReason,
+    /// The error that ended the attempt; `None` if it met none.
+    pub error: Option<Failure>,
+    /// What the job waits for.
+    pub waiting_for: Option<HoldTarget>,
+    /// Whether the error counts as one without evidence.
+    pub unproven: bool,
+}
+
+impl Release {
+    /// A release whose job waits for nothing but its message.
+    pub fn new(charged: bool, after: Duration, reason: RetryReason, error: Option<Failure>) -> Self {
+        Self { charged, after, reason, error, waiting_for: None, unproven: false }
+    }
+
+    /// The error behind the release, for the log and the metrics. The error of a store has
+    /// its operation and code in its message.
+    pub fn cause(&self) -> Option<String> {
+        self.error.as_ref().map(|error| match error.code.as_str() {
+            codes::STORE_UNAVAILABLE => error.message.clone(),
+            code => code.to_owned(),
+        })
+    }
+}
+
 /// The write at the end of an attempt without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// The job returns to `pending`, and its message is retried.
-    Release {
-        /// Whether the attempt counts against `MaxAttempts`.
-        charged: bool,
-        /// The delay of the message.
-        after: Duration,
-        /// The reason of the retry.
-        reason: RetryReason,
-    },
+    Release(Release),
     /// The message goes to the dead-letter queue, then the job becomes `failed`.
     Fail(Failure),
     /// The job becomes `cancelled`, and its message is acknowledged.
@@ -56,65 +116,138 @@ pub struct AttemptContext {
     pub charged_attempts: u32,
     /// The most charged attempts of a job.
     pub max_attempts: u32,
+    /// The errors without evidence of earlier attempts.
+    pub unproven_errors: u32,
     /// How often SQS delivered the message, from 1.
     pub receive_count: u32,
     /// A random number for the delay, uniform in `[0, 1)`.
     pub random: f64,
 }
 
+impl AttemptContext {
+    /// Whether one more error without evidence is the last that is not charged.
+    fn has_many_unproven(self) -> bool {
+        self.unproven_errors + 1 >= self.max_attempts
+    }
+
+    fn release(self, charged: bool, after: Duration, reason: RetryReason, error: Option<Failure>) -> Ending {
+        Ending::Release(Release::new(charged, after, reason, error))
+    }
+
+    /// The stored job does not count uncharged attempts, so their backoff follows the number
+    /// of deliveries.
+    fn release_uncharged(self, reason: RetryReason, error: Failure) -> Ending {
+        self.release(false, full_jitter(self.receive_count, self.random), reason, Some(error))
+    }
+
+    /// Charges the attempt, and fails the job if no attempts are left.
+    fn charge(self, reason: RetryReason, error: Failure) -> Ending {
+        if self.charged_attempts >= self.max_attempts {
+            return Ending::Fail(Failure::attempts_exhausted(self.charged_attempts, Some(&error)));
+        }
+        self.release(true, full_jitter(self.charged_attempts, self.random), reason, Some(error))
+    }
+}
+
 /// Decides the ending of an attempt without a result.
 pub fn decide_ending(error: AttemptError, at: AttemptContext) -> Ending {
     match error {
-        // The stored job does not count throttled attempts, so the backoff follows the
-        // number of deliveries.
-        AttemptError::Throttled(_) => Ending::Release {
-            charged: false,
-            after: full_jitter(at.receive_count, at.random),
-            reason: RetryReason::Throttled,
-        },
-        AttemptError::StoreUnavailable(_) => Ending::Release {
-            charged: false,
-            after: full_jitter(at.receive_count, at.random),
-            reason: RetryReason::StoreUnavailable,
-        },
-        AttemptError::Transient(failure) if at.charged_attempts >= at.max_attempts => {
-            Ending::Fail(Failure::attempts_exhausted(at.charged_attempts, Some(&failure)))
+        AttemptError::Throttled(error) => at.release_uncharged(RetryReason::Throttled, error),
+        AttemptError::StoreUnavailable(error) => at.release_uncharged(RetryReason::StoreUnavailable, error),
+        AttemptError::Unproven { error, is_refusal: true } if at.has_many_unproven() => Ending::Fail(error),
+        AttemptError::Unproven { error, .. } if at.has_many_unproven() => at.charge(RetryReason::Transient, error),
+        AttemptError::Unproven { error, .. } => {
+            let after = full_jitter(at.receive_count, at.random);
+            let release = Release::new(false, after, RetryReason::Unproven, Some(error));
+            Ending::Release(Release { unproven: true, ..release })
         }
-        AttemptError::Transient(_) => Ending::Release {
-            charged: true,
-            after: full_jitter(at.charged_attempts, at.random),
-            reason: RetryReason::Transient,
-        },
-        AttemptError::Permanent(failure) => Ending::Fail(failure),
+        AttemptError::AccountFault(error) => {
+            at.release(false, message_delay(at.receive_count), RetryReason::OnHold, Some(error))
+        }
+        AttemptError::OnHold(OnHold { target, reason, charged }) => Ending::Release(Release {
+            charged,
+            after: message_delay(at.receive_count),
+            reason: RetryReason::OnHold,
+            error: Some(reason),
+            waiting_for: Some(target),
+            unproven: false,
+        }),
+        AttemptError::Transient(error) | AttemptError::NoAnswer(error) => at.charge(RetryReason::Transient, error),
+        AttemptError::NotStored(error) => at.charge(RetryReason::NotStored, error),
+        AttemptError::Permanent(failure) | AttemptError::Refused(failure) => Ending::Fail(failure),
         AttemptError::Cancelled => Ending::Cancel,
-        AttemptError::OverQuota(after) => Ending::Release { charged: false, after, reason: RetryReason::OverQuota },
-        AttemptError::NoTime => Ending::Release {
-            charged: false,
-            after: NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0)),
-            reason: RetryReason::NoTime,
-        },
+        AttemptError::OverQuota(after) => at.release(false, after, RetryReason::OverQuota, None),
+        AttemptError::NoTime => {
+            let after = NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0));
+            at.release(false, after, RetryReason::NoTime, None)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::failure::codes;
 
-    const AT: AttemptContext = AttemptContext { charged_attempts: 1, max_attempts: 3, receive_count: 4, random: 0.5 };
+    const AT: AttemptContext =
+        AttemptContext { charged_attempts: 1, max_attempts: 3, unproven_errors: 0, receive_count: 4, random: 0.5 };
 
     fn failure() -> Failure {
         Failure::new("throttling_exception", "slow down")
+    }
+
+    fn released(ending: Ending) -> Release {
+        match ending {
+            Ending::Release(release) => release,
+            Ending::Fail(_) | Ending::Cancel => panic!("{ending:?}"),
+        }
+    }
+
+    #[test]
+    fn fault_of_the_account_never_fails_or_charges_a_job() {
+        let target = HoldTarget::Model("a-model".into());
+        let on_hold = OnHold { target: target.clone(), reason: failure(), charged: false };
+        for charged_attempts in 1..10 {
+            let at = AttemptContext { charged_attempts, ..AT };
+            let release = released(decide_ending(AttemptError::OnHold(on_hold.clone()), at));
+            assert_eq!((release.charged, release.reason), (false, RetryReason::OnHold));
+            assert_eq!((release.waiting_for, release.error), (Some(target.clone()), Some(failure())));
+            assert_eq!(release.after, Duration::from_secs(240), "30 s × 2³: the fourth delivery");
+            assert!(!released(decide_ending(AttemptError::AccountFault(failure()), at)).charged);
+            let unproven = AttemptError::Unproven { error: failure(), is_refusal: true };
+            let release = released(decide_ending(unproven, at));
+            assert!(!release.charged && release.unproven);
+        }
+    }
+
+    #[test]
+    fn job_with_many_unproven_errors_still_ends() {
+        let at = AttemptContext { unproven_errors: 2, ..AT };
+        let unproven = |is_refusal| AttemptError::Unproven { error: failure(), is_refusal };
+        assert_eq!(decide_ending(unproven(true), at), Ending::Fail(failure()));
+        assert!(released(decide_ending(unproven(false), at)).charged);
+        let at = AttemptContext { charged_attempts: 3, ..at };
+        assert!(matches!(decide_ending(unproven(false), at), Ending::Fail(_)));
+    }
+
+    #[test]
+    fn paid_answer_that_is_not_stored_is_charged() {
+        let release = released(decide_ending(AttemptError::NotStored(failure()), AT));
+        assert_eq!((release.charged, release.reason), (true, RetryReason::NotStored));
+        let at = AttemptContext { charged_attempts: 3, ..AT };
+        assert!(matches!(decide_ending(AttemptError::NotStored(failure()), at), Ending::Fail(_)));
+        let target = HoldTarget::Store;
+        let on_hold = AttemptError::OnHold(OnHold { target, reason: failure(), charged: true });
+        assert!(released(decide_ending(on_hold, at)).charged, "a job that waits for the store does not fail");
     }
 
     #[test]
     fn throttled_attempt_is_never_charged() {
         for charged_attempts in 1..10 {
             let ending = decide_ending(AttemptError::Throttled(failure()), AttemptContext { charged_attempts, ..AT });
-            let Ending::Release { charged, after, reason } = ending else { panic!("{ending:?}") };
-            assert!(!charged);
-            assert_eq!(after, Duration::from_secs(8), "half of 2 s × 2³: the fourth delivery");
-            assert_eq!(reason, RetryReason::Throttled);
+            let release = released(ending);
+            assert!(!release.charged);
+            assert_eq!(release.after, Duration::from_secs(8), "half of 2 s × 2³: the fourth delivery");
+            assert_eq!((release.reason, release.error), (RetryReason::Throttled, Some(failure())));
         }
     }
 
@@ -123,8 +256,9 @@ mod tests {
         let error = AttemptError::StoreUnavailable(Failure::new(codes::STORE_UNAVAILABLE, "s3:PutObject: SlowDown"));
         for charged_attempts in 1..10 {
             let ending = decide_ending(error.clone(), AttemptContext { charged_attempts, ..AT });
-            let after = Duration::from_secs(8);
-            assert_eq!(ending, Ending::Release { charged: false, after, reason: RetryReason::StoreUnavailable });
+            let release = released(ending);
+            assert!(!release.charged);
+            assert_eq!((release.after, release.reason), (Duration::from_secs(8), RetryReason::StoreUnavailable));
         }
     }
 
@@ -132,7 +266,7 @@ mod tests {
     fn transient_error_is_charged_and_retried_until_exhausted() {
         for (charged_attempts, released) in [(1, true), (2, true), (3, false), (4, false)] {
             match decide_ending(AttemptError::Transient(failure()), AttemptContext { charged_attempts, ..AT }) {
-                Ending::Release { charged, .. } => assert!(charged && released),
+                Ending::Release(release) => assert!(release.charged && released),
                 Ending::Cancel => panic!("no caller cancelled the job"),
                 Ending::Fail(error) => {
                     assert!(!released);
@@ -150,10 +284,11 @@ mod tests {
 
     #[test]
     fn unstarted_attempt_is_not_charged() {
-        let ending = decide_ending(AttemptError::NoTime, AttemptContext { charged_attempts: 3, ..AT });
-        assert!(matches!(ending, Ending::Release { charged: false, reason: RetryReason::NoTime, .. }));
+        let at = AttemptContext { charged_attempts: 3, ..AT };
+        let release = released(decide_ending(AttemptError::NoTime, at));
+        assert_eq!((release.charged, release.reason), (false, RetryReason::NoTime));
         let after = Duration::from_secs(7);
-        let ending = decide_ending(AttemptError::OverQuota(after), AttemptContext { charged_attempts: 3, ..AT });
-        assert_eq!(ending, Ending::Release { charged: false, after, reason: RetryReason::OverQuota });
+        let release = released(decide_ending(AttemptError::OverQuota(after), at));
+        assert_eq!((release.charged, release.after, release.reason), (false, after, RetryReason::OverQuota));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The outcome of handling a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// SQS may delete the message: its effect is stored durably.
     Acknowledge(Acknowledged),
@@ -34,15 +34,26 @@ pub enum Acknowledged {
     /// The message was an S3 event without a new document: a test event, a folder or
     /// a deletion.
     NothingToDo,
+    /// The message was a probe of a hold that failed. The message of the next probe is in
+    /// the queue.
+    Probed,
+    /// The message was a probe of a hold that succeeded. The hold has ended, and the message
+    /// of a resend is in the queue.
+    HoldEnded,
+    /// The message was a resend: the messages of waiting jobs are in the queue.
+    Resent,
 }
 
 /// The delay and the reason of a retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// The delay from now; `None` leaves the queue's visibility time-out unchanged.
     pub after: Option<Duration>,
     /// The reason, for the log and the metrics.
     pub reason: RetryReason,
+    /// The error behind the reason, for the log and the metrics: a failure's code, or a
+    /// service's operation and code such as `s3:PutObject/AccessDenied`.
+    pub cause: Option<String>,
 }
 
 /// The reason of a retry.
@@ -62,25 +73,72 @@ pub enum RetryReason {
     LeaseLost,
     /// DynamoDB, SQS or S3 did not answer; not charged.
     StoreUnavailable,
+    /// The job waits for the end of a hold or a pause; not charged, unless it made a paid
+    /// call before.
+    OnHold,
+    /// The model did not answer, and nothing shows whether it answers other requests; not
+    /// charged.
+    Unproven,
+    /// The model answered, and the bucket did not store the answer; charged.
+    NotStored,
+    /// Another worker probes the hold of this message.
+    ProbeBusy,
     /// The handling of the message panicked.
     Panicked,
     /// The deadline came while the message was handled.
     DeadlineReached,
 }
 
+impl RetryReason {
+    /// A short name for logs, metrics and the stored list of attempts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::NoTime => "no_time",
+            Self::OverQuota => "over_quota",
+            Self::LeaseLost => "lease_lost",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::OnHold => "on_hold",
+            Self::Unproven => "unproven",
+            Self::NotStored => "not_stored",
+            Self::ProbeBusy => "probe_busy",
+            Self::Panicked => "panicked",
+            Self::DeadlineReached => "deadline_reached",
+        }
+    }
+}
+
 impl Retry {
     /// Retries the message after a delay.
     pub fn after(after: Duration, reason: RetryReason) -> Outcome {
-        Outcome::Retry(Self { after: Some(after), reason })
+        Outcome::Retry(Self { after: Some(after), reason, cause: None })
     }
 
     /// Retries the message when its visibility time-out expires.
     pub fn at_visibility_timeout(reason: RetryReason) -> Outcome {
-        Outcome::Retry(Self { after: None, reason })
+        Outcome::Retry(Self { after: None, reason, cause: None })
     }
 }
 
 impl Outcome {
+    /// Adds the cause of a retry. An acknowledged message has none.
+    pub fn with_cause(mut self, cause: Option<String>) -> Self {
+        if let Self::Retry(retry) = &mut self {
+            retry.cause = cause;
+        }
+        self
+    }
+
+    /// The cause of a retry, if it has one.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Retry(retry) => retry.cause.as_deref(),
+            Self::Acknowledge(_) => None,
+        }
+    }
+
     /// A short name for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -92,17 +150,10 @@ impl Outcome {
             Self::Acknowledge(Acknowledged::Superseded) => "superseded",
             Self::Acknowledge(Acknowledged::Split) => "split",
             Self::Acknowledge(Acknowledged::NothingToDo) => "nothing_to_do",
-            Self::Retry(retry) => match retry.reason {
-                RetryReason::Busy => "busy",
-                RetryReason::Throttled => "throttled",
-                RetryReason::Transient => "transient",
-                RetryReason::NoTime => "no_time",
-                RetryReason::OverQuota => "over_quota",
-                RetryReason::LeaseLost => "lease_lost",
-                RetryReason::StoreUnavailable => "store_unavailable",
-                RetryReason::Panicked => "panicked",
-                RetryReason::DeadlineReached => "deadline_reached",
-            },
+            Self::Acknowledge(Acknowledged::Probed) => "probed",
+            Self::Acknowledge(Acknowledged::HoldEnded) => "hold_ended",
+            Self::Acknowledge(Acknowledged::Resent) => "resent",
+            Self::Retry(retry) => retry.reason.as_str(),
         }
     }
 }

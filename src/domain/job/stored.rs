@@ -9,6 +9,7 @@ use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::failure::Failure;
+use crate::domain::hold::HoldTarget;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
 
@@ -54,6 +55,16 @@ pub struct StoredJob {
     pub invocation: Option<StartedInvocation>,
     /// The object with the `async_invoke` request, if the API received the job.
     pub async_request: Option<S3Location>,
+    /// What the job waits for, if it waits for a hold or a paused batch.
+    pub waiting_for: Option<HoldTarget>,
+    /// The error of the last attempt that ended with one.
+    pub last_error: Option<Failure>,
+    /// The ends of the last attempts, at most
+    /// [`ATTEMPTS_LISTED_MAX`](crate::domain::limits::ATTEMPTS_LISTED_MAX).
+    pub attempts: Vec<EndedAttempt>,
+    /// The errors without evidence of this job: see
+    /// [`AttemptError::Unproven`](crate::domain::job::ending::AttemptError::Unproven).
+    pub unproven_errors: u32,
     /// The time at which the job was stored.
     pub created_at: Timestamp,
     /// The time of the last change.
@@ -81,10 +92,28 @@ impl StoredJob {
             generation: 0,
             invocation: None,
             async_request: None,
+            waiting_for: None,
+            last_error: None,
+            attempts: Vec::new(),
+            unproven_errors: 0,
             created_at,
             updated_at: created_at,
         }
     }
+}
+
+/// The end of one attempt, on the stored job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAttempt {
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// The time of the end.
+    pub ended_at: Timestamp,
+    /// The end: `complete`, `failed`, or the reason of the retry, such as `throttled`.
+    pub end: String,
+    /// The code of the error; `None` if the attempt met none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// The status of a job, with the data of that status.

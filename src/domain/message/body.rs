@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::control::Control;
 use super::s3_event::{self, S3Event};
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::AsyncInvoke;
@@ -10,6 +11,7 @@ use crate::domain::document::location::S3Location;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
+use crate::domain::job::stored::StoredJob;
 use crate::domain::job::{DocumentSource, Job, Work};
 use crate::domain::json;
 use crate::domain::limits::{
@@ -45,11 +47,35 @@ pub struct MessageBody {
     pub metadata: Option<Map<String, Value>>,
 }
 
+impl MessageBody {
+    /// The body of a new message for a stored job; `None` if its document is not in the
+    /// bucket and it has no `async_invoke` request. The claim takes the analysis and the other
+    /// settings from the stored job.
+    pub fn of_stored(row: &StoredJob, async_invoke: Option<AsyncInvoke>) -> Option<Self> {
+        let document_s3 = row.document.location();
+        if document_s3.is_none() && async_invoke.is_none() {
+            return None;
+        }
+        Some(Self {
+            job_id: row.job_id.clone(),
+            document: None,
+            document_s3,
+            async_invoke,
+            batch_id: row.batch_id.clone(),
+            analysis: None,
+            model_id: None,
+            metadata: None,
+        })
+    }
+}
+
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParsedMessage {
     /// One job.
     Job(Box<Job>),
+    /// A message of Docket to itself.
+    Control(Control),
     /// An S3 event with several records: one body per record, each for a separate
     /// message.
     Several(Vec<String>),
@@ -63,6 +89,9 @@ pub enum ParsedMessage {
 /// # Errors
 /// A [`codes::MALFORMED_MESSAGE`] that names the field and contains no text of the body.
 pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<ParsedMessage, Failure> {
+    if let Some(control) = body.and_then(Control::parse) {
+        return Ok(ParsedMessage::Control(control));
+    }
     let Some(event) = body.filter(|body| s3_event::is_s3_event(body)) else {
         return parse_job(body, priority).map(|job| ParsedMessage::Job(Box::new(job)));
     };

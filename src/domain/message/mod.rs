@@ -2,5 +2,6 @@
 
 pub mod attributes;
 pub mod body;
+pub mod control;
 pub mod dead_letter;
 pub mod s3_event;

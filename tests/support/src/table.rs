@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
-use docket::aws::jobs::{BATCH_INDEX, FINGERPRINT_INDEX};
+use docket::aws::jobs::{BATCH_INDEX, FINGERPRINT_INDEX, WAITING_INDEX};
 
 /// Creates a jobs table with the keys and indexes of the template.
 pub async fn create_table(sdk: &SdkConfig, table: &str) {
     let client = aws_sdk_dynamodb::Client::new(sdk);
-    let attributes = ["job_id", "batch_shard", "status", "fingerprint"].map(|name| {
+    let attributes = ["job_id", "batch_shard", "status", "fingerprint", "waiting_for"].map(|name| {
         let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
         attribute.build().expect("a complete attribute")
     });
@@ -35,6 +35,10 @@ pub async fn create_table(sdk: &SdkConfig, table: &str) {
         .global_secondary_indexes(index(
             BATCH_INDEX,
             vec![key("batch_shard", KeyType::Hash), key("status", KeyType::Range)],
+        ))
+        .global_secondary_indexes(index(
+            WAITING_INDEX,
+            vec![key("waiting_for", KeyType::Hash), key("job_id", KeyType::Range)],
         ))
         .global_secondary_indexes(index(FINGERPRINT_INDEX, vec![key("fingerprint", KeyType::Hash)]))
         .send()

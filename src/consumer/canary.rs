@@ -1,0 +1,84 @@
+//! The canary: a fixed small text by which a model shows whether it answers at all.
+
+use crate::aws::model::{Call, Model};
+use crate::domain::analysis::Analysis;
+use crate::domain::document::Document;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::hold::HoldKind;
+use crate::domain::ids::JobId;
+use crate::domain::job::ending::AttemptError;
+use crate::domain::limits::CANARY_TIMEOUT;
+
+/// The document of every canary.
+const TEXT: &str = "Invoice 1. One box of paper clips. Total: 2 EUR. Payable within 30 days.";
+
+/// The job id in Bedrock's invocation log.
+const JOB_ID: &str = "docket-canary";
+
+/// Asks models whether they answer.
+#[derive(Debug, Clone)]
+pub(super) struct Canary {
+    pub model: Model,
+}
+
+/// The end of one canary.
+#[derive(Debug)]
+pub(super) enum CanaryVerdict {
+    /// The model answered. The answer itself does not matter.
+    Answered,
+    /// The model throttled, so it may or may not answer.
+    Throttled,
+    /// The model refused the canary or did not answer it.
+    Failed(HoldKind, Failure),
+}
+
+impl CanaryVerdict {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Throttled => "throttled",
+            Self::Failed(..) => "failed",
+        }
+    }
+}
+
+impl Canary {
+    /// Sends the canary to a model, with the settings of every call, and waits at most
+    /// [`CANARY_TIMEOUT`].
+    pub async fn ask(&self, model_id: &str) -> CanaryVerdict {
+        let job_id: JobId = JOB_ID.parse().expect("an id");
+        let call = Call { job_id: &job_id, attempt: 0, model_id, analysis: Analysis::standard() };
+        let document = Document::new(None, TEXT.as_bytes().to_vec()).expect("a text");
+        match tokio::time::timeout(CANARY_TIMEOUT, self.model.converse(&call, document)).await {
+            Ok(Ok(_)) => CanaryVerdict::Answered,
+            Ok(Err(error)) => match kind_of(&error) {
+                Some((kind, reason)) => CanaryVerdict::Failed(kind, reason),
+                None => CanaryVerdict::Throttled,
+            },
+            Err(_) => {
+                let message = format!("Bedrock did not answer a canary within {} s", CANARY_TIMEOUT.as_secs());
+                CanaryVerdict::Failed(HoldKind::Outage, Failure::new(codes::MODEL_TIMEOUT, message))
+            }
+        }
+    }
+}
+
+/// The kind of hold that an error of a canary or of a call opens, with its reason; `None`
+/// for an error that says nothing about other requests.
+pub(super) fn kind_of(error: &AttemptError) -> Option<(HoldKind, Failure)> {
+    match error {
+        AttemptError::NoAnswer(reason) => Some((HoldKind::Outage, reason.clone())),
+        AttemptError::AccountFault(reason) | AttemptError::Refused(reason) | AttemptError::Permanent(reason) => {
+            Some((HoldKind::AccountFault, reason.clone()))
+        }
+        AttemptError::Throttled(_)
+        | AttemptError::StoreUnavailable(_)
+        | AttemptError::Transient(_)
+        | AttemptError::Unproven { .. }
+        | AttemptError::OnHold(_)
+        | AttemptError::NotStored(_)
+        | AttemptError::NoTime
+        | AttemptError::OverQuota(_)
+        | AttemptError::Cancelled => None,
+    }
+}

@@ -1,0 +1,329 @@
+//! The gate: whether a call of a model may begin, and what its error shows.
+//!
+//! A call begins only while neither its model nor the store is on hold. An error of a call
+//! is one of three kinds:
+//!
+//! | error | meaning | effect |
+//! | --- | --- | --- |
+//! | a fault of the account, by its table | every document would meet it | a hold |
+//! | an unknown refusal, or no answer | depends on whether the model answers other requests | see below |
+//! | any other | the document's own | as `domain::job::ending` says |
+//!
+//! The **evidence** for the second kind is an answer of the model, to another request, after
+//! the failed call began. Without evidence, the gate asks the model with a canary, at most
+//! one at a time in each environment. If the canary succeeds, the error is the document's
+//! own. If it fails in the same way, a hold opens, and no attempt is charged.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Mutex as AsyncMutex;
+use tracing::{info, warn};
+
+use super::canary::{Canary, CanaryVerdict};
+use super::delivery::Delivery;
+use crate::aws::jobs::Jobs;
+use crate::aws::queue::JobsQueue;
+use crate::clock::{now, until};
+use crate::domain::batch::Batch;
+use crate::domain::failure::Failure;
+use crate::domain::hold::account_fault::normalised_message;
+use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
+use crate::domain::ids::BatchId;
+use crate::domain::job::{Job, Work};
+use crate::domain::job::ending::{AttemptError, OnHold};
+use crate::domain::limits::{CANARY_TIMEOUT, GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
+use crate::domain::message::control::Control;
+
+/// Decides whether calls may begin. Clones share what this environment knows.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    pub jobs: Jobs,
+    pub queue: JobsQueue,
+    pub canary: Canary,
+    known: Arc<Mutex<Known>>,
+    /// Locks: one request for holds or a batch at a time, and one canary at a time.
+    reading: Arc<AsyncMutex<()>>,
+    asking: Arc<AsyncMutex<()>>,
+}
+
+/// What this environment knows.
+#[derive(Debug, Default)]
+struct Known {
+    /// The holds, with the time of the read.
+    holds: HashMap<HoldTarget, (Option<Hold>, Timestamp)>,
+    /// The batches, with the time of the read.
+    batches: HashMap<BatchId, (Option<Batch>, Timestamp)>,
+    /// The time of the last answer of each model.
+    answered: HashMap<String, Timestamp>,
+    /// The models without evidence since an error that no canary could explain in time.
+    in_doubt: HashMap<String, Timestamp>,
+    /// The time of the last canary that explained an error: model, code and message.
+    own_errors: HashMap<(String, String, String), Timestamp>,
+}
+
+impl Gate {
+    pub fn new(jobs: Jobs, queue: JobsQueue, canary: Canary) -> Self {
+        Self {
+            jobs,
+            queue,
+            canary,
+            known: Arc::default(),
+            reading: Arc::default(),
+            asking: Arc::default(),
+        }
+    }
+
+    /// What a job must wait for before its claim, if anything. A table that does not answer
+    /// blocks nothing here: the claim then fails by itself.
+    pub async fn blocks(&self, job: &Job, default_model: &str) -> Option<OnHold> {
+        let batch = match &job.batch_id {
+            Some(batch_id) => self.batch(batch_id).await,
+            None => None,
+        };
+        if let Some(paused) = batch.as_ref().and_then(Batch::paused_on_hold) {
+            return Some(paused);
+        }
+        if let Work::AsyncInvocation(_) = job.work {
+            return None;
+        }
+        let of_job = job.model_id.as_deref().or(job.analysis.as_ref().and_then(|own| own.model_id.as_deref()));
+        let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref()?.model_id.as_deref());
+        self.blocks_model(of_job.or(of_batch).unwrap_or(default_model)).await
+    }
+
+    /// What a call of a model must wait for, if anything.
+    pub async fn blocks_model(&self, model_id: &str) -> Option<OnHold> {
+        let targets = [HoldTarget::Store, HoldTarget::Model(model_id.to_owned())];
+        if !targets.iter().all(|target| self.knows_hold(target)) {
+            let _reading = self.reading.lock().await;
+            let stale: Vec<HoldTarget> = targets.iter().filter(|target| !self.knows_hold(target)).cloned().collect();
+            if !stale.is_empty() {
+                match self.jobs.get_holds(&stale).await {
+                    Ok(mut holds) => {
+                        for target in stale {
+                            let hold = holds.remove(&target);
+                            self.remember_hold(target, hold);
+                        }
+                    }
+                    // A table that does not answer is not asked again at once.
+                    Err(error) => {
+                        warn!(service = error.service, code = error.code, "the holds could not be read");
+                        stale.into_iter().for_each(|target| self.remember_hold(target, None));
+                    }
+                }
+            }
+        }
+        let known = self.known();
+        let hold = targets.iter().find_map(|target| known.holds.get(target)?.0.clone())?;
+        Some(OnHold { target: hold.target, reason: hold.reason, charged: false })
+    }
+
+    /// Sends the probe of a hold again if its message seems lost.
+    pub async fn revive_probe(&self, target: &HoldTarget) {
+        let hold = self.known().holds.get(target).and_then(|(hold, _)| hold.clone());
+        let Some(hold) = hold.filter(|hold| now() > hold.next_probe_at + HOLD_PROBE_MARGIN) else { return };
+        // The environment sends it once for each read of the hold.
+        self.known().holds.remove(target);
+        let probe = Control::Probe { target: target.clone(), number: hold.probe };
+        if let Err(error) = self.queue.send_control(&probe, Duration::ZERO).await {
+            warn!(service = error.service, code = error.code, "the probe of a hold could not be sent again");
+        }
+    }
+
+    /// Remembers that a model answered a request.
+    pub fn answered(&self, model_id: &str) {
+        let mut known = self.known();
+        known.in_doubt.remove(model_id);
+        insert_bounded(&mut known.answered, model_id.to_owned(), now());
+    }
+
+    /// Asks a model with a canary before a call, if an earlier error left it in doubt.
+    ///
+    /// # Errors
+    /// What the call must wait for, if the canary opened a hold.
+    pub async fn resolve_doubt(&self, model_id: &str, delivery: &Delivery) -> Result<(), AttemptError> {
+        let Some(doubted_at) = self.known().in_doubt.get(model_id).copied() else { return Ok(()) };
+        match self.ask(model_id, doubted_at, delivery).await {
+            Verdict::Answers | Verdict::Unknown => {
+                self.known().in_doubt.remove(model_id);
+                Ok(())
+            }
+            Verdict::OnHold(on_hold) => Err(AttemptError::OnHold(on_hold)),
+            Verdict::Fails(kind, reason) => Err(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await),
+        }
+    }
+
+    /// Says what the error of a call shows: the document's own error, a hold, or neither.
+    ///
+    /// `begun` is the time at which the call began.
+    pub async fn judge(
+        &self,
+        model_id: &str,
+        error: AttemptError,
+        begun: Timestamp,
+        delivery: &Delivery,
+    ) -> AttemptError {
+        let failure = match &error {
+            AttemptError::AccountFault(reason) => {
+                let target = HoldTarget::Model(model_id.to_owned());
+                return self.open(target, HoldKind::AccountFault, reason.clone()).await;
+            }
+            AttemptError::Refused(failure) | AttemptError::NoAnswer(failure) => failure.clone(),
+            _ => return error,
+        };
+        let is_refusal = matches!(error, AttemptError::Refused(_));
+        let own = if is_refusal { AttemptError::Permanent } else { AttemptError::Transient };
+        let name = (model_id.to_owned(), failure.code.clone(), normalised_message(&failure.message));
+        if is_refusal && self.known().own_errors.get(&name).is_some_and(|at| now() < *at + OWN_ERROR_TTL) {
+            return own(failure);
+        }
+        match self.ask(model_id, begun, delivery).await {
+            Verdict::Answers => {
+                if is_refusal {
+                    insert_bounded(&mut self.known().own_errors, name, now());
+                }
+                own(failure)
+            }
+            Verdict::OnHold(on_hold) => AttemptError::OnHold(on_hold),
+            Verdict::Fails(kind, reason) => self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await,
+            Verdict::Unknown => {
+                insert_bounded(&mut self.known().in_doubt, model_id.to_owned(), begun);
+                AttemptError::Unproven { error: failure, is_refusal }
+            }
+        }
+    }
+
+    /// Whether the model answers other requests: it answered one after `since`, or it
+    /// answers the canary.
+    async fn ask(&self, model_id: &str, since: Timestamp, delivery: &Delivery) -> Verdict {
+        if self.has_answered(model_id, since) {
+            return Verdict::Answers;
+        }
+        let time = until(delivery.deadline).saturating_sub(Delivery::time_after_call());
+        if time < CANARY_TIMEOUT {
+            return Verdict::Unknown;
+        }
+        let Ok(_asking) = tokio::time::timeout(time - CANARY_TIMEOUT, self.asking.lock()).await else {
+            return Verdict::Unknown;
+        };
+        // Another record's canary may have answered the question.
+        if self.has_answered(model_id, since) {
+            return Verdict::Answers;
+        }
+        if let Some(on_hold) = self.blocks_model(model_id).await {
+            return Verdict::OnHold(on_hold);
+        }
+        let verdict = self.canary.ask(model_id).await;
+        info!(model_id, verdict = verdict.name(), "a canary asked whether the model answers");
+        match verdict {
+            CanaryVerdict::Answered => {
+                self.answered(model_id);
+                Verdict::Answers
+            }
+            CanaryVerdict::Throttled => Verdict::Unknown,
+            CanaryVerdict::Failed(kind, reason) => Verdict::Fails(kind, reason),
+        }
+    }
+
+    /// Opens a hold, unless one exists for its target: sends its first probe, then stores
+    /// it. A crash between the two leaves a probe that finds no hold.
+    pub async fn open(&self, target: HoldTarget, kind: HoldKind, reason: Failure) -> AttemptError {
+        let waiting =
+            AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
+        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
+            return waiting;
+        }
+        // One record of the batch opens the hold; the others find it.
+        let _reading = self.reading.lock().await;
+        if self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
+            return waiting;
+        }
+        let hold = Hold::new(target.clone(), kind, reason, now());
+        let probe = Control::Probe { target: target.clone(), number: hold.probe };
+        let opened = async {
+            self.queue.send_control(&probe, probe_delay(kind, hold.probe)).await?;
+            self.jobs.open_hold(&hold).await
+        };
+        match opened.await {
+            Ok(is_new) => {
+                if is_new {
+                    warn!(target = %target, kind = ?kind, code = hold.reason.code, "a hold was opened");
+                }
+                self.remember_hold(target, Some(hold));
+            }
+            // The next error opens it.
+            Err(error) => warn!(service = error.service, code = error.code, "a hold could not be opened"),
+        }
+        waiting
+    }
+
+    /// Forgets a hold, so that the next look reads it again.
+    pub fn forget_hold(&self, target: &HoldTarget) {
+        self.known().holds.remove(target);
+    }
+
+    fn has_answered(&self, model_id: &str, since: Timestamp) -> bool {
+        self.known().answered.get(model_id).is_some_and(|at| *at >= since)
+    }
+
+    fn knows_hold(&self, target: &HoldTarget) -> bool {
+        self.known().holds.get(target).is_some_and(|(_, read_at)| now() < *read_at + HOLD_TTL)
+    }
+
+    fn remember_hold(&self, target: HoldTarget, hold: Option<Hold>) {
+        insert_bounded(&mut self.known().holds, target, (hold, now()));
+    }
+
+    /// A batch, read at most every [`HOLD_TTL`].
+    async fn batch(&self, batch_id: &BatchId) -> Option<Batch> {
+        let find = || {
+            let known = self.known();
+            known.batches.get(batch_id).filter(|(_, read_at)| now() < *read_at + HOLD_TTL).map(|(batch, _)| batch.clone())
+        };
+        if let Some(batch) = find() {
+            return batch;
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(batch) = find() {
+            return batch;
+        }
+        match self.jobs.get_batch(batch_id).await {
+            Ok(batch) => {
+                insert_bounded(&mut self.known().batches, batch_id.clone(), (batch.clone(), now()));
+                batch
+            }
+            Err(error) => {
+                warn!(service = error.service, code = error.code, "the batch could not be read");
+                None
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of a model after an error.
+enum Verdict {
+    /// The model answers other requests.
+    Answers,
+    /// The model does not answer the canary either.
+    Fails(HoldKind, Failure),
+    /// The model is on hold already.
+    OnHold(OnHold),
+    /// There was no time to ask, or the model throttled.
+    Unknown,
+}
+
+/// Inserts an entry. A full map is cleared first: what it forgets is read or asked again.
+fn insert_bounded<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V) {
+    if map.len() >= GATE_ENTRIES_MAX {
+        map.clear();
+    }
+    map.insert(key, value);
+}

@@ -104,21 +104,24 @@ async fn model_failures_have_their_class_and_are_not_retried() {
     let model = start_model(&stand_in, Duration::from_secs(2)).await;
     let throttled: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Throttled(_));
     let transient: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Transient(_));
+    let no_answer: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::NoAnswer(_));
+    let refused: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Refused(_));
+    let account_fault: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::AccountFault(_));
     let permanent: fn(&AttemptError) -> bool = |error| matches!(error, AttemptError::Permanent(_));
     for (kind, is_of_class, code) in [
         ("throttling", throttled, "throttling_exception"),
         ("not_ready", throttled, "model_not_ready_exception"),
         ("unavailable", throttled, "service_unavailable_exception"),
-        ("server_error", transient, "internal_server_exception"),
-        ("model_timeout", transient, "model_timeout_exception"),
-        ("model_error", transient, "model_error_exception"),
-        ("hang", transient, codes::MODEL_TIMEOUT),
-        ("garbage", transient, codes::MODEL_UNREACHABLE),
-        ("truncated", transient, codes::MODEL_UNREACHABLE),
+        ("server_error", no_answer, "internal_server_exception"),
+        ("model_timeout", no_answer, "model_timeout_exception"),
+        ("model_error", no_answer, "model_error_exception"),
+        ("hang", no_answer, codes::MODEL_TIMEOUT),
+        ("garbage", no_answer, codes::MODEL_UNREACHABLE),
+        ("truncated", no_answer, codes::MODEL_UNREACHABLE),
         ("unfit", transient, codes::ANSWER_UNFIT),
         ("no_tool", transient, codes::ANSWER_UNFIT),
-        ("validation", permanent, "validation_exception"),
-        ("access_denied", permanent, "access_denied_exception"),
+        ("validation", refused, "validation_exception"),
+        ("access_denied", account_fault, "access_denied_exception"),
         ("guardrail", permanent, codes::GUARDRAIL),
         ("max_tokens", permanent, codes::ANSWER_TRUNCATED),
     ] {
@@ -126,8 +129,12 @@ async fn model_failures_have_their_class_and_are_not_retried() {
         let before = stand_in.calls()["total"].as_u64().unwrap();
         let error = analyse_text(&model, Analysis::standard(), "A text to look at.").await.expect_err(kind);
         assert!(is_of_class(&error), "{kind}: {error:?}");
-        let (AttemptError::Throttled(failure) | AttemptError::Transient(failure) | AttemptError::Permanent(failure)) =
-            error
+        let (AttemptError::Throttled(failure)
+        | AttemptError::Transient(failure)
+        | AttemptError::NoAnswer(failure)
+        | AttemptError::Permanent(failure)
+        | AttemptError::Refused(failure)
+        | AttemptError::AccountFault(failure)) = error
         else {
             panic!("{kind}");
         };
@@ -137,13 +144,13 @@ async fn model_failures_have_their_class_and_are_not_retried() {
 }
 
 #[tokio::test]
-async fn unreachable_model_is_a_transient_error() {
+async fn unreachable_model_gives_no_answer() {
     let stand_in = StandIn::start();
     let model = start_model(&stand_in, Duration::from_secs(2)).await;
     drop(stand_in);
     let error = analyse_text(&model, Analysis::standard(), "A text.").await.expect_err("no server listens");
     assert!(
-        matches!(error, AttemptError::Transient(ref failure) if failure.code == codes::MODEL_UNREACHABLE),
+        matches!(error, AttemptError::NoAnswer(ref failure) if failure.code == codes::MODEL_UNREACHABLE),
         "{error:?}"
     );
 }

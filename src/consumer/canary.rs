@@ -1,5 +1,7 @@
 //! The canary: a fixed small text by which a model shows whether it answers at all.
 
+use std::time::Duration;
+
 use crate::aws::model::{Call, Model};
 use crate::domain::analysis::Analysis;
 use crate::domain::document::Document;
@@ -18,7 +20,10 @@ const JOB_ID: &str = "docket-canary";
 /// Asks models whether they answer.
 #[derive(Debug, Clone)]
 pub(super) struct Canary {
-    pub model: Model,
+    model: Model,
+    /// The longest time of a canary: [`CANARY_TIMEOUT`], or the time-out of a call if that
+    /// is shorter.
+    pub timeout: Duration,
 }
 
 /// The end of one canary.
@@ -43,20 +48,24 @@ impl CanaryVerdict {
 }
 
 impl Canary {
-    /// Sends the canary to a model, with the settings of every call, and waits at most
-    /// [`CANARY_TIMEOUT`].
+    pub fn new(model: Model) -> Self {
+        let timeout = CANARY_TIMEOUT.min(model.timeout());
+        Self { model, timeout }
+    }
+
+    /// Sends the canary to a model, with the settings of every call.
     pub async fn ask(&self, model_id: &str) -> CanaryVerdict {
         let job_id: JobId = JOB_ID.parse().expect("an id");
         let call = Call { job_id: &job_id, attempt: 0, model_id, analysis: Analysis::standard() };
         let document = Document::new(None, TEXT.as_bytes().to_vec()).expect("a text");
-        match tokio::time::timeout(CANARY_TIMEOUT, self.model.converse(&call, document)).await {
+        match tokio::time::timeout(self.timeout, self.model.converse(&call, document)).await {
             Ok(Ok(_)) => CanaryVerdict::Answered,
             Ok(Err(error)) => match kind_of(&error) {
                 Some((kind, reason)) => CanaryVerdict::Failed(kind, reason),
                 None => CanaryVerdict::Throttled,
             },
             Err(_) => {
-                let message = format!("Bedrock did not answer a canary within {} s", CANARY_TIMEOUT.as_secs());
+                let message = format!("Bedrock did not answer a canary within {} s", self.timeout.as_secs());
                 CanaryVerdict::Failed(HoldKind::Outage, Failure::new(codes::MODEL_TIMEOUT, message))
             }
         }

@@ -35,7 +35,7 @@ use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use crate::domain::ids::BatchId;
 use crate::domain::job::{Job, Work};
 use crate::domain::job::ending::{AttemptError, OnHold};
-use crate::domain::limits::{CANARY_TIMEOUT, GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
+use crate::domain::limits::{GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
 use crate::domain::message::control::Control;
 
 /// Decides whether calls may begin. Clones share what this environment knows.
@@ -204,10 +204,10 @@ impl Gate {
             return Verdict::Answers;
         }
         let time = until(delivery.deadline).saturating_sub(Delivery::time_after_call());
-        if time < CANARY_TIMEOUT {
+        if time < self.canary.timeout {
             return Verdict::Unknown;
         }
-        let Ok(_asking) = tokio::time::timeout(time - CANARY_TIMEOUT, self.asking.lock()).await else {
+        let Ok(_asking) = tokio::time::timeout(time - self.canary.timeout, self.asking.lock()).await else {
             return Verdict::Unknown;
         };
         // Another record's canary may have answered the question.

@@ -16,7 +16,7 @@ use crate::domain::hold::{Hold, HoldTarget, probe_delay};
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
 use crate::domain::job::stored::{State, StoredJob};
 use crate::domain::limits::{
-    CANARY_TIMEOUT, CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN,
+    CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN,
     STORE_RESERVE,
 };
 use crate::domain::message::body::MessageBody;
@@ -60,7 +60,7 @@ impl HoldControl {
                 Ok(Retry::after(until(lease_until), RetryReason::ProbeBusy))
             }
             (ProbeStep::Probe, Some(hold)) => {
-                if until(deadline) < CANARY_TIMEOUT + STORE_RESERVE + RESPONSE_MARGIN {
+                if until(deadline) < self.gate.canary.timeout + STORE_RESERVE + RESPONSE_MARGIN {
                     return Ok(Retry::after(NO_TIME_DELAY, RetryReason::NoTime));
                 }
                 if !jobs.take_probe(target, number, deadline + LEASE_MARGIN, now()).await? {

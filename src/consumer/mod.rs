@@ -91,7 +91,7 @@ impl Consumer {
         let bucket = config.documents_bucket;
         let objects = JsonObjects::new(sdk, bucket.clone());
         let results = ResultStore { jobs: jobs.clone(), objects: objects.clone() };
-        let gate = Gate::new(jobs.clone(), queue.clone(), Canary { model: model.clone() });
+        let gate = Gate::new(jobs.clone(), queue.clone(), Canary::new(model.clone()));
         Self {
             endings: Endings {
                 jobs: jobs.clone(),

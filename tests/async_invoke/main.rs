@@ -149,18 +149,19 @@ async fn every_start_and_poll_error_has_its_class_without_retry() {
     let stand_in = StandIn::start();
     let model = model(&stand_in).await;
     let arn = start(&model, "a-job", 0).await.unwrap();
-    let (throttled, transient, permanent) = ("throttled", "transient", "permanent");
+    let (throttled, no_answer, permanent) = ("throttled", "no answer", "permanent");
+    let (refused, account_fault) = ("refused", "account fault");
     for (kind, class, code, takes_effect) in [
         ("throttling", throttled, "throttling_exception", false),
         ("unavailable", throttled, "service_unavailable_exception", false),
         ("quota_exceeded", throttled, "service_quota_exceeded_exception", false),
-        ("server_error", transient, "internal_server_exception", false),
-        ("hang", transient, codes::MODEL_TIMEOUT, true),
-        ("answer_lost", transient, codes::MODEL_UNREACHABLE, true),
+        ("server_error", no_answer, "internal_server_exception", false),
+        ("hang", no_answer, codes::MODEL_TIMEOUT, true),
+        ("answer_lost", no_answer, codes::MODEL_UNREACHABLE, true),
         ("conflict", permanent, "conflict_exception", false),
-        ("validation", permanent, "validation_exception", false),
-        ("access_denied", permanent, "access_denied_exception", false),
-        ("not_found", permanent, "resource_not_found_exception", false),
+        ("validation", refused, "validation_exception", false),
+        ("access_denied", account_fault, "access_denied_exception", false),
+        ("not_found", account_fault, "resource_not_found_exception", false),
     ] {
         for on in ["start", "get"] {
             stand_in.behave(json!({"async_faults": [{"kind": kind, "on": on}]}));
@@ -172,9 +173,15 @@ async fn every_start_and_poll_error_has_its_class_without_retry() {
             let error = error.expect_err(kind);
             let (class_of, failure) = match &error {
                 AttemptError::Throttled(failure) => (throttled, failure),
-                AttemptError::Transient(failure) => (transient, failure),
+                AttemptError::NoAnswer(failure) => (no_answer, failure),
                 AttemptError::Permanent(failure) => (permanent, failure),
+                AttemptError::Refused(failure) => (refused, failure),
+                AttemptError::AccountFault(failure) => (account_fault, failure),
                 AttemptError::StoreUnavailable(_)
+                | AttemptError::Transient(_)
+                | AttemptError::Unproven { .. }
+                | AttemptError::OnHold(_)
+                | AttemptError::NotStored(_)
                 | AttemptError::NoTime
                 | AttemptError::OverQuota(_)
                 | AttemptError::Cancelled => panic!("{kind}: {error:?}"),

@@ -51,6 +51,8 @@ async fn run_case(world: &World, case: &Case) -> Vec<String> {
     let mut environment = world.environment();
     environment.insert("MODEL_TIMEOUT_SECONDS".into(), "1".into());
     environment.insert("MAX_ATTEMPTS".into(), MAX_ATTEMPTS.to_string());
+    // The cases share a table. A hold of one model delays no other case.
+    environment.insert("MODEL_ID".into(), format!("test.{job_id}"));
     let run =
         delivery::deliver_all(&world, plan(&world, case.faults.clone(), case.kills_every_call), &environment).await;
     let dead_letters = world.drain_dead_letters().await;

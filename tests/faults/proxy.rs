@@ -74,6 +74,8 @@ pub enum RequestKind {
     /// Any request to S3.
     S3,
     Converse,
+    /// A Converse call with the canary in place of a document.
+    Canary,
     /// StartAsyncInvoke or GetAsyncInvoke.
     AsyncInvoke,
     /// The SendMessage of a dead letter or of a poll.
@@ -205,7 +207,7 @@ impl Proxy {
             _ => {}
         }
         let base = match kind {
-            RequestKind::Converse | RequestKind::AsyncInvoke => &self.plan.model,
+            RequestKind::Converse | RequestKind::Canary | RequestKind::AsyncInvoke => &self.plan.model,
             _ => &self.plan.aws,
         };
         let uri = format!("{base}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
@@ -269,7 +271,10 @@ fn classify(target: &str, path: &str, body: &[u8]) -> RequestKind {
         }
         "SendMessage" => RequestKind::SendMessage,
         "ChangeMessageVisibility" => RequestKind::ChangeVisibility,
-        _ if path.ends_with("/converse") => RequestKind::Converse,
+        _ if path.ends_with("/converse") => {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            if body["requestMetadata"]["job_id"] == "docket-canary" { RequestKind::Canary } else { RequestKind::Converse }
+        }
         _ if path.starts_with("/async-invoke") => RequestKind::AsyncInvoke,
         _ if target.is_empty() => RequestKind::S3,
         _ => RequestKind::Other,
@@ -295,7 +300,7 @@ fn error_response(status: u16, code: &'static str, target: &str) -> Response<Ful
 
 fn throttling_response(target: &str, kind: RequestKind) -> Response<Full<Bytes>> {
     match kind {
-        RequestKind::Converse | RequestKind::AsyncInvoke => error_response(429, "ThrottlingException", "model"),
+        RequestKind::Converse | RequestKind::Canary | RequestKind::AsyncInvoke => error_response(429, "ThrottlingException", "model"),
         RequestKind::S3 => error_response(503, "SlowDown", target),
         RequestKind::Claim | RequestKind::FencedWrite { .. } => {
             error_response(400, "ProvisionedThroughputExceededException", target)

@@ -29,9 +29,9 @@ impl Scenario {
     /// The number of requests without faults.
     pub fn requests(self) -> usize {
         match self {
-            Self::Succeeds => 4,         // claim, get document, converse, complete
-            Self::ThrottledFirst => 9,   // claim, get document, converse, release, visibility; the four of a success
-            Self::PermanentlyBad => 5,   // claim, get document, converse, dead letter, fail
+            Self::Succeeds => 6,         // two holds, claim, get document, converse, complete
+            Self::ThrottledFirst => 11,  // two holds; claim, get document, converse, release, visibility; a success
+            Self::PermanentlyBad => 9,   // two holds, claim, get document, converse, canary, get, dead letter, fail
             Self::Malformed => 1,        // dead letter
             Self::AsyncInvocation => 10, // get, claim, start, send, wait; get, resume, poll, list, complete
         }

@@ -125,9 +125,10 @@ pub struct AttemptContext {
 }
 
 impl AttemptContext {
-    /// Whether one more error without evidence is the last that is not charged.
+    /// Whether the errors without evidence, this one included, and the charged attempts of
+    /// the job are as many as its attempts. The claim charged this attempt.
     fn has_many_unproven(self) -> bool {
-        self.unproven_errors + 1 >= self.max_attempts
+        self.unproven_errors + self.charged_attempts >= self.max_attempts
     }
 
     fn release(self, charged: bool, after: Duration, reason: RetryReason, error: Option<Failure>) -> Ending {
@@ -155,7 +156,9 @@ pub fn decide_ending(error: AttemptError, at: AttemptContext) -> Ending {
         AttemptError::Throttled(error) => at.release_uncharged(RetryReason::Throttled, error),
         AttemptError::StoreUnavailable(error) => at.release_uncharged(RetryReason::StoreUnavailable, error),
         AttemptError::Unproven { error, is_refusal: true } if at.has_many_unproven() => Ending::Fail(error),
-        AttemptError::Unproven { error, .. } if at.has_many_unproven() => at.charge(RetryReason::Transient, error),
+        AttemptError::Unproven { error, .. } if at.has_many_unproven() => {
+            Ending::Fail(Failure::attempts_exhausted(at.charged_attempts + at.unproven_errors, Some(&error)))
+        }
         AttemptError::Unproven { error, .. } => {
             let after = full_jitter(at.receive_count, at.random);
             let release = Release::new(false, after, RetryReason::Unproven, Some(error));
@@ -214,7 +217,7 @@ mod tests {
             assert_eq!(release.after, Duration::from_secs(240), "30 s × 2³: the fourth delivery");
             assert!(!released(decide_ending(AttemptError::AccountFault(failure()), at)).charged);
             let unproven = AttemptError::Unproven { error: failure(), is_refusal: true };
-            let release = released(decide_ending(unproven, at));
+            let release = released(decide_ending(unproven, AT));
             assert!(!release.charged && release.unproven);
         }
     }
@@ -224,9 +227,10 @@ mod tests {
         let at = AttemptContext { unproven_errors: 2, ..AT };
         let unproven = |is_refusal| AttemptError::Unproven { error: failure(), is_refusal };
         assert_eq!(decide_ending(unproven(true), at), Ending::Fail(failure()));
-        assert!(released(decide_ending(unproven(false), at)).charged);
-        let at = AttemptContext { charged_attempts: 3, ..at };
-        assert!(matches!(decide_ending(unproven(false), at), Ending::Fail(_)));
+        let Ending::Fail(error) = decide_ending(unproven(false), at) else { panic!("the job fails") };
+        assert_eq!(error.code, codes::ATTEMPTS_EXHAUSTED);
+        let at = AttemptContext { unproven_errors: 1, charged_attempts: 3, ..AT };
+        assert!(matches!(decide_ending(unproven(false), at), Ending::Fail(_)), "both kinds count together");
     }
 
     #[test]

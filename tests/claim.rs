@@ -189,7 +189,9 @@ async fn stale_worker_changes_nothing() {
         match second {
             "complete" => assert_eq!(jobs.complete(&id, &newer, &done, &document).await.unwrap(), Fenced::Written),
             "failed" => assert_eq!(jobs.fail(&id, &newer, &error, at).await.unwrap(), Fenced::Written),
-            "pending" => assert_eq!(jobs.release(&id, &newer, &released(true), None, at).await.unwrap(), Fenced::Written),
+            "pending" => {
+                assert_eq!(jobs.release(&id, &newer, &released(true), None, at).await.unwrap(), Fenced::Written)
+            }
             _ => {}
         }
         let before = world.item(&job_id).await;

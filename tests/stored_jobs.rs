@@ -101,7 +101,10 @@ async fn change_by_a_caller_depends_on_status_and_attempt() {
     assert_eq!((claim.attempt, claim.charged_attempts, claim.took_over), (2, 1, false));
     let Ok(ChangeOutcome::Changed(row)) = jobs.cancel(&id, now()).await else { panic!("the job was not cancelled") };
     assert!(matches!(row.state, State::Cancelled { .. }));
-    assert_eq!(jobs.release(&id, &claim, &Release::new(true, Duration::ZERO, RetryReason::Throttled, None), None, now()).await, Ok(Fenced::Lost));
+    assert_eq!(
+        jobs.release(&id, &claim, &Release::new(true, Duration::ZERO, RetryReason::Throttled, None), None, now()).await,
+        Ok(Fenced::Lost)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

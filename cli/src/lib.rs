@@ -7,6 +7,7 @@ mod arguments;
 mod aws;
 mod doctor;
 mod exit;
+mod hold;
 pub mod plan;
 mod smoke;
 mod terminal;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use self::arguments::{Arguments, Command, PlanArguments};
+use self::arguments::{Arguments, Command, HoldAction, PlanArguments};
 use self::terminal::print_text;
 use crate::plan::prices::Prices;
 use crate::plan::{plan, report};
@@ -37,6 +38,16 @@ pub fn run() -> ExitCode {
         Command::Doctor(arguments) => {
             let target = arguments.stack.target();
             block_on(doctor::run(&target, arguments.call, arguments.json)).into()
+        }
+        Command::Hold(arguments) => match arguments.action {
+            HoldAction::List { stack, json } => block_on(hold::list(&stack.target(), json)).into(),
+            HoldAction::Lift { stack, target } => block_on(hold::lift(&stack.target(), &target)).into(),
+        },
+        Command::Pause(arguments) => {
+            block_on(hold::change_batch(&arguments.stack.target(), &arguments.batch, "pause")).into()
+        }
+        Command::Resume(arguments) => {
+            block_on(hold::change_batch(&arguments.stack.target(), &arguments.batch, "resume")).into()
         }
         Command::Smoke(arguments) => {
             let target = arguments.stack.target();

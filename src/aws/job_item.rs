@@ -12,9 +12,9 @@ use crate::domain::async_invocation::request::{InvocationArn, StartedInvocation}
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::failure::Failure;
+use crate::domain::hold::waiting::target_of;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
-use crate::domain::hold::waiting::target_of;
 use crate::domain::job::stored::{Completed, EndedAttempt, State, Status, StoredJob, StoredResult, Usage};
 
 pub(super) type Item = HashMap<String, AttributeValue>;

@@ -161,8 +161,10 @@ impl Unavailable {
     /// missing bucket.
     pub fn is_refusal(&self) -> bool {
         let code = self.code.as_str();
-        matches!(code, "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AccountProblem" | "NoSuchBucket")
-            || code.starts_with("KMS.")
+        matches!(
+            code,
+            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AccountProblem" | "NoSuchBucket"
+        ) || code.starts_with("KMS.")
             || code.starts_with("Kms")
     }
 

@@ -119,7 +119,9 @@ impl AsyncInvocations {
                 let completed = Completed { model_id: request.model_id.clone(), ..completed };
                 return attempt.complete(completed, DocumentRecord::default()).await;
             }
-            Err(AttemptError::Permanent(failure) | AttemptError::Refused(failure)) => return attempt.end(AttemptError::Permanent(failure)).await,
+            Err(AttemptError::Permanent(failure) | AttemptError::Refused(failure)) => {
+                return attempt.end(AttemptError::Permanent(failure)).await;
+            }
             Ok(None) => poll_delay(number),
             Err(
                 AttemptError::Throttled(failure)
@@ -136,9 +138,7 @@ impl AsyncInvocations {
             }
             Err(
                 AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::OnHold(_) | AttemptError::Cancelled,
-            ) => {
-                full_jitter(1, fastrand::f64())
-            }
+            ) => full_jitter(1, fastrand::f64()),
         };
         if now() >= next.started_at + ASYNC_MAX_AGE {
             let message = format!(

@@ -33,8 +33,8 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::account_fault::normalised_message;
 use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use crate::domain::ids::BatchId;
-use crate::domain::job::{Job, Work};
 use crate::domain::job::ending::{AttemptError, OnHold};
+use crate::domain::job::{Job, Work};
 use crate::domain::limits::{GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
 use crate::domain::message::control::Control;
 
@@ -67,14 +67,7 @@ struct Known {
 
 impl Gate {
     pub fn new(jobs: Jobs, queue: JobsQueue, canary: Canary) -> Self {
-        Self {
-            jobs,
-            queue,
-            canary,
-            known: Arc::default(),
-            reading: Arc::default(),
-            asking: Arc::default(),
-        }
+        Self { jobs, queue, canary, known: Arc::default(), reading: Arc::default(), asking: Arc::default() }
     }
 
     /// What a job must wait for before its claim, if anything. A table that does not answer
@@ -232,8 +225,7 @@ impl Gate {
     /// Opens a hold, unless one exists for its target: sends its first probe, then stores
     /// it. A crash between the two leaves a probe that finds no hold.
     pub async fn open(&self, target: HoldTarget, kind: HoldKind, reason: Failure) -> AttemptError {
-        let waiting =
-            AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
+        let waiting = AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
         if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
             return waiting;
         }
@@ -282,7 +274,11 @@ impl Gate {
     async fn batch(&self, batch_id: &BatchId) -> Option<Batch> {
         let find = || {
             let known = self.known();
-            known.batches.get(batch_id).filter(|(_, read_at)| now() < *read_at + HOLD_TTL).map(|(batch, _)| batch.clone())
+            known
+                .batches
+                .get(batch_id)
+                .filter(|(_, read_at)| now() < *read_at + HOLD_TTL)
+                .map(|(batch, _)| batch.clone())
         };
         if let Some(batch) = find() {
             return batch;

@@ -16,8 +16,7 @@ use crate::domain::hold::{Hold, HoldTarget, probe_delay};
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
 use crate::domain::job::stored::{State, StoredJob};
 use crate::domain::limits::{
-    CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN,
-    STORE_RESERVE,
+    CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN, STORE_RESERVE,
 };
 use crate::domain::message::body::MessageBody;
 use crate::domain::message::control::Control;
@@ -56,9 +55,7 @@ impl HoldControl {
         let hold = jobs.get_hold(target).await?;
         match (probe_step(hold.as_ref(), number, now()), hold) {
             (ProbeStep::Superseded, _) => Ok(Outcome::Acknowledge(Acknowledged::Superseded)),
-            (ProbeStep::Busy { until: lease_until }, _) => {
-                Ok(Retry::after(until(lease_until), RetryReason::ProbeBusy))
-            }
+            (ProbeStep::Busy { until: lease_until }, _) => Ok(Retry::after(until(lease_until), RetryReason::ProbeBusy)),
             (ProbeStep::Probe, Some(hold)) => {
                 if until(deadline) < self.gate.canary.timeout + STORE_RESERVE + RESPONSE_MARGIN {
                     return Ok(Retry::after(NO_TIME_DELAY, RetryReason::NoTime));

@@ -124,9 +124,7 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timesta
                 Delivery { body, carried, receive_count, source, redrive_of, poll, deadline, time_for_a_job };
             job::handle(consumer, *job, delivery).await
         }
-        Ok(ParsedMessage::Control(control)) => {
-            Handled::without_usage(consumer.holds.handle(control, deadline).await)
-        }
+        Ok(ParsedMessage::Control(control)) => Handled::without_usage(consumer.holds.handle(control, deadline).await),
         Ok(ParsedMessage::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
         Ok(ParsedMessage::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
         Err(failure) => {

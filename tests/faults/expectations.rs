@@ -41,7 +41,8 @@ pub async fn check_ending(world: &World, case: &Case, body: &str, dead_letters: 
             let attempts_exhausted = error.code == "attempts_exhausted";
             // A job that succeeds without faults may fail only if faults used up all its attempts.
             let faults_suffice = case.kills_every_call || case.faults.len() >= MAX_ATTEMPTS as usize;
-            let all_are_charged = stored.as_ref().is_some_and(|stored| stored.charged_attempts + stored.unproven_errors >= MAX_ATTEMPTS);
+            let all_are_charged =
+                stored.as_ref().is_some_and(|stored| stored.charged_attempts + stored.unproven_errors >= MAX_ATTEMPTS);
             let is_expected = match scenario {
                 Scenario::PermanentlyBad => attempts_exhausted || error.code == "validation_exception",
                 _ => attempts_exhausted && faults_suffice && all_are_charged,

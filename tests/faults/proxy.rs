@@ -273,7 +273,11 @@ fn classify(target: &str, path: &str, body: &[u8]) -> RequestKind {
         "ChangeMessageVisibility" => RequestKind::ChangeVisibility,
         _ if path.ends_with("/converse") => {
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
-            if body["requestMetadata"]["job_id"] == "docket-canary" { RequestKind::Canary } else { RequestKind::Converse }
+            if body["requestMetadata"]["job_id"] == "docket-canary" {
+                RequestKind::Canary
+            } else {
+                RequestKind::Converse
+            }
         }
         _ if path.starts_with("/async-invoke") => RequestKind::AsyncInvoke,
         _ if target.is_empty() => RequestKind::S3,
@@ -300,7 +304,9 @@ fn error_response(status: u16, code: &'static str, target: &str) -> Response<Ful
 
 fn throttling_response(target: &str, kind: RequestKind) -> Response<Full<Bytes>> {
     match kind {
-        RequestKind::Converse | RequestKind::Canary | RequestKind::AsyncInvoke => error_response(429, "ThrottlingException", "model"),
+        RequestKind::Converse | RequestKind::Canary | RequestKind::AsyncInvoke => {
+            error_response(429, "ThrottlingException", "model")
+        }
         RequestKind::S3 => error_response(503, "SlowDown", target),
         RequestKind::Claim | RequestKind::FencedWrite { .. } => {
             error_response(400, "ProvisionedThroughputExceededException", target)

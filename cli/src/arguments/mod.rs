@@ -1,11 +1,13 @@
 //! The arguments of the command line.
 
+mod hold;
 mod plan;
 mod stack;
 mod values;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;
 pub(crate) use self::stack::{DoctorArguments, SmokeArguments};
 
@@ -30,6 +32,18 @@ pub(crate) enum Command {
     /// docs/operations/doctor.md explains each line and lists the permissions.
     #[command(after_help = stack::AFTER_DOCTOR)]
     Doctor(DoctorArguments),
+    /// List or lift the holds: faults of the account that keep jobs waiting
+    ///
+    /// Docket probes each fault by itself, and continues when it is mended.
+    /// docs/operations/holds.md explains holds.
+    #[command(after_help = hold::AFTER_HOLD)]
+    Hold(HoldArguments),
+    /// Pause a batch: none of its jobs starts, and no attempt is charged
+    #[command(after_help = hold::AFTER_PAUSE)]
+    Pause(PauseArguments),
+    /// Resume a paused batch
+    #[command(after_help = hold::AFTER_PAUSE)]
+    Resume(PauseArguments),
     /// Run sample documents through a deployed stack: by the API, by upload, by queue message
     ///
     /// The command sends fifteen documents, a duplicate and a message that is no job, and checks

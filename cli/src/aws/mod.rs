@@ -6,6 +6,7 @@ pub mod bucket;
 pub mod connect;
 pub mod error;
 pub mod functions;
+pub mod holds;
 mod http;
 mod local;
 pub mod models;

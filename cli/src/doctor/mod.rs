@@ -4,6 +4,7 @@
 
 mod api;
 mod functions;
+mod holds;
 mod line;
 mod mappings;
 mod models;
@@ -21,6 +22,7 @@ use crate::aws::api::Api;
 use crate::aws::connect::{Connection, Target, connect};
 use crate::aws::error::{AwsError, ConnectError};
 use crate::aws::functions::{Function, Mapping, list_mappings, read_concurrency, read_function};
+use crate::aws::holds::list_holds;
 use crate::aws::models::{call_model, find_foundation_model, read_availability, read_lifecycle};
 use crate::aws::queues::read_depth;
 use crate::aws::quotas::list_model_quotas;
@@ -77,6 +79,10 @@ async fn examine(connection: &Connection, call: bool) -> Result<Vec<Line>, AwsEr
         lines.push(api::judge_api(Api::new(connection, url).send("GET", api::PATH, None).await));
     }
     check_models(connection, &functions, call, &mut lines).await;
+    match list_holds(connection, &stack).await {
+        Ok(holds) => lines.extend(holds::judge_holds(&holds)),
+        Err(error) => lines.push(Line::not_checked(holds::CHECK, "JobsTable", &error)),
+    }
     check_queues(connection, &stack, &mut lines).await;
     check_topics(connection, &stack, &mut lines).await;
     Ok(lines)

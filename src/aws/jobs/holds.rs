@@ -64,8 +64,7 @@ impl Jobs {
     /// Lists all holds, as the index shows them.
     pub async fn list_holds(&self) -> Result<Vec<Hold>, Unavailable> {
         let keys = self.query_waiting(HOLDS.to_owned(), 100).await?;
-        let targets: Vec<HoldTarget> =
-            keys.iter().filter_map(|key| key.strip_prefix("hold/")?.parse().ok()).collect();
+        let targets: Vec<HoldTarget> = keys.iter().filter_map(|key| key.strip_prefix("hold/")?.parse().ok()).collect();
         if targets.is_empty() {
             return Ok(Vec::new());
         }

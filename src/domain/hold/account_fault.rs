@@ -23,7 +23,8 @@ const CONVERSE_ERRORS: &str =
 const MODEL_ACCESS: &str = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html";
 const MODEL_LIFECYCLE: &str = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-lifecycle.html";
 const INFERENCE_PROFILES: &str = "https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html";
-const TROUBLESHOOTING: &str = "https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html";
+const TROUBLESHOOTING: &str =
+    "https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html";
 const COMMON_ERRORS: &str = "https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html";
 const MODEL_FEATURES: &str =
     "https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html";

@@ -50,7 +50,7 @@ pub(super) struct Gate {
     asking: Arc<AsyncMutex<()>>,
 }
 
-/// What this environment knows.
+/// The knowledge of this environment.
 #[derive(Debug, Default)]
 struct Known {
     /// The holds, with the time of the read.
@@ -70,7 +70,7 @@ impl Gate {
         Self { jobs, queue, canary, known: Arc::default(), reading: Arc::default(), asking: Arc::default() }
     }
 
-    /// What a job must wait for before its claim, if anything. A table that does not answer
+    /// The hold or pause that a job must wait for before its claim, if any. A table that does not answer
     /// blocks nothing here: the claim then fails by itself.
     pub async fn blocks(&self, job: &Job, default_model: &str) -> Option<OnHold> {
         let batch = match &job.batch_id {
@@ -88,7 +88,7 @@ impl Gate {
         self.blocks_model(of_job.or(of_batch).unwrap_or(default_model)).await
     }
 
-    /// What a call of a model must wait for, if anything.
+    /// The hold that a call of a model must wait for, if any.
     pub async fn blocks_model(&self, model_id: &str) -> Option<OnHold> {
         let targets = [HoldTarget::Store, HoldTarget::Model(model_id.to_owned())];
         if !targets.iter().all(|target| self.knows_hold(target)) {
@@ -137,7 +137,7 @@ impl Gate {
     /// Asks a model with a canary before a call, if an earlier error left it in doubt.
     ///
     /// # Errors
-    /// What the call must wait for, if the canary opened a hold.
+    /// The hold that the call must wait for, if the canary opened one.
     pub async fn resolve_doubt(&self, model_id: &str, delivery: &Delivery) -> Result<(), AttemptError> {
         let Some(doubted_at) = self.known().in_doubt.get(model_id).copied() else { return Ok(()) };
         match self.ask(model_id, doubted_at, delivery).await {
@@ -304,7 +304,7 @@ impl Gate {
     }
 }
 
-/// What is known of a model after an error.
+/// The state of a model after an error.
 enum Verdict {
     /// The model answers other requests.
     Answers,

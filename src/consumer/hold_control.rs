@@ -29,7 +29,7 @@ pub(super) struct HoldControl {
     pub objects: JsonObjects,
 }
 
-/// What a probe showed.
+/// The result of a probe.
 enum Probed {
     Works,
     Fails(Failure),
@@ -119,7 +119,7 @@ impl HoldControl {
     async fn resend(&self, target: &HoldTarget, last_look: bool) -> Result<Outcome, Unavailable> {
         let resent = Outcome::Acknowledge(Acknowledged::Resent);
         if self.is_blocked(target).await? {
-            // The jobs wait again. The end of that wait sends a resend message of its own.
+            // The jobs wait again. The end of that wait sends its own resend message.
             return Ok(resent);
         }
         let jobs = &self.gate.jobs;

@@ -24,7 +24,7 @@ pub(super) struct Parking {
 impl Parking {
     /// Parks an unclaimed job, and returns the outcome of its message.
     ///
-    /// A job that cannot be parked waits for the delay of its own message.
+    /// A job that cannot be parked waits until SQS delivers its message again.
     pub async fn park(&self, job: &Job, on_hold: &OnHold, delivery: &Delivery) -> Outcome {
         self.gate.revive_probe(&on_hold.target).await;
         let jobs = &self.gate.jobs;

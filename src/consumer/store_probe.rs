@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::aws::json_objects::JsonObjects;
 use crate::domain::failure::{Failure, codes};
 
-/// The key of the probe's object. It is under the prefix of results, whose writes it stands
-/// for. No job id is `hold-probe`'s folder, because the key has no further level.
+/// The key of the probe's object. It is under the prefix of results, whose writes it
+/// represents. No job id is `hold-probe`'s folder, because the key has no further level.
 const KEY: &str = "results/hold-probe.json";
 
 /// Asks whether the documents bucket accepts writes.

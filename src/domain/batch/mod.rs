@@ -65,7 +65,7 @@ pub enum PauseReason {
 }
 
 impl Batch {
-    /// What the jobs of this batch wait for while it is paused.
+    /// The wait of the jobs of this batch while it is paused.
     pub fn paused_on_hold(&self) -> Option<OnHold> {
         let pause = self.paused.as_ref()?;
         let reason = match pause.reason {

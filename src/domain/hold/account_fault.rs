@@ -1,18 +1,18 @@
 //! The errors of Bedrock that every document would meet, and those that only one document
 //! meets.
 //!
-//! Bedrock has few codes, so some faults are told by their message. The texts are those
+//! Bedrock has few codes, so the message distinguishes some faults. The texts are those
 //! that AWS documents, or that users of Bedrock report. An error in neither table is
 //! judged by evidence: see `consumer::gate`.
 
 /// One fault of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountFault {
-    /// Bedrock's error code; `""` stands for every code.
+    /// Bedrock's error code; `""` matches every code.
     pub code: &'static str,
-    /// A part of the message, in lower case; `""` stands for every message.
+    /// A part of the message, in lower case; `""` matches every message.
     pub message_part: &'static str,
-    /// What the operator must do.
+    /// The next step of the operator.
     pub remedy: &'static str,
     /// Where AWS or its users describe the error.
     pub source: &'static str,

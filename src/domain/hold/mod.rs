@@ -31,7 +31,7 @@ use crate::domain::limits::{
     HOLD_PROBE_FIRST, HOLD_PROBE_MAX, HOLD_WAIT_FIRST, HOLD_WAIT_MAX, OUTAGE_PROBE_FIRST, OUTAGE_PROBE_MAX,
 };
 
-/// What jobs wait for.
+/// The thing that jobs wait for.
 ///
 /// The text form is part of messages and of the table: a model id, `store`, or `batch/` and
 /// a batch id. A model id that would read as another target has the prefix `model/`.
@@ -117,7 +117,7 @@ pub enum HoldKind {
 /// A hold, as the jobs table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// What the jobs wait for: a model or the store.
+    /// The thing that the jobs wait for: a model or the store.
     pub target: HoldTarget,
     /// The kind of the hold.
     pub kind: HoldKind,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Hold;
 
-/// What a worker does with the message of a probe.
+/// The next step of a worker that received the message of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeStep {
     /// The hold expects this probe: the worker takes the probe's lease, and probes.

@@ -54,7 +54,7 @@ pub enum AttemptError {
     Cancelled,
 }
 
-/// What a job waits for.
+/// The wait of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnHold {
     /// The model, the store or the paused batch.
@@ -76,7 +76,7 @@ pub struct Release {
     pub reason: RetryReason,
     /// The error that ended the attempt; `None` if it met none.
     pub error: Option<Failure>,
-    /// What the job waits for.
+    /// The target that the job waits for, if any.
     pub waiting_for: Option<HoldTarget>,
     /// Whether the error counts as one without evidence.
     pub unproven: bool,

@@ -55,7 +55,7 @@ pub struct StoredJob {
     pub invocation: Option<StartedInvocation>,
     /// The object with the `async_invoke` request, if the API received the job.
     pub async_request: Option<S3Location>,
-    /// What the job waits for, if it waits for a hold or a paused batch.
+    /// The hold or the paused batch that the job waits for, if any.
     pub waiting_for: Option<HoldTarget>,
     /// The error of the last attempt that ended with one.
     pub last_error: Option<Failure>,

@@ -11,13 +11,11 @@ use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
-use docket::domain::job::ending::Release;
-use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
 use test_support::aws::World;
-use test_support::inline_job as job;
+use test_support::{inline_job as job, released};
 
 const MAX_ATTEMPTS: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
@@ -329,9 +327,4 @@ async fn rejected_result_is_distinguished_from_unavailable_table() {
     let missing_table = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);
     let unavailable = missing_table.complete(&id, &claim, &sample_completion(), &Default::default()).await;
     assert!(matches!(unavailable, Err(CompleteError::Unavailable(_))), "{unavailable:?}");
-}
-
-/// A release after throttling.
-fn released(charged: bool) -> Release {
-    Release::new(charged, Duration::ZERO, RetryReason::Throttled, None)
 }

@@ -12,12 +12,10 @@ use docket::clock::now;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant};
-use docket::domain::job::ending::Release;
-use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use jiff::Timestamp;
 use test_support::aws::World;
-use test_support::inline_job;
+use test_support::{inline_job, released};
 use tokio::task::JoinSet;
 
 const MAX_ATTEMPTS: u32 = 3;
@@ -174,9 +172,4 @@ async fn stale_worker_changes_nothing_in_any_interleaving() {
             panic!("{violation}");
         }
     }
-}
-
-/// A release after throttling.
-fn released(charged: bool) -> Release {
-    Release::new(charged, Duration::ZERO, RetryReason::Throttled, None)
 }

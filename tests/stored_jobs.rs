@@ -10,15 +10,13 @@ use docket::domain::batch::cursor::Select;
 use docket::domain::failure::Failure;
 use docket::domain::ids::{BatchId, JobId, Owner};
 use docket::domain::job::claim::{Claim, Claimant};
-use docket::domain::job::ending::Release;
-use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::priority::Priority;
 use docket::domain::job::stored::{Completed, State, Status, StoredResult, Usage};
 use docket::domain::json::fits_the_table;
 use docket::domain::limits::RESULT_MAX_DEPTH;
 use serde_json::{Value, json};
 use test_support::aws::World;
-use test_support::inline_job;
+use test_support::{inline_job, released};
 
 fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
     NewJob {
@@ -101,10 +99,7 @@ async fn change_by_a_caller_depends_on_status_and_attempt() {
     assert_eq!((claim.attempt, claim.charged_attempts, claim.took_over), (2, 1, false));
     let Ok(ChangeOutcome::Changed(row)) = jobs.cancel(&id, now()).await else { panic!("the job was not cancelled") };
     assert!(matches!(row.state, State::Cancelled { .. }));
-    assert_eq!(
-        jobs.release(&id, &claim, &Release::new(true, Duration::ZERO, RetryReason::Throttled, None), None, now()).await,
-        Ok(Fenced::Lost)
-    );
+    assert_eq!(jobs.release(&id, &claim, &released(true), None, now()).await, Ok(Fenced::Lost));
 }
 
 #[tokio::test(flavor = "multi_thread")]

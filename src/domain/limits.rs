@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+mod hold;
+
+pub use self::hold::*;
+
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.
 ///
 /// An id becomes part of an S3 key and of Converse's `requestMetadata`, whose values
@@ -308,57 +312,3 @@ pub const ASYNC_OBJECTS_MAX: usize = 1_000;
 /// Longest duration of an async invocation. The consumer fails the job of an older one,
 /// with the invocation's ARN in the message.
 pub const ASYNC_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Time from the opening of a hold to its first probe.
-pub const HOLD_PROBE_FIRST: Duration = Duration::from_secs(30);
-
-/// Longest time between two probes of a hold: the longest delay of an SQS message.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-pub const HOLD_PROBE_MAX: Duration = Duration::from_secs(900);
-
-/// Time from the opening of a hold for an outage to its first probe.
-pub const OUTAGE_PROBE_FIRST: Duration = Duration::from_secs(15);
-
-/// Longest time between two probes of a hold for an outage.
-pub const OUTAGE_PROBE_MAX: Duration = Duration::from_secs(120);
-
-/// Time after which the probe of a hold counts as lost. A waiting message then sends it
-/// again.
-pub const HOLD_PROBE_MARGIN: Duration = Duration::from_secs(300);
-
-/// First delay of the message of a job that waits for a hold or a paused batch.
-pub const HOLD_WAIT_FIRST: Duration = Duration::from_secs(30);
-
-/// Longest delay of the message of a job that waits for a hold or a paused batch.
-pub const HOLD_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
-
-/// Longest time of a canary: one call with a small text.
-pub const CANARY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Cache TTL of holds and of paused batches, in an environment of the consumer.
-pub const HOLD_TTL: Duration = Duration::from_secs(10);
-
-/// Time for which an environment remembers that an error is the fault of its documents,
-/// because a canary succeeded.
-pub const OWN_ERROR_TTL: Duration = Duration::from_secs(600);
-
-/// Most models, batches or errors that an environment of the consumer remembers.
-pub const GATE_ENTRIES_MAX: usize = 1_000;
-
-/// Partitions of the index over the jobs that wait for one hold or one paused batch.
-pub const WAITING_SHARDS: u32 = 4;
-
-/// Most waiting jobs whose messages one resend message sends. A further resend message
-/// sends the next ones, so that no invocation reaches its deadline.
-pub const RESEND_JOBS: usize = 400;
-
-/// Most messages that a resend sends concurrently.
-pub const CONCURRENT_RESENDS: usize = 16;
-
-/// Time between the end of a hold and the last look for waiting jobs. It is longer than
-/// [`HOLD_TTL`], so that it also finds jobs of environments that still knew the hold.
-pub const RESEND_LAST_LOOK: Duration = Duration::from_secs(20);
-
-/// Most attempts on the stored job's list of attempts. Older ones are dropped.
-pub const ATTEMPTS_LISTED_MAX: usize = 20;

@@ -75,3 +75,9 @@ pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>)
     }
     panic!("waited two minutes for {what}");
 }
+
+/// A release after throttling, for tests of the writes alone.
+pub fn released(charged: bool) -> docket::domain::job::ending::Release {
+    let reason = docket::domain::job::outcome::RetryReason::Throttled;
+    docket::domain::job::ending::Release::new(charged, std::time::Duration::ZERO, reason, None)
+}

@@ -28,45 +28,44 @@ struct Case {
     redrive_of: Option<u32>,
 }
 
-/// Every combination of the job's status, lease, owner and charged attempts with a
-/// message: 453 cases.
+/// Every combination of the job's status, lease or backoff, owner and charged attempts with
+/// a message: 483 cases.
 fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
     let mut cases = Vec::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |n: i64| AttributeValue::N(n.to_string());
+    let at = |offset: i64| number(now.as_millisecond() + offset);
     let error = AttributeValue::M(HashMap::from([("code".into(), text("c")), ("message".into(), text("m"))]));
+    let alone = |ran_alone| ("ran_alone".to_owned(), AttributeValue::Bool(ran_alone));
+    let states: Vec<(&str, Vec<(String, AttributeValue)>)> = [
+        vec![("pending", vec![])],
+        [-1, 0, 1].map(|backoff| ("pending", vec![("not_before".into(), at(backoff))])).into(),
+        [-1, 0, 1].map(|lease| ("processing", vec![("lease_until".into(), at(lease))])).into(),
+        [-1, 0, 1].map(|lease| ("processing", vec![("lease_until".into(), at(lease)), alone(false)])).into(),
+        [-1, 0, 1].map(|lease| ("processing", vec![("lease_until".into(), at(lease)), alone(true)])).into(),
+        vec![("complete", vec![("result".into(), AttributeValue::M(HashMap::new())), ("model_id".into(), text("m"))])],
+        vec![("failed", vec![("error".into(), error)])],
+        vec![("cancelled", vec![])],
+    ]
+    .concat();
     for redrive_of in [None, Some(4), Some(5)] {
         let name = format!("no stored job, redrive of {redrive_of:?}");
         cases.push(Case { name, item: None, redrive_of });
-        for status in ["pending", "processing", "complete", "failed", "cancelled"] {
-            for lease in [-1, 0, 1] {
-                for owner in [mine.as_str(), "another"] {
-                    for charged_attempts in [0, 1, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1] {
-                        let name = format!(
-                            "{status}, lease {lease:+} ms, {owner}, {charged_attempts} charged attempts, redrive of {redrive_of:?}"
-                        );
-                        let mut item = Item::from([
-                            ("job_id".into(), text(&format!("case-{}", cases.len()))),
-                            ("status".into(), text(status)),
-                            ("attempt".into(), number(5)),
-                            ("charged_attempts".into(), number(charged_attempts.into())),
-                            ("owner".into(), text(owner)),
-                        ]);
-                        match status {
-                            "processing" => {
-                                item.insert("lease_until".into(), number(now.as_millisecond() + lease));
-                            }
-                            "complete" => {
-                                item.insert("result".into(), AttributeValue::M(HashMap::new()));
-                                item.insert("model_id".into(), text("m"));
-                            }
-                            "failed" => {
-                                item.insert("error".into(), error.clone());
-                            }
-                            _ => {}
-                        }
-                        cases.push(Case { name, item: Some(item), redrive_of });
-                    }
+        for (status, attributes) in &states {
+            for owner in [mine.as_str(), "another"] {
+                for charged_attempts in [0, 1, MAX_ATTEMPTS - 1, MAX_ATTEMPTS, MAX_ATTEMPTS + 1] {
+                    let name = format!(
+                        "{status} {attributes:?}, {owner}, {charged_attempts} charged attempts, redrive of {redrive_of:?}"
+                    );
+                    let mut item = Item::from([
+                        ("job_id".into(), text(&format!("case-{}", cases.len()))),
+                        ("status".into(), text(status)),
+                        ("attempt".into(), number(5)),
+                        ("charged_attempts".into(), number(charged_attempts.into())),
+                        ("owner".into(), text(owner)),
+                    ]);
+                    item.extend(attributes.iter().cloned());
+                    cases.push(Case { name, item: Some(item), redrive_of });
                 }
             }
         }
@@ -88,15 +87,20 @@ async fn claim_decision_and_conditional_write_agree_on_every_case() {
                 .put_item(item.into_iter().chain([("job_id".into(), AttributeValue::S(job_id.clone()))]).collect())
                 .await;
         }
-        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS };
+        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS, is_alone: true };
         let before = world.item(&job_id).await;
         let row = world.row(&job_id).await;
         let decision = decide(row.as_ref(), at, &claimant);
         let answer = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers");
         let after = world.item(&job_id).await;
-        match (decision, answer) {
-            (Decision::Claim { charged_attempts }, ClaimAnswer::Claimed(claim)) => {
-                *seen.entry("claimed").or_default() += 1;
+        match (decision.clone(), answer) {
+            (
+                Decision::Claim { charged_attempts } | Decision::TakeOver { charged_attempts },
+                ClaimAnswer::Claimed(claim),
+            ) => {
+                let takes_over = matches!(decision, Decision::TakeOver { .. });
+                *seen.entry(if takes_over { "taken over" } else { "claimed" }).or_default() += 1;
+                assert_eq!(claim.suspect, takes_over, "{name}");
                 assert_eq!(claim.attempt, row.as_ref().map_or(0, |row| row.attempt) + 1, "{name}");
                 assert_eq!((claim.charged_attempts, claim.lease_until), (charged_attempts, at + LEASE), "{name}");
                 let written = world.row(&job_id).await.expect("a stored job");
@@ -118,7 +122,7 @@ async fn claim_decision_and_conditional_write_agree_on_every_case() {
         }
     }
     assert!(
-        seen.len() == 3 && seen.values().all(|count| *count > 10),
+        seen.len() == 4 && seen.values().all(|count| *count > 10),
         "each answer needs more than ten cases: {seen:?}"
     );
 }
@@ -135,7 +139,7 @@ async fn one_of_sixty_four_concurrent_claims_wins() {
             let (jobs, job_id) = (jobs.clone(), job_id.clone());
             tokio::spawn(async move {
                 let owner = Owner::new(format!("claimer-{n}"));
-                let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+                let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
                 jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers")
             })
         });
@@ -170,7 +174,7 @@ async fn stale_worker_changes_nothing() {
     let at = now();
     let claim_job = async |job_id: &str, owner: &str, at: Timestamp| -> Claim {
         let owner = Owner::new(owner);
-        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
         match jobs.claim(&job(job_id), &claimant, at, at + LEASE).await.expect("the table answers") {
             ClaimAnswer::Claimed(claim) => claim,
             ClaimAnswer::Rejected(rejection) => panic!("{rejection:?}"),
@@ -210,7 +214,7 @@ async fn own_write_with_a_lost_response_is_recognised() {
     for ending in ["complete", "failed", "pending"] {
         let job_id = format!("twice-{ending}");
         let (id, owner) = (job_id.parse().unwrap(), Owner::new("me"));
-        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
         let first = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
         let repeated = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.unwrap();
         assert_eq!(first, repeated);
@@ -235,7 +239,7 @@ async fn own_write_with_a_lost_response_is_recognised() {
 async fn fail_expired_lease_checks_the_attempt_and_the_lease() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("silent"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
     let id = "silent".parse().unwrap();
     let error = Failure::new("attempts_exhausted", "m");
     jobs.claim(&job("silent"), &claimant, at, at + LEASE).await.expect("the table answers");
@@ -258,7 +262,7 @@ async fn fail_expired_lease_checks_the_attempt_and_the_lease() {
 async fn claim_of_a_new_job_stores_the_document_location() {
     let world = World::new().await;
     let (at, owner) = (now(), Owner::new("me"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
     let text = |text: &str| Some(text.to_owned());
     let source =
         DocumentSource::S3(S3Location { bucket: "b".into(), key: "k".into(), version_id: text("v"), sha256: None });
@@ -284,6 +288,7 @@ async fn end_written_by_another_claim_is_not_an_own_write() {
         owner: Owner::new("me"),
         lease_until: at + LEASE,
         took_over: false,
+        suspect: false,
         batch_id: None,
         analysis: None,
         model_id: None,
@@ -314,7 +319,7 @@ async fn end_written_by_another_claim_is_not_an_own_write() {
 async fn rejected_result_is_distinguished_from_unavailable_table() {
     let world = World::new().await;
     let (jobs, at, owner) = (world.jobs(), now(), Owner::new("me"));
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
     let id = "large".parse().unwrap();
     let answer = jobs.claim(&job("large"), &claimant, at, at + LEASE).await.expect("the table answers");
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };

@@ -69,7 +69,7 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
         }
         let Some(claim) = claims[worker].clone().filter(|_| choice > 1) else {
             let owner = Owner::new(format!("{seed}-{step}"));
-            let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+            let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
             let answer = jobs.claim(&job, &claimant, at, at + LEASE).await.map_err(|error| error.to_string())?;
             match (expected.is_claimable(at), answer) {
                 (true, ClaimAnswer::Claimed(claim)) => {

@@ -33,7 +33,7 @@ fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
 
 async fn claim_job(jobs: &Jobs, job_id: &str) -> Claim {
     let (owner, at) = (Owner::new("me"), now());
-    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 3 };
+    let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 3, is_alone: true };
     let answer = jobs.claim(&inline_job(job_id), &claimant, at, at + Duration::from_secs(60)).await;
     let Ok(ClaimAnswer::Claimed(claim)) = answer else { panic!("{job_id}: {answer:?}") };
     claim

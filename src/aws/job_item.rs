@@ -71,6 +71,13 @@ pub(super) struct StoredJobItem {
     pub waiting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub async_request: Option<S3Location>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ran_alone: bool,
+    /// In epoch milliseconds, so that the claim's condition can compare it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
     /// The partition of the index over waiting jobs: see `domain::hold::waiting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
@@ -115,7 +122,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 35] = [
+pub(super) const WITHOUT_RESULT: [&str; 38] = [
     "job_id",
     "status",
     "attempt",
@@ -135,6 +142,9 @@ pub(super) const WITHOUT_RESULT: [&str; 35] = [
     "poll",
     "waiting",
     "async_request",
+    "suspect",
+    "ran_alone",
+    "not_before",
     "waiting_for",
     "last_error",
     "attempts",
@@ -212,6 +222,9 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
             is_waiting: item.waiting,
         }),
         async_request: item.async_request,
+        suspect: item.suspect,
+        ran_alone: item.ran_alone,
+        not_before: item.not_before.and_then(|at| Timestamp::from_millisecond(at).ok()),
         waiting_for: item.waiting_for.as_deref().and_then(target_of),
         last_error: item.last_error,
         attempts: item.attempts,

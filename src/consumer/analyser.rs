@@ -247,7 +247,7 @@ impl LongText<'_> {
 /// The most severe of several errors ends the attempt.
 fn severity(error: &AttemptError) -> u8 {
     match error {
-        AttemptError::NoTime => 0,
+        AttemptError::NoTime | AttemptError::NotAlone => 0,
         AttemptError::OverQuota(_) => 1,
         AttemptError::Throttled(_) => 2,
         AttemptError::StoreUnavailable(_) => 3,

@@ -137,7 +137,11 @@ impl AsyncInvocations {
                 full_jitter(number, fastrand::f64())
             }
             Err(
-                AttemptError::NoTime | AttemptError::OverQuota(_) | AttemptError::OnHold(_) | AttemptError::Cancelled,
+                AttemptError::NoTime
+                | AttemptError::NotAlone
+                | AttemptError::OverQuota(_)
+                | AttemptError::OnHold(_)
+                | AttemptError::Cancelled,
             ) => full_jitter(1, fastrand::f64()),
         };
         if now() >= next.started_at + ASYNC_MAX_AGE {

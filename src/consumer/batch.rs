@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use super::Consumer;
 use super::record::{self, Record};
 use super::response::{BatchFailed, Handled, response};
+use super::suspects::find_suspect;
 use crate::clock::{now, until};
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Retry, RetryReason};
@@ -45,15 +46,31 @@ impl Consumer {
         let permits = Arc::new(Semaphore::new(self.max_concurrent_records.unwrap_or(count).max(1)));
         let mut locks = JobLocks::new();
         let mut running = Vec::with_capacity(count);
+        let mut records = Vec::with_capacity(count);
         for message in event.records {
             let message_id = message.message_id.clone();
             // Parsing is guarded too: a body that panics ends its own record.
-            let Ok(record) = catch_unwind(AssertUnwindSafe(|| Record::parse(message))) else {
-                error!(message_id, "the parsing of a message panicked");
-                let panicked = Handled::without_usage(Retry::at_visibility_timeout(RetryReason::Panicked));
-                running.push((message_id, tokio::spawn(ready(panicked))));
+            match catch_unwind(AssertUnwindSafe(|| Record::parse(message))) {
+                Ok(record) => records.push(record),
+                Err(_) => {
+                    error!(message_id, "the parsing of a message panicked");
+                    let panicked = Handled::without_usage(Retry::at_visibility_timeout(RetryReason::Panicked));
+                    running.push((message_id, tokio::spawn(ready(panicked))));
+                }
+            }
+        }
+        let suspect = find_suspect(&self.endings.jobs, &records, now()).await;
+        if let Some(place) = suspect {
+            record::show_at_lease_end(self, &records[place], deadline).await;
+        }
+        for (place, record) in records.into_iter().enumerate() {
+            let message_id = record.message_id.clone();
+            if suspect.is_some_and(|suspect| suspect != place) {
+                let consumer = self.clone();
+                running.push((message_id, tokio::spawn(async move { record::make_room(&consumer, record).await })));
                 continue;
-            };
+            }
+            let is_alone = suspect.is_some() || count == 1;
             let lock = record.job_id().map(|id| locks.entry(id.clone()).or_default().clone());
             let (consumer, permits) = (self.clone(), permits.clone());
             let task = tokio::spawn(async move {
@@ -62,7 +79,7 @@ impl Consumer {
                     None => None,
                 };
                 let _permit = permits.acquire().await;
-                record::handle(&consumer, record, deadline).await
+                record::handle(&consumer, record, is_alone, deadline).await
             });
             running.push((message_id, task));
         }

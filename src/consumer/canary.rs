@@ -87,6 +87,7 @@ pub(super) fn kind_of(error: &AttemptError) -> Option<(HoldKind, Failure)> {
         | AttemptError::OnHold(_)
         | AttemptError::NotStored(_)
         | AttemptError::NoTime
+        | AttemptError::NotAlone
         | AttemptError::OverQuota(_)
         | AttemptError::Cancelled => None,
     }

@@ -29,6 +29,8 @@ pub(super) struct Delivery {
     pub redrive_of: Option<u32>,
     /// The poll of a long invocation that the message is.
     pub poll: Option<Poll>,
+    /// Whether the invocation runs no other record.
+    pub is_alone: bool,
     /// When Lambda ends the invocation.
     pub deadline: Timestamp,
     /// The time that one model call and its ending take at most.

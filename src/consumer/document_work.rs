@@ -86,6 +86,9 @@ impl DocumentWork {
         permit: Option<Permit>,
     ) -> Result<(Completed, DocumentRecord), AttemptError> {
         let Attempt { job, delivery, claim, .. } = attempt;
+        if claim.suspect && !delivery.is_alone {
+            return Err(AttemptError::NotAlone);
+        }
         let batch = attempt.batch().await?;
         if batch.as_ref().is_some_and(|batch| batch.cancelled_at.is_some()) {
             return Err(AttemptError::Cancelled);

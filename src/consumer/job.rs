@@ -67,7 +67,7 @@ async fn claim(consumer: &Consumer, job: Job, delivery: Delivery) -> Result<(Att
 /// Claims a job that waits for no poll; otherwise returns the outcome of its message.
 async fn claim_pending(consumer: &Consumer, job: &Job, delivery: &Delivery, owner: &Owner) -> Result<Claim, Outcome> {
     let max_attempts = consumer.endings.max_attempts;
-    let claimant = Claimant { owner, redrive_of: delivery.redrive_of, max_attempts };
+    let claimant = Claimant { owner, redrive_of: delivery.redrive_of, max_attempts, is_alone: delivery.is_alone };
     match consumer.endings.jobs.claim(job, &claimant, now(), delivery.lease_until()).await {
         Ok(ClaimAnswer::Claimed(claim)) => Ok(claim),
         Ok(ClaimAnswer::Rejected(rejected)) => Err(after_rejection(consumer, job, delivery, rejected).await),
@@ -87,6 +87,7 @@ async fn after_rejection(consumer: &Consumer, job: &Job, delivery: &Delivery, re
             };
             Retry::after(after, RetryReason::Busy)
         }
+        ClaimRejected::TooEarly { until: not_before } => Retry::after(until(not_before), RetryReason::TooEarly),
         ClaimRejected::Exhausted { attempt, charged_attempts } => {
             consumer.endings.fail_exhausted(job, delivery, attempt, charged_attempts).await
         }

@@ -22,6 +22,7 @@ mod record;
 mod response;
 mod result_store;
 mod store_probe;
+mod suspects;
 
 pub use self::response::BatchFailed;
 

@@ -2,7 +2,7 @@
 //! visibility time.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use futures_util::FutureExt;
@@ -18,7 +18,7 @@ use crate::domain::async_invocation::poll::Poll;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
-use crate::domain::limits::LEASE_MARGIN;
+use crate::domain::limits::{LEASE_MARGIN, SUSPECT_DELAY};
 use crate::domain::message::attributes::{self, Attribute, AttributeValue, ReceivedAttributes};
 use crate::domain::message::body::{self, ParsedMessage};
 use crate::domain::message::dead_letter::DeadLetter;
@@ -31,7 +31,7 @@ pub(super) struct Record {
     source: Option<String>,
     body: Option<String>,
     carried: Vec<Attribute>,
-    receive_count: u32,
+    pub receive_count: u32,
     redrive_of: Option<u32>,
     poll: Option<Poll>,
     parsed: Result<ParsedMessage, Failure>,
@@ -68,6 +68,31 @@ impl Record {
     }
 }
 
+/// Returns a message to the queue, because a suspect of its batch runs alone.
+pub(super) async fn make_room(consumer: &Consumer, record: Record) -> Handled {
+    let after = SUSPECT_DELAY.mul_f64(0.5 + fastrand::f64() / 2.0);
+    if let Some(receipt) = &record.receipt_handle {
+        change_visibility(consumer, &record, receipt, after).await;
+    }
+    Handled::without_usage(Retry::after(after, RetryReason::SuspectFirst))
+}
+
+/// Lets SQS redeliver the message of a suspect when the lease of this invocation has expired.
+/// If the suspect ends the process, its message then returns as soon as it may be claimed.
+pub(super) async fn show_at_lease_end(consumer: &Consumer, record: &Record, deadline: Timestamp) {
+    if let Some(receipt) = &record.receipt_handle {
+        change_visibility(consumer, record, receipt, until(deadline) + LEASE_MARGIN).await;
+    }
+}
+
+async fn change_visibility(consumer: &Consumer, record: &Record, receipt: &str, after: Duration) {
+    let changed = consumer.queue.change_visibility(record.source.as_deref(), receipt, after).await;
+    // After a failure here, the queue's own visibility time-out retries the message.
+    if let Err(error) = changed {
+        warn!(message_id = record.message_id, code = error.code, "the message's visibility could not be changed");
+    }
+}
+
 fn carried_attributes(message: &SqsMessage) -> Vec<Attribute> {
     let mut carried: Vec<Attribute> = message
         .message_attributes
@@ -87,12 +112,14 @@ fn carried_attributes(message: &SqsMessage) -> Vec<Attribute> {
 
 /// Handles one record. A panic ends this record alone: its stored job is unchanged,
 /// and the message is retried when a lease of this invocation has expired.
-pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
+///
+/// `is_alone` says that the invocation runs no other record.
+pub(super) async fn handle(consumer: &Consumer, record: Record, is_alone: bool, deadline: Timestamp) -> Handled {
     let started = Instant::now();
     let (message_id, receive_count) = (record.message_id.clone(), record.receive_count);
     let (receipt_handle, source) = (record.receipt_handle.clone(), record.source.clone());
     let job_id = record.job_id().map(|id| id.as_str().to_owned());
-    let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, deadline)).catch_unwind();
+    let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, is_alone, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
         error!(message_id, job_id, "the handling of a record panicked");
         Handled::without_usage(Retry::after(until(deadline) + LEASE_MARGIN, RetryReason::Panicked))
@@ -115,13 +142,13 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, deadline: Timest
     handled
 }
 
-async fn handle_unguarded(consumer: &Consumer, record: Record, deadline: Timestamp) -> Handled {
+async fn handle_unguarded(consumer: &Consumer, record: Record, is_alone: bool, deadline: Timestamp) -> Handled {
     let Record { source, body, carried, receive_count, redrive_of, poll, parsed, .. } = record;
     match parsed {
         Ok(ParsedMessage::Job(job)) => {
             let time_for_a_job = consumer.time_for_a_job;
             let delivery =
-                Delivery { body, carried, receive_count, source, redrive_of, poll, deadline, time_for_a_job };
+                Delivery { body, carried, receive_count, source, redrive_of, poll, is_alone, deadline, time_for_a_job };
             job::handle(consumer, *job, delivery).await
         }
         Ok(ParsedMessage::Control(control)) => Handled::without_usage(consumer.holds.handle(control, deadline).await),

@@ -33,7 +33,7 @@ impl Failure {
     pub fn attempts_exhausted(charged_attempts: u32, last: Option<&Failure>) -> Self {
         let last = match last {
             Some(failure) => format!("the last attempt ended with {}: {}", failure.code, failure.message),
-            None => "the worker of the last attempt crashed or ran out of time".to_owned(),
+            None => "the document crashed the worker, or ran out of its time, although it ran alone".to_owned(),
         };
         Self::new(
             codes::ATTEMPTS_EXHAUSTED,

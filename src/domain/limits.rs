@@ -150,6 +150,10 @@ pub const RESPONSE_MARGIN: Duration = Duration::from_millis(750);
 /// Time that the consumer keeps after the model's time-out for storing the result.
 pub const STORE_RESERVE: Duration = Duration::from_secs(4);
 
+/// Longest delay of a message that returns to the queue because a suspect of its batch runs
+/// alone.
+pub const SUSPECT_DELAY: Duration = Duration::from_secs(4);
+
 /// First step of the backoff: the longest delay after one failure.
 pub const BACKOFF_BASE: Duration = Duration::from_secs(2);
 

@@ -183,6 +183,7 @@ async fn every_start_and_poll_error_has_its_class_without_retry() {
                 | AttemptError::OnHold(_)
                 | AttemptError::NotStored(_)
                 | AttemptError::NoTime
+                | AttemptError::NotAlone
                 | AttemptError::OverQuota(_)
                 | AttemptError::Cancelled => panic!("{kind}: {error:?}"),
             };

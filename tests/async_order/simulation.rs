@@ -186,9 +186,10 @@ impl Simulation {
                 Step::Superseded => NextAction::Acknowledge,
             },
             NextAction::Claim => {
-                let claimant = Claimant { owner: &worker.owner, redrive_of: None, max_attempts: MAX_ATTEMPTS };
+                let claimant =
+                    Claimant { owner: &worker.owner, redrive_of: None, max_attempts: MAX_ATTEMPTS, is_alone: true };
                 match decide(self.row.as_ref(), self.now, &claimant) {
-                    Decision::Claim { charged_attempts } => {
+                    Decision::Claim { charged_attempts } | Decision::TakeOver { charged_attempts } => {
                         let row = self.row.get_or_insert_with(new_job);
                         row.charged_attempts = charged_attempts;
                         self.record_claim(&mut worker);

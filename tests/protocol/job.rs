@@ -130,6 +130,7 @@ pub fn stored_job(job: &Job) -> Option<StoredJob> {
         attempt: job.attempt.into(),
         charged_attempts: job.charged_attempts.into(),
         owner: Some(Owner::new("another")),
+        ran_alone: true,
         ..StoredJob::new("j".parse().expect("a valid job id"), timestamp(0))
     })
 }

@@ -106,7 +106,7 @@ impl World {
         let job = &mut self.jobs[index];
         let owner = Owner::new("me");
         let redrive_of = if message == Message::Redriven { job.redriven.map(u32::from) } else { None };
-        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS };
+        let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS, is_alone: true };
         let margin = if removed == Removed::LeaseMargin { 0 } else { MARGIN };
         let task = |attempt, charged_attempts, step| Task {
             job: index as u8,
@@ -118,6 +118,7 @@ impl World {
             step,
         };
         let new = match decide(stored_job(job).as_ref(), timestamp(NOW + clock_ahead), &claimant) {
+            Decision::TakeOver { .. } => unreachable!("each worker of this model runs one job"),
             Decision::Claim { charged_attempts } => {
                 job.status = Status::Processing;
                 job.attempt += 1;

@@ -23,9 +23,24 @@ pub enum ClaimAnswer {
     Rejected(ClaimRejected),
 }
 
+/// The form of the conditional write of a claim.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// A new job, a `pending` one whose backoff has passed, or one that crashed its worker
+    /// alone: charged.
+    Usual,
+    /// The redrive of this failed attempt: charged attempts restart.
+    Redrive(u32),
+    /// A job whose worker fell silent beside other jobs at this attempt: the earlier attempt
+    /// is not charged.
+    TakeOver(u32),
+}
+
 impl Jobs {
-    /// Claims a job, or returns why the job cannot be claimed. The claim takes one round
-    /// trip, and two for a redrive that finds its job in another state than `failed`.
+    /// Claims a job, or returns why the job cannot be claimed.
+    ///
+    /// The claim takes one round trip. It takes two for a job whose worker fell silent, and
+    /// for a redrive that finds its job in another state than `failed`.
     ///
     /// # Errors
     /// [`Unavailable`]: the claim may have been stored or not. A stored claim expires
@@ -38,31 +53,38 @@ impl Jobs {
         lease_until: Timestamp,
     ) -> Result<ClaimAnswer, Unavailable> {
         let mut decision = Decision::Claim { charged_attempts: 1 };
-        if claimant.redrive_of.is_some() {
-            decision = self.try_claim(job, claimant, now, lease_until, claimant.redrive_of).await?;
+        if let Some(attempt) = claimant.redrive_of {
+            decision = self.try_claim(job, claimant, now, lease_until, Form::Redrive(attempt)).await?.0;
         }
-        if matches!(decision, Decision::Claim { .. }) {
-            decision = self.try_claim(job, claimant, now, lease_until, None).await?;
+        if !matches!(decision, Decision::Continue(_) | Decision::Reject(_)) {
+            let attempt;
+            (decision, attempt) = self.try_claim(job, claimant, now, lease_until, Form::Usual).await?;
+            if let Decision::TakeOver { .. } = decision {
+                decision = self.try_claim(job, claimant, now, lease_until, Form::TakeOver(attempt)).await?.0;
+            }
         }
         match decision {
             Decision::Continue(claim) => Ok(ClaimAnswer::Claimed(claim)),
             Decision::Reject(rejected) => Ok(ClaimAnswer::Rejected(rejected)),
             // DynamoDB rejected a write that `decide` would allow. tests/claim.rs compares
-            // the condition with `decide`.
-            Decision::Claim { .. } => Err(Unavailable { service: UPDATE, code: "ClaimConditionMismatch".to_owned() }),
+            // the condition with `decide`. After a take-over by another worker, the message
+            // finds that worker's claim at its next delivery.
+            Decision::Claim { .. } | Decision::TakeOver { .. } => {
+                Err(Unavailable { service: UPDATE, code: "ClaimConditionMismatch".to_owned() })
+            }
         }
     }
 
     /// One conditional write. Returns `Continue` with the new claim, or the decision
-    /// about the stored job that failed the condition.
+    /// about the stored job that failed the condition, with its attempt.
     async fn try_claim(
         &self,
         job: &Job,
         claimant: &Claimant<'_>,
         now: Timestamp,
         lease_until: Timestamp,
-        redrive_of: Option<u32>,
-    ) -> Result<Decision, Unavailable> {
+        form: Form,
+    ) -> Result<(Decision, u32), Unavailable> {
         let document = match &job.work {
             Work::Document(DocumentSource::S3(location)) => DocumentRecord::unread(location),
             Work::Document(DocumentSource::Inline(_)) | Work::AsyncInvocation(_) => DocumentRecord::default(),
@@ -72,6 +94,7 @@ impl Jobs {
             .set("status", attribute(&Status::Processing))
             .set("owner", attribute(claimant.owner))
             .set("lease_until", number(lease_until.as_millisecond()))
+            .set("ran_alone", attribute(&claimant.is_alone))
             .set_from("claimed_from", "status", attribute(&Status::Pending))
             .step("attempt", 1)
             .set_if_absent("created_at", Some(attribute(&now)))
@@ -82,41 +105,54 @@ impl Jobs {
             .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))
-            .remove(&["error", "completed_at", "waiting", "waiting_for"]);
-        let status = update.name("status");
-        let condition = match redrive_of {
-            Some(attempt) => {
+            .remove(&["error", "completed_at", "waiting", "waiting_for", "not_before"]);
+        let (status, attempt_name) = (update.name("status"), update.name("attempt"));
+        let condition = match form {
+            Form::Redrive(attempt) => {
                 // A redrive starts a new generation, which needs a new invocation.
                 update =
                     update.set("charged_attempts", number(1)).set("generation", number(attempt)).remove(&INVOCATION);
-                update = update.remove(&["unproven_errors"]);
-                let (attempt_name, failed) =
-                    (update.name("attempt"), update.value("failed", attribute(&Status::Failed)));
+                update = update.remove(&["unproven_errors", "suspect"]);
+                let failed = update.value("failed", attribute(&Status::Failed));
                 let attempt = update.value("redrive_of", number(attempt));
                 format!("{status} = {failed} AND {attempt_name} = {attempt}")
             }
-            None => {
+            Form::TakeOver(attempt) => {
+                update = update.set("suspect", attribute(&true));
+                let lease = update.name("lease_until");
+                let attempt = update.value("silent", number(attempt));
+                let now = update.value("now", number(now.as_millisecond()));
+                format!("{status} = :status AND {attempt_name} = {attempt} AND {lease} <= {now}")
+            }
+            Form::Usual => {
                 update = update.step("charged_attempts", 1);
-                let (job_id, lease, charged_attempts) =
-                    (update.name("job_id"), update.name("lease_until"), update.name("charged_attempts"));
+                let [job_id, lease, charged_attempts, ran_alone, not_before] =
+                    ["job_id", "lease_until", "charged_attempts", "ran_alone", "not_before"]
+                        .map(|name| update.name(name));
                 let pending = update.value("pending", attribute(&Status::Pending));
+                let alone = update.value("alone", attribute(&true));
                 let now = update.value("now", number(now.as_millisecond()));
                 let max_attempts = update.value("max_attempts", number(claimant.max_attempts));
                 // `:status` is `processing`: the status that this write sets.
                 format!(
-                    "attribute_not_exists({job_id}) OR {status} = {pending} OR \
-                     ({status} = :status AND {lease} <= {now} AND {charged_attempts} < {max_attempts})"
+                    "attribute_not_exists({job_id}) \
+                     OR ({status} = {pending} AND (attribute_not_exists({not_before}) OR {not_before} <= {now})) \
+                     OR ({status} = :status AND {lease} <= {now} AND {ran_alone} = {alone} \
+                     AND {charged_attempts} < {max_attempts})"
                 )
             }
         };
         match self.write(&job.job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
-                Ok(Decision::Continue(Claim::from_stored(&row, claimant.owner, lease_until)))
+                Ok((Decision::Continue(Claim::from_stored(&row, claimant.owner, lease_until)), row.attempt))
             }
             // `Continue` here is this claim itself: its response was lost, and the SDK
             // repeated the write.
-            Write::Refused(row) => Ok(decide(row.as_deref(), now, claimant)),
+            Write::Refused(row) => {
+                let attempt = row.as_ref().map_or(0, |row| row.attempt);
+                Ok((decide(row.as_deref(), now, claimant), attempt))
+            }
         }
     }
 }

@@ -112,9 +112,10 @@ impl Jobs {
         if let Some(error) = &release.error {
             update = update.set("last_error", attribute(error));
         }
-        if let Some(target) = &release.waiting_for {
-            update = update.set("waiting_for", text(waiting_shard(target, job_id)));
-        }
+        update = match &release.waiting_for {
+            Some(target) => update.set("waiting_for", text(waiting_shard(target, job_id))),
+            None => update.set("not_before", number((now + release.after).as_millisecond())),
+        };
         if let Some(document) = document {
             update = update.set("document", attribute(document));
         }

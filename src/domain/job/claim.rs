@@ -21,6 +21,8 @@ pub struct Claimant<'a> {
     pub redrive_of: Option<u32>,
     /// The most attempts that a job may be charged.
     pub max_attempts: u32,
+    /// Whether the worker runs no other job at the same time.
+    pub is_alone: bool,
 }
 
 /// A claim: the right to change the job until the lease expires.
@@ -37,6 +39,8 @@ pub struct Claim {
     /// Whether the lease of an earlier worker had expired. Its call may have been made
     /// and billed.
     pub took_over: bool,
+    /// Whether the job is a suspect: see [`StoredJob::suspect`].
+    pub suspect: bool,
     /// The batch of the stored job.
     pub batch_id: Option<BatchId>,
     /// The analysis of the stored job.
@@ -62,6 +66,7 @@ impl Claim {
             owner: owner.clone(),
             lease_until,
             took_over: row.claimed_from == Some(Status::Processing),
+            suspect: row.suspect,
             batch_id: row.batch_id.clone(),
             analysis: row.analysis.clone().map(Box::new),
             model_id: row.model_id.clone(),
@@ -82,6 +87,12 @@ pub enum Decision {
         /// redrive.
         charged_attempts: u32,
     },
+    /// The worker may claim the job, as attempt + 1. The earlier attempt fell silent beside
+    /// other jobs, so it is not charged, and the job becomes a suspect.
+    TakeOver {
+        /// The charged attempts after the claim, which are those before it.
+        charged_attempts: u32,
+    },
     /// The stored job has this worker's claim, whose response was lost. The worker
     /// continues.
     Continue(Claim),
@@ -92,7 +103,8 @@ pub enum Decision {
 /// The reason why a worker may not claim a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimRejected {
-    /// The lease expired and no attempts are left: the job must be failed.
+    /// The job crashed its worker when it ran alone, and no attempts are left: the job must
+    /// be failed.
     Exhausted {
         /// The attempt whose lease expired.
         attempt: u32,
@@ -102,6 +114,12 @@ pub enum ClaimRejected {
     /// Another worker holds the lease: the message is retried when the lease expires.
     Busy {
         /// The time at which the lease expires.
+        until: Timestamp,
+    },
+    /// The backoff of the job has not passed, and the message is a copy: it is retried
+    /// afterwards.
+    TooEarly {
+        /// The end of the backoff.
         until: Timestamp,
     },
     /// The job has ended, and the message is not a redrive of its last attempt.
@@ -116,9 +134,14 @@ pub fn decide(row: Option<&StoredJob>, now: Timestamp, claimant: &Claimant<'_>) 
         return Decision::Claim { charged_attempts: 1 };
     };
     match &row.state {
-        State::Pending => Decision::Claim { charged_attempts: row.charged_attempts + 1 },
+        State::Pending => match row.not_before {
+            Some(until) if until > now => Decision::Reject(ClaimRejected::TooEarly { until }),
+            _ => Decision::Claim { charged_attempts: row.charged_attempts + 1 },
+        },
         State::Processing { lease_until } if *lease_until <= now => {
-            if row.charged_attempts < claimant.max_attempts {
+            if !row.ran_alone {
+                Decision::TakeOver { charged_attempts: row.charged_attempts }
+            } else if row.charged_attempts < claimant.max_attempts {
                 Decision::Claim { charged_attempts: row.charged_attempts + 1 }
             } else {
                 Decision::Reject(ClaimRejected::Exhausted {

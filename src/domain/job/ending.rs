@@ -47,6 +47,8 @@ pub enum AttemptError {
     NotStored(Failure),
     /// The function's invocation had too little time left for a call: not charged.
     NoTime,
+    /// The job is a suspect, and other jobs run beside it: not charged.
+    NotAlone,
     /// The model's quota is exhausted and no call was made: not charged, and retried
     /// after this delay.
     OverQuota(Duration),
@@ -180,6 +182,10 @@ pub fn decide_ending(error: AttemptError, at: AttemptContext) -> Ending {
         AttemptError::Permanent(failure) | AttemptError::Refused(failure) => Ending::Fail(failure),
         AttemptError::Cancelled => Ending::Cancel,
         AttemptError::OverQuota(after) => at.release(false, after, RetryReason::OverQuota, None),
+        AttemptError::NotAlone => {
+            let after = NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0));
+            at.release(false, after, RetryReason::SuspectFirst, None)
+        }
         AttemptError::NoTime => {
             let after = NO_TIME_DELAY.mul_f64(at.random.clamp(0.0, 1.0));
             at.release(false, after, RetryReason::NoTime, None)

@@ -81,6 +81,10 @@ pub enum RetryReason {
     Unproven,
     /// The model answered, and the bucket did not store the answer; charged.
     NotStored,
+    /// A copy of the message came before the backoff of its job had passed.
+    TooEarly,
+    /// A suspect of the same batch must run alone; not charged.
+    SuspectFirst,
     /// Another worker probes the hold of this message.
     ProbeBusy,
     /// The handling of the message panicked.
@@ -104,6 +108,8 @@ impl RetryReason {
             Self::Unproven => "unproven",
             Self::NotStored => "not_stored",
             Self::ProbeBusy => "probe_busy",
+            Self::TooEarly => "too_early",
+            Self::SuspectFirst => "suspect_first",
             Self::Panicked => "panicked",
             Self::DeadlineReached => "deadline_reached",
         }

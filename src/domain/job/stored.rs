@@ -55,6 +55,13 @@ pub struct StoredJob {
     pub invocation: Option<StartedInvocation>,
     /// The object with the `async_invoke` request, if the API received the job.
     pub async_request: Option<S3Location>,
+    /// Whether an earlier worker fell silent with this job and others in flight. Nobody knows
+    /// which job caused it, so a suspect runs alone until it ends.
+    pub suspect: bool,
+    /// Whether the worker of the last claim ran no other job at the same time.
+    pub ran_alone: bool,
+    /// The end of the backoff of a released job. Copies of its message wait for it too.
+    pub not_before: Option<Timestamp>,
     /// The hold or the paused batch that the job waits for, if any.
     pub waiting_for: Option<HoldTarget>,
     /// The error of the last attempt that ended with one.
@@ -92,6 +99,9 @@ impl StoredJob {
             generation: 0,
             invocation: None,
             async_request: None,
+            suspect: false,
+            ran_alone: false,
+            not_before: None,
             waiting_for: None,
             last_error: None,
             attempts: Vec::new(),

@@ -1,0 +1,71 @@
+//! Finds the suspects of a batch: jobs whose worker fell silent beside other jobs.
+//!
+//! Nobody knows which of the jobs in flight ended their worker, for example by its memory. So
+//! none of them is charged for it, and each runs alone from then on. A job that falls silent
+//! alone is charged.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::record::Record;
+use crate::aws::jobs::Jobs;
+use crate::domain::ids::JobId;
+use crate::domain::job::stored::{State, StoredJob};
+
+/// The place of the record that must run alone; `None` if the batch has no suspect.
+///
+/// Only redelivered messages can be those of suspects, so a batch of new messages costs no
+/// read. If the table does not answer, the claim of each job still finds the suspects.
+pub(super) async fn find_suspect(jobs: &Jobs, records: &[Record], now: Timestamp) -> Option<usize> {
+    let redelivered: BTreeSet<&JobId> =
+        records.iter().filter(|record| record.receive_count > 1).filter_map(Record::job_id).collect();
+    if redelivered.is_empty() || records.len() < 2 {
+        return None;
+    }
+    let redelivered: Vec<JobId> = redelivered.into_iter().cloned().collect();
+    let stored = match jobs.get_many_without_results(&redelivered).await {
+        Ok(stored) => stored,
+        Err(error) => {
+            warn!(service = error.service, code = error.code, "the redelivered jobs could not be read");
+            return None;
+        }
+    };
+    let suspects: BTreeSet<JobId> =
+        stored.into_iter().filter(|job| is_suspect(job, now)).map(|job| job.job_id).collect();
+    let places =
+        records.iter().enumerate().filter(|(_, record)| record.job_id().is_some_and(|id| suspects.contains(id)));
+    let places: Vec<usize> = places.map(|(place, _)| place).collect();
+    // Any of them: a suspect that cannot run now must not keep the others waiting.
+    (!places.is_empty()).then(|| places[fastrand::usize(..places.len())])
+}
+
+fn is_suspect(job: &StoredJob, now: Timestamp) -> bool {
+    match &job.state {
+        State::Pending => job.suspect && job.not_before.is_none_or(|until| until <= now) && job.waiting_for.is_none(),
+        State::Processing { lease_until } => *lease_until <= now && job.invocation.is_none(),
+        State::Complete(_) | State::Failed { .. } | State::Cancelled { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn silent_and_marked_jobs_are_suspects() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let job = |state| StoredJob { state, ..StoredJob::new("j".parse().unwrap(), now) };
+        let processing = |lease_until| job(State::Processing { lease_until });
+        let second = Duration::from_secs(1);
+        assert!(is_suspect(&processing(now), now));
+        assert!(!is_suspect(&processing(now + second), now), "another worker has it");
+        assert!(!is_suspect(&job(State::Pending), now));
+        let marked = StoredJob { suspect: true, ..job(State::Pending) };
+        assert!(is_suspect(&marked, now));
+        assert!(!is_suspect(&StoredJob { not_before: Some(now + second), ..marked.clone() }, now));
+        assert!(!is_suspect(&StoredJob { state: State::Cancelled { completed_at: now }, ..marked }, now));
+    }
+}

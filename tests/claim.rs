@@ -11,11 +11,10 @@ use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
-use docket::domain::job::stored::{Completed, StoredResult, Usage};
 use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
 use test_support::aws::World;
-use test_support::{inline_job as job, released};
+use test_support::{inline_job as job, released, sample_completion};
 
 const MAX_ATTEMPTS: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
@@ -148,21 +147,6 @@ async fn one_of_sixty_four_concurrent_claims_wins() {
             winners += u32::from(matches!(claim.await.unwrap(), ClaimAnswer::Claimed(_)));
         }
         assert_eq!(winners, 1, "{job_id}");
-    }
-}
-
-fn sample_completion() -> Completed {
-    Completed {
-        result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
-        model_id: "m".into(),
-        usage: Usage { input_tokens: 1, output_tokens: 2 },
-        repaired: false,
-        stop_reason: "tool_use".into(),
-        model_latency_ms: 3,
-        chunks: Some(4),
-        completed_at: now(),
-        deduplicated_from: None,
-        fingerprint: None,
     }
 }
 

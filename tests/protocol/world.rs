@@ -132,7 +132,9 @@ impl World {
             Decision::Reject(ClaimRejected::Exhausted { attempt, charged_attempts }) => {
                 task(attempt as u8, charged_attempts as u8, Step::SendDeadLetter { lease_expired: true })
             }
-            Decision::Reject(ClaimRejected::Busy { .. }) | Decision::Continue(_) => return None,
+            Decision::Reject(ClaimRejected::Busy { .. } | ClaimRejected::TooEarly { .. }) | Decision::Continue(_) => {
+                return None;
+            }
         };
         self.workers[worker] = Some(new);
         Some(())

@@ -81,3 +81,20 @@ pub fn released(charged: bool) -> docket::domain::job::ending::Release {
     let reason = docket::domain::job::outcome::RetryReason::Throttled;
     docket::domain::job::ending::Release::new(charged, std::time::Duration::ZERO, reason, None)
 }
+
+/// A result that completes a job, for tests of the writes alone.
+pub fn sample_completion() -> docket::domain::job::stored::Completed {
+    use docket::domain::job::stored::{Completed, StoredResult, Usage};
+    Completed {
+        result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
+        model_id: "m".into(),
+        usage: Usage { input_tokens: 1, output_tokens: 2 },
+        repaired: false,
+        stop_reason: "tool_use".into(),
+        model_latency_ms: 3,
+        chunks: Some(4),
+        completed_at: docket::clock::now(),
+        deduplicated_from: None,
+        fingerprint: None,
+    }
+}

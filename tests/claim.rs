@@ -11,6 +11,7 @@ use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
 use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::job::stored::{Completed, StoredResult};
 use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
 use test_support::aws::World;

@@ -135,8 +135,6 @@ fn described_limits_are_the_enforced_limits() {
     words("Document", REQUEST_MAX_BYTES);
     words("Analysis", ANALYSIS_MAX_BYTES);
     words("AsyncInvoke/properties/model_input", ASYNC_INPUT_MAX_BYTES);
-    let shards = format!("^[0-{}](", BATCH_SHARDS - 1);
-    assert!(api.at("/components/schemas/Cursor/pattern").as_str().unwrap().starts_with(&shards));
 }
 
 #[test]
@@ -145,6 +143,13 @@ fn described_statuses_and_ids_are_parsed() {
     let statuses = api.at("/components/schemas/Status/enum").as_array().unwrap();
     assert!(statuses.iter().all(|status| status.as_str().unwrap().parse::<Status>().is_ok()));
     assert_eq!(statuses.len(), 5);
+    let cursor = api.at("/components/schemas/Cursor");
+    let valid = (0..BATCH_SHARDS).flat_map(|shard| [format!("{shard}"), format!("{shard}.a.B_0:9-")]);
+    let invalid = ["".to_owned(), "-1".into(), "07".into(), BATCH_SHARDS.to_string(), "1.".into(), "1.a b".into()];
+    for (text, fits) in valid.map(|text| (text, true)).chain(invalid.map(|text| (text, false))) {
+        assert_eq!(api.schema_errors(cursor, &json!(text)).is_empty(), fits, "{text}");
+        assert_eq!(text.parse::<docket::domain::batch::cursor::Cursor>().is_ok(), fits, "{text}");
+    }
     let id = api.at("/components/schemas/Id");
     for (text, fits) in [("a", true), ("A.z_0:9-", true), ("a b", false), ("é", false), ("a/b", false), ("", false)] {
         assert_eq!(api.schema_errors(id, &json!(text)).is_empty(), fits, "{text}");
@@ -256,8 +261,8 @@ async fn every_operation_answers_as_described() {
     let (_, page) = caller.send_json(list, &format!("{batch}?limit=1&status=complete"), Value::Null);
     let cursor = page["next_cursor"].as_str().expect("another page").to_owned();
     assert_eq!(caller.send_json(list, &format!("{batch}?status=complete&cursor={cursor}"), Value::Null).0, 200);
-    assert_eq!(caller.send_json(list, &format!("{batch}?status=failed&cursor=3.complete.a"), Value::Null).0, 422);
-    for wrong in ["limit=%2B7", "limit=", "limit=1&limit=2", "status=lost", "cursor=9"] {
+    assert_eq!(caller.send_json(list, &format!("{batch}?status=failed&cursor={cursor}"), Value::Null).0, 200);
+    for wrong in ["limit=%2B7", "limit=", "limit=1&limit=2", "status=lost", "cursor=64"] {
         assert_eq!(caller.send_json(list, &format!("{batch}?{wrong}"), Value::Null).0, 422, "{wrong}");
     }
     let results = "GET /batches/{batch_id}/results";

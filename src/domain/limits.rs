@@ -201,12 +201,30 @@ pub const BACKLOG_TTL: Duration = Duration::from_secs(10);
 /// environment was answered.
 pub const INPUT_TOKENS_ASSUMED: u64 = 2_000;
 
-/// Partitions of one batch in the index over batch and status.
+/// Partitions of one batch in the indexes over its jobs. Three measures set the number:
 ///
-/// A partition of an index accepts 1,000 writes a second, and a job causes about four.
+/// - Writes: a partition of an index accepts 1,000 writes a second, and a job causes up to
+///   3 in one index. 64 partitions accept 20,000 jobs a second, also while DynamoDB has
+///   not split the partitions of a new batch.
+/// - Large reads: a query returns 1 MB, about 4,000 entries. The counts of a million jobs
+///   take 4 queries of each partition, and the partitions are read in parallel.
+/// - Small reads: counts, and the end of a list, need a query of every partition. With
+///   [`CONCURRENT_SHARD_READS`], 64 queries are 4 round trips. A query of an empty
+///   partition costs half a read unit, so the counts of a small batch cost 32.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
-pub const BATCH_SHARDS: u32 = 8;
+pub const BATCH_SHARDS: u32 = 64;
+
+/// Partitions of the jobs outside batches in the index over unfinished jobs. A job causes
+/// two writes, so that 8 partitions accept 4,000 jobs a second.
+pub const OUTSIDE_SHARDS: u32 = 8;
+
+/// Most index partitions that one request or one check reads at the same time. Each
+/// needs a connection to DynamoDB.
+pub const CONCURRENT_SHARD_READS: usize = 16;
+
+/// Batches that one environment of the consumer remembers as stored.
+pub const STORED_BATCHES_MAX: usize = 1_000;
 
 /// Unfinished jobs of a batch that the notifier reads from the table at a time, when it
 /// checks whether the batch has finished.

@@ -51,7 +51,7 @@ impl Producer {
             paused: None,
         };
         let batch = match self.jobs.create_batch(&batch).await? {
-            CreatedBatch::New => batch,
+            CreatedBatch::New(batch) => *batch,
             CreatedBatch::Existing(existing) if existing.request_hash == batch.request_hash => *existing,
             CreatedBatch::Existing(_) => {
                 return Err(Problem::invalid_state(
@@ -80,9 +80,10 @@ impl Producer {
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
             let page = self.jobs.get_page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await?;
-            let cancelled = page.entries.into_iter().map(|entry| {
-                async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(Problem::from) }.boxed()
-            });
+            let cancelled = page
+                .job_ids
+                .into_iter()
+                .map(|job_id| async move { self.jobs.cancel(&job_id, now()).await.map_err(Problem::from) }.boxed());
             run_concurrently(cancelled.collect()).await?;
             cursor = page.next;
             if cursor.is_none() || Instant::now() >= until {

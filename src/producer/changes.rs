@@ -59,8 +59,7 @@ impl Producer {
         let has_more = loop {
             let failed = Select::Only(Status::Failed);
             let page = self.jobs.get_page(batch_id, failed, cursor, PAGE_MAX).await?;
-            let ids: Vec<JobId> = page.entries.into_iter().map(|entry| entry.job_id).collect();
-            let rows = self.jobs.get_many_without_results(&ids).await?;
+            let rows = self.jobs.get_many_without_results(&page.job_ids).await?;
             let retries = rows.into_iter().map(|row| self.retry_or_explain(row).boxed());
             for explanation in run_concurrently(retries.collect()).await? {
                 match explanation {

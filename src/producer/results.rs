@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::pages::Fetch;
 use super::problem::Problem;
 use super::{Answer, Producer};
-use crate::aws::jobs::Page;
-use crate::domain::batch::cursor::{Cursor, Select};
-use crate::domain::batch::tally::Entry;
+use crate::domain::batch::cursor::{Cursor, Page, Select};
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
 
@@ -48,11 +46,11 @@ impl Producer {
     pub(super) async fn get_results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_csv = accept.to_ascii_lowercase().contains("text/csv");
-        let Page { entries, mut next } = self.read_page(request, batch_id, Select::Ended).await?;
-        let (mut size, mut body, mut last) = (0, String::new(), None::<&Entry>);
-        'page: for group in entries.chunks(JOBS_PER_READ) {
+        let Page { job_ids, mut next } = self.read_page(request, batch_id, Select::Ended).await?;
+        let (mut size, mut body, mut last) = (0, String::new(), None);
+        'page: for group in job_ids.chunks(JOBS_PER_READ) {
             for row in self.read_jobs(group, Fetch::WithResults).await? {
-                let entry = group.iter().find(|entry| entry.job_id == row.job_id);
+                let job_id = row.job_id.clone();
                 // The index is eventually consistent: this job was retried since.
                 if !row.state.status().has_ended() {
                     continue;
@@ -61,12 +59,12 @@ impl Producer {
                 let text = if is_csv { csv_lines(&[job])? } else { format!("{job}\n") };
                 // Lambda's response is JSON, which holds this text escaped.
                 size += Value::from(text.as_str()).to_string().len();
-                if let Some(last) = last.filter(|_| size > PAGE_MAX_BYTES) {
-                    next = Some(Cursor::after_entry(last));
+                if let Some(last) = last.as_ref().filter(|_| size > PAGE_MAX_BYTES) {
+                    next = Some(Cursor::after_job(batch_id, last));
                     break 'page;
                 }
                 body += &text;
-                last = entry.or(last);
+                last = Some(job_id);
             }
         }
         let content_type = if is_csv { "text/csv; charset=utf-8" } else { "application/jsonl" };

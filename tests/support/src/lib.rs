@@ -8,7 +8,7 @@ pub mod event_source;
 pub mod function;
 pub mod stack;
 pub mod stand_in;
-mod table;
+pub mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,6 +13,8 @@ use docket::domain::failure::Failure;
 use docket::domain::ids::{BatchId, JobId, Owner};
 use docket::domain::job::Job;
 use docket::domain::job::claim::{Claim, Claimant};
+use docket::domain::job::ending::Release;
+use docket::domain::job::outcome::RetryReason;
 use docket::domain::job::priority::Priority;
 use docket::domain::job::stored::{Completed, Status, StoredResult, Usage, label_of};
 use serde_json::json;
@@ -34,7 +36,7 @@ fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
 
 async fn claim(jobs: &Jobs, job: &Job, redrive_of: Option<u32>) -> Claim {
     let (owner, at) = (Owner::new(unique("owner")), now());
-    let claimant = Claimant { owner: &owner, redrive_of, max_attempts: 9 };
+    let claimant = Claimant { owner: &owner, redrive_of, max_attempts: 9, is_alone: false };
     let answer = jobs.claim(job, &claimant, at, at + Duration::from_secs(60)).await;
     let Ok(ClaimAnswer::Claimed(claim)) = answer else { panic!("{}: {answer:?}", job.job_id) };
     claim
@@ -70,7 +72,7 @@ async fn marks(world: &World, job_id: &JobId) -> [String; 4] {
 async fn list(jobs: &Jobs, batch_id: &BatchId, select: Select) -> Vec<String> {
     let (mut listed, mut cursor) = (Vec::new(), None);
     loop {
-        let page = jobs.get_page(batch_id, select, cursor, 7).await.expect("the table answers");
+        let page = jobs.get_page(batch_id, &select.into(), cursor, 7).await.expect("the table answers");
         listed.extend(page.job_ids.iter().map(ToString::to_string));
         cursor = page.next;
         if cursor.is_none() {
@@ -115,7 +117,8 @@ async fn index_marks_follow_every_change_of_a_job() {
         }
         let first = claim(&jobs, &inline_job(done.as_str()), None).await;
         assert_eq!(marks(&world, &done).await, unfinished(&done), "claimed");
-        assert_eq!(jobs.release(&done, &first, false, now()).await, Ok(Fenced::Written));
+        let release = Release::new(false, Duration::ZERO, RetryReason::Throttled, None);
+        assert_eq!(jobs.release(&done, &first, &release, None, now()).await, Ok(Fenced::Written));
         assert_eq!(marks(&world, &done).await, unfinished(&done), "released");
         let second = claim(&jobs, &inline_job(done.as_str()), None).await;
         complete(&jobs, &done, &second).await;
@@ -140,7 +143,7 @@ async fn index_marks_follow_every_change_of_a_job() {
         let new: JobId = id("new");
         let job = Job { batch_id: batch_id.cloned(), ..inline_job(new.as_str()) };
         let (owner, at) = (Owner::new("me"), now());
-        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 1 };
+        let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 1, is_alone: false };
         assert!(matches!(jobs.claim(&job, &claimant, at, at).await, Ok(ClaimAnswer::Claimed(_))));
         assert_eq!(marks(&world, &new).await, unfinished(&new), "stored by its claim");
         let exhausted = Failure::new("attempts_exhausted", "m");

@@ -125,7 +125,7 @@ async fn pages_of_a_batch_list_each_job_once() {
     ] {
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let page = jobs.get_page(&batch_id, select, cursor, 2).await.expect("the table answers");
+            let page = jobs.get_page(&batch_id, &select.into(), cursor, 2).await.expect("the table answers");
             listed.extend(page.job_ids.iter().map(|job_id| job_id.to_string()));
             cursor = page.next;
             if cursor.is_none() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use lambda_http::Request;
 use serde_json::Value;
 
-use super::pages::Fetch;
+use super::pages::{Fetch, read_filter};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::batch::cursor::{Cursor, Page, Select};
@@ -38,21 +38,22 @@ const COLUMNS: [(&str, &str); 14] = [
 ];
 
 impl Producer {
-    /// `GET /batches/{batch_id}/results?limit=…&cursor=…`: every finished job, with its
-    /// result or its error.
+    /// `GET /batches/{batch_id}/results`: the finished jobs that match the query's filter,
+    /// with their results or errors.
     ///
-    /// A page ends at `limit` or before [`PAGE_MAX_BYTES`], as Lambda counts them; it has
-    /// at least one job.
+    /// A page ends at `limit` or before [`PAGE_MAX_BYTES`], as Lambda counts them. A page
+    /// may be empty although another page follows.
     pub(super) async fn get_results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_csv = accept.to_ascii_lowercase().contains("text/csv");
-        let Page { job_ids, mut next } = self.read_page(request, batch_id, Select::Ended).await?;
+        let filter = read_filter(request, Select::Ended)?;
+        let Page { job_ids, mut next } = self.read_page(request, batch_id, &filter).await?;
         let (mut size, mut body, mut last) = (0, String::new(), None);
         'page: for group in job_ids.chunks(JOBS_PER_READ) {
             for row in self.read_jobs(group, Fetch::WithResults).await? {
                 let job_id = row.job_id.clone();
                 // The index is eventually consistent: this job was retried since.
-                if !row.state.status().has_ended() {
+                if !filter.matches(&row) {
                     continue;
                 }
                 let job = self.load_result(row).await?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use docket::aws::jobs::Jobs;
-use docket::domain::batch::cursor::Select;
 use docket::domain::batch::shard::Group;
 use docket::domain::limits::FINISH_CHECK_JOBS;
 use serde_json::{Value, json};
@@ -63,7 +62,7 @@ impl NotifierFixture {
         let sdk = self.world.sdk.clone().into_builder().endpoint_url(&self.proxy.url).build();
         let jobs = Jobs::new(&sdk, self.world.table.clone(), Duration::ZERO);
         let batch_id = batch_id.parse().expect("a valid batch id");
-        jobs.get_page(&batch_id, Select::Unfinished, None, FINISH_CHECK_JOBS).await.expect("a page");
+        jobs.get_unfinished(Group::Batch(&batch_id), None, FINISH_CHECK_JOBS).await.expect("a page");
         jobs.tally(&batch_id, docket::clock::now()).await.expect("a tally");
     }
 }

@@ -5,11 +5,12 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
-use super::keys::{BATCH_LIST, batch_list_key};
+use super::keys::BATCH_LIST;
 use super::table::{Jobs, UPDATE, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
+use crate::domain::batch::list::ListPosition;
 use crate::domain::batch::{Batch, Pause, PauseReason};
 use crate::domain::ids::BatchId;
 
@@ -101,7 +102,7 @@ impl Jobs {
             .set("batch_list", text(BATCH_LIST))
             .set("expires_at", number(self.batch_expires_at(now)))
             .set_if_absent("created_at", Some(attribute(&now)))
-            .set_if_absent("batch_list_key", Some(batch_list_key(now, batch_id)))
+            .set_if_absent("batch_list_key", Some(text(ListPosition::new(now, batch_id).sort_key())))
     }
 
     /// Pauses a batch, and stores it if it has no item yet. A repeated call keeps the first
@@ -160,7 +161,7 @@ impl Jobs {
     }
 }
 
-fn key(batch_id: &BatchId) -> AttributeValue {
+pub(super) fn key(batch_id: &BatchId) -> AttributeValue {
     text(format!("batch/{batch_id}"))
 }
 

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use super::table::Jobs;
 use crate::aws::Unavailable;
-use crate::domain::batch::cursor::Select;
+use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::{Entry, Tally};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{FINISH_CHECK_JOBS, INDEX_BEHIND_MAX};
@@ -39,7 +39,7 @@ impl Jobs {
     /// [`Unavailable`], also if the index shows more than [`INDEX_BEHIND_MAX`] ended jobs
     /// as unfinished. The caller retries.
     pub async fn tally_if_complete(&self, batch_id: &BatchId, now: Timestamp) -> Result<Option<Tally>, Unavailable> {
-        let first = self.get_page(batch_id, Select::Unfinished, None, FINISH_CHECK_JOBS).await?;
+        let first = self.get_unfinished(Group::Batch(batch_id), None, FINISH_CHECK_JOBS).await?;
         if self.all_ended(&first.job_ids).await?.is_none() {
             return Ok(None);
         }

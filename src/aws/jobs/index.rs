@@ -11,6 +11,7 @@ use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::text;
 use crate::domain::batch::cursor::{Cursor, Page, Select, ShardRead, Walk};
+use crate::domain::batch::filter::Filter;
 use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::{Entry, Tally};
 use crate::domain::ids::{BatchId, JobId};
@@ -27,29 +28,55 @@ struct EntryItem {
     completed_at: Option<Timestamp>,
 }
 
-/// The jobs of an index partition that a page lists.
-#[derive(Debug, Clone, Copy)]
-struct Query {
+/// The query of an index partition for the jobs that match a filter.
+#[derive(Debug)]
+struct Query<'a> {
     index: &'static str,
     partition_key: &'static str,
     /// The status of a query of [`STATUS_INDEX`].
     ended: Option<Status>,
-    /// The statuses that a filter selects after the read; none selects all.
-    filter: &'static [Status],
+    /// The statuses that are selected after the read; none selects all.
+    statuses: &'static [Status],
+    filter: Option<&'a Filter>,
 }
 
-impl Query {
-    /// The query that reads the fewest entries for a selection.
-    fn for_selection(select: Select) -> Self {
-        let batch_index = Self { index: BATCH_INDEX, partition_key: "batch_shard", ended: None, filter: &[] };
-        match select {
-            Select::All => batch_index,
-            Select::Only(Status::Pending) => Self { filter: &[Status::Pending], ..batch_index },
-            Select::Only(Status::Processing) => Self { filter: &[Status::Processing], ..batch_index },
-            Select::Only(ended) => Self { index: STATUS_INDEX, ended: Some(ended), ..batch_index },
-            Select::Unfinished => Self { index: UNFINISHED_INDEX, partition_key: UNFINISHED, ..batch_index },
-            Select::Ended => Self { filter: &[Status::Complete, Status::Failed, Status::Cancelled], ..batch_index },
+impl<'a> Query<'a> {
+    /// The query of all jobs of a batch.
+    const ALL: Self =
+        Self { index: BATCH_INDEX, partition_key: "batch_shard", ended: None, statuses: &[], filter: None };
+
+    /// The query of unfinished jobs.
+    const UNFINISHED: Self = Self { index: UNFINISHED_INDEX, partition_key: UNFINISHED, ..Self::ALL };
+
+    /// The query that reads the fewest entries for a filter of a batch's jobs.
+    fn for_filter(filter: &'a Filter) -> Self {
+        let filtered = Self { filter: (!filter.is_by_status_alone()).then_some(filter), ..Self::ALL };
+        match filter.possible_statuses() {
+            Select::All => filtered,
+            Select::Unfinished if filter.is_by_status_alone() => Self::UNFINISHED,
+            Select::Unfinished => Self { statuses: &[Status::Pending, Status::Processing], ..filtered },
+            Select::Ended => Self { statuses: &[Status::Complete, Status::Failed, Status::Cancelled], ..filtered },
+            Select::Only(Status::Pending) => Self { statuses: &[Status::Pending], ..filtered },
+            Select::Only(Status::Processing) => Self { statuses: &[Status::Processing], ..filtered },
+            Select::Only(ended) => Self { index: STATUS_INDEX, ended: Some(ended), ..filtered },
         }
+    }
+
+    /// The values of the filter: attribute, whether a part of it suffices, and value.
+    fn filtered_attributes(&self) -> impl Iterator<Item = (&'static str, bool, &'a str)> {
+        let attributes = self.filter.map(|filter| {
+            [
+                ("label", false, filter.label.as_deref()),
+                ("error_code", false, filter.error_code.as_deref()),
+                ("document_name", true, filter.name_contains.as_deref()),
+            ]
+        });
+        attributes.into_iter().flatten().filter_map(|(name, is_part, value)| Some((name, is_part, value?)))
+    }
+
+    /// Whether a read returns entries that are filtered afterwards.
+    fn is_filtered(&self) -> bool {
+        self.filter.is_some() || !self.statuses.is_empty()
     }
 
     /// The key of the position directly after a job, which need not be in the index.
@@ -83,7 +110,7 @@ impl Jobs {
     async fn shard_entries(&self, partition: String) -> Result<Vec<Entry>, Unavailable> {
         let (mut entries, mut after) = (Vec::new(), None);
         loop {
-            let request = self.query(Query::for_selection(Select::All), &partition).set_exclusive_start_key(after);
+            let request = self.query(&Query::ALL, &partition).set_exclusive_start_key(after);
             let response = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
             for item in response.items.unwrap_or_default() {
                 let EntryItem { job_id, status, usage, created_at, completed_at } =
@@ -97,18 +124,19 @@ impl Jobs {
         }
     }
 
-    /// Reads a page of a batch's jobs, at most `limit`, from the cursor `from` on.
+    /// Reads a page of a batch's jobs that match a filter, at most `limit`, from the cursor
+    /// `from` on.
     ///
-    /// A job that is selected throughout the reads of all pages is on one page, and no job
+    /// A job that matches throughout the reads of all pages is on one page, and no job
     /// is on two. A page may have fewer jobs than `limit` although another page follows.
     pub async fn get_page(
         &self,
         batch_id: &BatchId,
-        select: Select,
+        filter: &Filter,
         from: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, Unavailable> {
-        self.read_group(Group::Batch(batch_id), Query::for_selection(select), from, limit).await
+        self.read_group(Group::Batch(batch_id), &Query::for_filter(filter), from, limit).await
     }
 
     /// Reads a page of the unfinished jobs of a batch or outside batches, at most `limit`,
@@ -122,13 +150,13 @@ impl Jobs {
         from: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, Unavailable> {
-        self.read_group(group, Query::for_selection(Select::Unfinished), from, limit).await
+        self.read_group(group, &Query::UNFINISHED, from, limit).await
     }
 
     async fn read_group(
         &self,
         group: Group<'_>,
-        query: Query,
+        query: &Query<'_>,
         from: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, Unavailable> {
@@ -149,14 +177,14 @@ impl Jobs {
     async fn read_shard(
         &self,
         partition: String,
-        query: Query,
+        query: &Query<'_>,
         after: Option<JobId>,
         limit: usize,
     ) -> Result<ShardRead, Unavailable> {
         let response = self
             .query(query, &partition)
             .set_exclusive_start_key(after.map(|job_id| query.start_key(&partition, &job_id)))
-            .set_limit(query.filter.is_empty().then(|| limit.try_into().unwrap_or(i32::MAX)))
+            .set_limit((!query.is_filtered()).then(|| limit.try_into().unwrap_or(i32::MAX)))
             .projection_expression("#job_id")
             .expression_attribute_names("#job_id", "job_id")
             .send()
@@ -167,7 +195,7 @@ impl Jobs {
     }
 
     /// Begins the query of an index partition.
-    fn query(&self, query: Query, partition: &str) -> QueryFluentBuilder {
+    fn query(&self, query: &Query<'_>, partition: &str) -> QueryFluentBuilder {
         let condition = match query.ended {
             None => "#partition = :partition",
             Some(_) => "#partition = :partition AND begins_with(#ended, :ended)",
@@ -185,17 +213,22 @@ impl Jobs {
                 .expression_attribute_names("#ended", ENDED)
                 .expression_attribute_values(":ended", text(ended_prefix(status)));
         }
-        if query.filter.is_empty() {
-            return request;
+        let mut conditions = Vec::new();
+        if !query.statuses.is_empty() {
+            let names: Vec<String> = query.statuses.iter().map(|status| format!(":{}", status.as_str())).collect();
+            conditions.push(format!("#status IN ({})", names.join(", ")));
+            request = request.expression_attribute_names("#status", "status");
+            for (name, status) in names.into_iter().zip(query.statuses) {
+                request = request.expression_attribute_values(name, attribute(status));
+            }
         }
-        request = request.expression_attribute_names("#status", "status");
-        let mut names = Vec::new();
-        for status in query.filter {
-            let name = format!(":{}", status.as_str());
-            request = request.expression_attribute_values(&name, attribute(status));
-            names.push(name);
+        for (name, is_part, value) in query.filtered_attributes() {
+            conditions.push(if is_part { format!("contains(#{name}, :{name})") } else { format!("#{name} = :{name}") });
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), text(value));
         }
-        request.filter_expression(format!("#status IN ({})", names.join(", ")))
+        request.set_filter_expression((!conditions.is_empty()).then(|| conditions.join(" AND ")))
     }
 }
 

@@ -19,11 +19,10 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 
 use crate::aws::update::{Update, text};
 use crate::domain::batch::shard::Group;
-use crate::domain::ids::{BatchId, JobId};
+use crate::domain::ids::JobId;
 use crate::domain::job::stored::Status;
 
 /// The index over the jobs of each batch, in the order of their ids.
@@ -61,10 +60,4 @@ pub(super) fn ended_prefix(status: Status) -> String {
 /// any; otherwise `group` decides, for a job that is not stored yet.
 pub(super) fn mark_unfinished(update: Update, group: Group<'_>, job_id: &JobId) -> Update {
     update.set_from(UNFINISHED, "batch_shard", text(group.partition_of(job_id))).remove(&[ENDED, "error_code"])
-}
-
-/// The value of `batch_list_key`: the time with a fixed number of digits, `/`, and the
-/// batch id.
-pub(super) fn batch_list_key(created_at: Timestamp, batch_id: &BatchId) -> AttributeValue {
-    text(format!("{:015}/{batch_id}", created_at.as_millisecond()))
 }

@@ -6,6 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
 
+mod batch_list;
 mod batches;
 mod claim;
 mod create;

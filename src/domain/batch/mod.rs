@@ -5,6 +5,8 @@
 //! partitions of the index.
 
 pub mod cursor;
+pub mod filter;
+pub mod list;
 pub mod shard;
 pub mod tally;
 

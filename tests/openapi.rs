@@ -120,7 +120,7 @@ fn described_limits_are_the_enforced_limits() {
         (api.at("/components/parameters/ErrorCode/schema/maxLength").as_f64().unwrap(), FILTER_CODE_MAX_BYTES),
         (api.at("/components/parameters/NameContains/schema/maxLength").as_f64().unwrap(), FILE_NAME_MAX_BYTES),
         (api.at("/components/parameters/Limit/schema/default").as_f64().unwrap(), PAGE_DEFAULT),
-        (schema("JobFields/allOf/1/then/properties/error/properties/message/maxLength"), FAILURE_MESSAGE_MAX_BYTES),
+        (schema("JobFields/allOf/2/then/properties/error/properties/message/maxLength"), FAILURE_MESSAGE_MAX_BYTES),
     ] {
         assert_eq!(described, enforced as f64);
     }
@@ -292,6 +292,11 @@ async fn every_operation_answers_as_described() {
     assert_eq!(caller.send(results, &batch, Value::Null, &[("accept", "text/csv")]).0, 200);
     assert_eq!(caller.send(results, &format!("{batch}?limit=0"), Value::Null, &[]).0, 422);
     assert_eq!(caller.send_json("POST /batches/{batch_id}/retry", &batch, Value::Null).0, 202);
+
+    for route in ["POST /batches/{batch_id}/pause", "POST /batches/{batch_id}/resume"] {
+        assert_eq!(caller.send_json(route, &batch, Value::Null).0, 200);
+        assert_eq!(caller.send_json(route, &unique("none"), Value::Null).0, 404);
+    }
 
     let file = json!({"filename": "über mein.pdf", "size": 7, "job_id": upload, "batch_id": batch});
     assert_eq!(caller.send_json("POST /uploads", "", file).0, 201);

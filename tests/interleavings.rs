@@ -105,6 +105,7 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
                     result: StoredResult::Inline(serde_json::json!({"by": claim.attempt})),
                     model_id: "m".into(),
                     usage: Usage::default(),
+                    label: None,
                     repaired: false,
                     stop_reason: "tool_use".into(),
                     model_latency_ms: 0,

@@ -45,6 +45,7 @@ async fn complete_with(jobs: &Jobs, job_id: &str, result: Value) -> Result<Fence
         result: StoredResult::Inline(result),
         model_id: "m".into(),
         usage: Usage::default(),
+        label: None,
         repaired: false,
         stop_reason: "tool_use".into(),
         model_latency_ms: 0,
@@ -124,8 +125,8 @@ async fn pages_of_a_batch_list_each_job_once() {
     ] {
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let page = jobs.get_page(&batch_id, select, cursor, 2).await.expect("the table answers");
-            listed.extend(page.entries.iter().map(|entry| entry.job_id.to_string()));
+            let page = jobs.get_page(&batch_id, &select.into(), cursor, 2).await.expect("the table answers");
+            listed.extend(page.job_ids.iter().map(|job_id| job_id.to_string()));
             cursor = page.next;
             if cursor.is_none() {
                 break;

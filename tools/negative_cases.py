@@ -126,8 +126,8 @@ CASES = [
     Case(
         "the table's check of the index",
         "src/aws/jobs/finished.rs",
-        "if self.all_ended(&first).await?.is_none() {",
-        "if !first.is_empty() {",
+        "if self.all_ended(&first.job_ids).await?.is_none() {",
+        "if !first.job_ids.is_empty() {",
         ("notifier",),
     ),
     Case(

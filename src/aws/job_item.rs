@@ -44,15 +44,21 @@ pub(super) struct StoredJobItem {
     pub possible_duplicate_call: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
-    /// The partition of the index: see `domain::batch::shard`.
+    /// The partition of the job in the indexes: see `domain::batch::shard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_shard: Option<String>,
+    /// The partition of an unfinished job in the index over unfinished jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisRequest>,
     #[serde(default)]
     pub priority: Priority,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentRecord>,
+    /// The document's name in the index of its batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +102,8 @@ pub(super) struct StoredJobItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_s3: Option<S3Location>,
@@ -122,7 +130,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 38] = [
+pub(super) const WITHOUT_RESULT: [&str; 39] = [
     "job_id",
     "status",
     "attempt",
@@ -153,6 +161,7 @@ pub(super) const WITHOUT_RESULT: [&str; 38] = [
     "updated_at",
     "completed_at",
     "model_id",
+    "label",
     "result_s3",
     "deduplicated_from",
     "usage",
@@ -184,6 +193,7 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
                 // A read of `WITHOUT_RESULT` left the result out.
                 (None, None) => StoredResult::Inline(Value::Null),
             },
+            label: item.label,
             repaired: item.repaired,
             model_id: item.model_id.clone()?,
             usage: item.usage.unwrap_or_default(),

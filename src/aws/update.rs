@@ -32,6 +32,13 @@ impl Update {
         self
     }
 
+    pub fn set_some(self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(attribute, value),
+            None => self,
+        }
+    }
+
     pub fn set_if_absent(mut self, attribute: &str, value: Option<AttributeValue>) -> Self {
         let Some(value) = value else { return self };
         let (name, value) = (self.name(attribute), self.value(attribute, value));

@@ -175,6 +175,7 @@ impl AsyncInvocations {
                     let output = self.outputs.list(&output_uri).await?;
                     let (job_id, number) = (&attempt.job.job_id, attempt.claim.attempt);
                     Ok(Some(Completed {
+                        label: None,
                         result: self.results.store(job_id, number, json!({"output": output})).await?,
                         repaired: false,
                         model_id: String::new(),

@@ -2,6 +2,7 @@
 
 use tracing::warn;
 
+use super::batches::Batches;
 use super::delivery::Delivery;
 use super::parking::Parking;
 use crate::aws::Unavailable;
@@ -22,6 +23,7 @@ use crate::domain::message::dead_letter::DeadLetter;
 #[derive(Debug, Clone)]
 pub(super) struct Endings {
     pub jobs: Jobs,
+    pub batches: Batches,
     pub dead_letters: DeadLetterQueue,
     pub max_attempts: u32,
 }
@@ -37,10 +39,10 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The job's batch, if it belongs to one that was created by the API.
+    /// The settings of the job's batch, if the API stored any.
     pub async fn batch(&self) -> Result<Option<Batch>, AttemptError> {
         match &self.claim.batch_id {
-            Some(batch_id) => Ok(self.endings.jobs.get_batch(batch_id).await?),
+            Some(batch_id) => Ok(self.endings.batches.get_or_register(batch_id).await?),
             None => Ok(None),
         }
     }

@@ -8,6 +8,7 @@ mod analyser;
 mod async_invocation;
 mod attempt;
 mod batch;
+mod batches;
 mod canary;
 mod delivery;
 mod document_reader;
@@ -34,6 +35,7 @@ use self::admission::Admission;
 use self::analyser::Analyser;
 use self::async_invocation::AsyncInvocations;
 use self::attempt::Endings;
+use self::batches::Batches;
 use self::canary::Canary;
 use self::document_reader::DocumentReader;
 use self::document_work::DocumentWork;
@@ -96,6 +98,7 @@ impl Consumer {
         Self {
             endings: Endings {
                 jobs: jobs.clone(),
+                batches: Batches::new(jobs.clone()),
                 dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
                 max_attempts: config.max_attempts,
             },

@@ -11,7 +11,7 @@ use crate::aws::model::Answer;
 use crate::clock::now;
 use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
-use crate::domain::job::stored::{Completed, State, StoredJob, StoredResult, Usage};
+use crate::domain::job::stored::{Completed, State, StoredJob, StoredResult, Usage, label_of};
 use crate::domain::json::table_bytes;
 use crate::domain::limits::INLINE_RESULT_MAX_BYTES;
 
@@ -33,6 +33,7 @@ impl ResultStore {
         completed_at: Timestamp,
     ) -> Result<Completed, Unavailable> {
         Ok(Completed {
+            label: label_of(&answer.result),
             result: self.store(job_id, attempt, answer.result).await?,
             repaired: answer.repaired,
             model_id: answer.model_id,

@@ -174,6 +174,7 @@ mod tests {
             result,
             model_id: "model".into(),
             usage: Usage { input_tokens: 7, output_tokens: 3 },
+            label: None,
             repaired: false,
             stop_reason: "STOP".into(),
             model_latency_ms: 5,
@@ -291,7 +292,7 @@ mod tests {
                 created_at: at(1),
                 completed_at: status.has_ended().then(|| at(9)),
             });
-            tally.add(entries.collect(), at(10));
+            tally.add(entries, at(10));
             BatchFinished::from_tally(&batch, &tally, is_cancelled)
         };
         assert_eq!(event_of(&[], false), None);

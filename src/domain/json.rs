@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::de::StrRead;
@@ -99,6 +99,25 @@ fn deserialize_tracked<'a, T>(
 /// serde's error for every other type.
 pub fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
     json.deserialize_any(ObjectOrNull(PhantomData))
+}
+
+/// Reads a field that has its default value if it is null.
+///
+/// # Errors
+/// The error of `T`.
+pub fn default_if_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(json: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(json)?.unwrap_or_default())
+}
+
+/// Reads a required field of any JSON type but null.
+///
+/// # Errors
+/// An error for null, which is the same as a missing field.
+pub fn not_null<'de, D: Deserializer<'de>>(json: D) -> Result<Value, D::Error> {
+    match Value::deserialize(json)? {
+        Value::Null => Err(D::Error::custom("must not be null")),
+        value => Ok(value),
+    }
 }
 
 struct ObjectOrNull<T>(PhantomData<T>);

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+mod batch;
 mod hold;
 
+pub use self::batch::*;
 pub use self::hold::*;
 
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.
@@ -201,24 +203,6 @@ pub const BACKLOG_TTL: Duration = Duration::from_secs(10);
 /// environment was answered.
 pub const INPUT_TOKENS_ASSUMED: u64 = 2_000;
 
-/// Partitions of one batch in the index over batch and status.
-///
-/// A partition of an index accepts 1,000 writes a second, and a job causes about four.
-///
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
-pub const BATCH_SHARDS: u32 = 8;
-
-/// Unfinished jobs of a batch that the notifier reads from the table at a time, when it
-/// checks whether the batch has finished.
-///
-/// The index is eventually consistent, so the notifier reads the table. The first job
-/// that is still unfinished ends the check.
-pub const FINISH_CHECK_JOBS: usize = 10;
-
-/// Most finished jobs of a batch that the index may still show as unfinished. With more
-/// jobs, the notifier checks the batch again later.
-pub const INDEX_BEHIND_MAX: usize = 1_000;
-
 /// Most entries of one PutEvents request of the notifier.
 ///
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
@@ -229,40 +213,14 @@ pub const PUT_EVENTS_MAX: usize = 10;
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html>
 pub const PUT_EVENTS_MAX_BYTES: usize = 256 * 1_024;
 
-/// Time over which the rate of a batch (`jobs_per_minute`) is measured.
-pub const RATE_WINDOW: Duration = Duration::from_secs(5 * 60);
-
-/// Most BatchGetItem requests for one group of keys. DynamoDB may return unprocessed keys,
-/// which the next request reads.
-pub const BATCH_GET_ROUNDS: u32 = 20;
-
 /// Largest `analysis.max_tokens`, in tokens.
 pub const OUTPUT_TOKENS_MAX: i32 = 64_000;
 
-/// Most jobs in one `POST /batches/{batch_id}/jobs`.
-pub const BATCH_REQUEST_JOBS_MAX: usize = 500;
-
-/// Most jobs of a page: the largest `limit` of the API.
-pub const PAGE_MAX: usize = 500;
-
-/// Jobs of a page if the request has no `limit`.
-pub const PAGE_DEFAULT: usize = 100;
-
-/// Largest page of results, in bytes, unless its first job alone is larger. A response of
-/// Lambda has at most 6 MB.
-pub const PAGE_MAX_BYTES: usize = 4_500_000;
-
-/// Most jobs of one API request that the producer handles concurrently.
-pub const CONCURRENT_REQUEST_JOBS: usize = 32;
-
-/// Longest time in which one API request cancels or retries jobs of a batch. The caller
-/// repeats the request for the remaining jobs.
-///
-/// API Gateway waits 29 s for a response.
-pub const CHANGE_TIME: Duration = Duration::from_secs(15);
-
 /// Time within which a presigned upload must begin.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Time within which a presigned download must begin.
+pub const DOWNLOAD_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// Longest `filename` of `POST /uploads`, in bytes.
 pub const FILE_NAME_MAX_BYTES: usize = 255;

@@ -16,7 +16,8 @@ use crate::aws::jobs::CreatedBatch;
 use crate::clock::now;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::batch::Batch;
-use crate::domain::batch::cursor::Select;
+use crate::domain::batch::filter::Filter;
+use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::Tally;
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::BatchId;
@@ -51,7 +52,7 @@ impl Producer {
             paused: None,
         };
         let batch = match self.jobs.create_batch(&batch).await? {
-            CreatedBatch::New => batch,
+            CreatedBatch::New(batch) => *batch,
             CreatedBatch::Existing(existing) if existing.request_hash == batch.request_hash => *existing,
             CreatedBatch::Existing(_) => {
                 return Err(Problem::invalid_state(
@@ -79,10 +80,11 @@ impl Producer {
         self.jobs.cancel_batch(batch_id, now()).await?;
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
-            let page = self.jobs.get_page(batch_id, Select::Unfinished, cursor, PAGE_MAX).await?;
-            let cancelled = page.entries.into_iter().map(|entry| {
-                async move { self.jobs.cancel(&entry.job_id, now()).await.map_err(Problem::from) }.boxed()
-            });
+            let page = self.jobs.get_unfinished(Group::Batch(batch_id), cursor, PAGE_MAX).await?;
+            let cancelled = page
+                .job_ids
+                .into_iter()
+                .map(|job_id| async move { self.jobs.cancel(&job_id, now()).await.map_err(Problem::from) }.boxed());
             run_concurrently(cancelled.collect()).await?;
             cursor = page.next;
             if cursor.is_none() || Instant::now() >= until {
@@ -135,6 +137,15 @@ impl Producer {
             }
         }
         Ok(view)
+    }
+
+    /// Checks that the batch is stored or has a job.
+    pub(super) async fn check_batch_exists(&self, batch_id: &BatchId) -> Result<(), Problem> {
+        if self.jobs.get_batch(batch_id).await?.is_some() {
+            return Ok(());
+        }
+        let first = self.jobs.get_page(batch_id, &Filter::default(), None, 1).await?;
+        if first.job_ids.is_empty() { Err(Problem::no_such_batch()) } else { Ok(()) }
     }
 
     /// The cost in US dollars; `None` when no prices are configured.

@@ -14,6 +14,7 @@ use crate::aws::jobs::ChangeOutcome;
 use crate::clock::now;
 use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::batch::cursor::Select;
+use crate::domain::batch::filter::Filter;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::{Status, StoredJob};
 use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
@@ -53,14 +54,14 @@ impl Producer {
     /// After [`CHANGE_TIME`], the answer has `has_more`: the caller repeats the request,
     /// which retries the remaining jobs.
     pub(super) async fn retry_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+        self.check_batch_exists(batch_id).await?;
         self.check_not_cancelled(batch_id).await?;
+        let failed = Filter::from(Select::Only(Status::Failed));
         let (mut retried, mut not_retried) = (0, Vec::new());
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {
-            let failed = Select::Only(Status::Failed);
-            let page = self.jobs.get_page(batch_id, failed, cursor, PAGE_MAX).await?;
-            let ids: Vec<JobId> = page.entries.into_iter().map(|entry| entry.job_id).collect();
-            let rows = self.jobs.get_many_without_results(&ids).await?;
+            let page = self.jobs.get_page(batch_id, &failed, cursor, PAGE_MAX).await?;
+            let rows = self.jobs.get_many_without_results(&page.job_ids).await?;
             let retries = rows.into_iter().map(|row| self.retry_or_explain(row).boxed());
             for explanation in run_concurrently(retries.collect()).await? {
                 match explanation {

@@ -34,7 +34,10 @@ impl Producer {
         }
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
-            let key = key.as_ref().filter(|_| job.get("job_id").is_none()).map(|key| format!("{key}/{index}"));
+            let key = key
+                .as_ref()
+                .filter(|_| job.get("job_id").is_none_or(Value::is_null))
+                .map(|key| format!("{key}/{index}"));
             async move {
                 let mut answer = match self.submit_one(job, batch_id, key).await {
                     Ok(accepted) => accepted,

@@ -6,6 +6,7 @@
 
 mod batches;
 mod changes;
+mod document;
 mod holds;
 mod many;
 mod pages;
@@ -30,6 +31,7 @@ use self::routes::{Operation, find_operation};
 use crate::aws::documents::Documents;
 use crate::aws::jobs::Jobs;
 use crate::aws::json_objects::JsonObjects;
+use crate::aws::presigned_downloads::PresignedDownloads;
 use crate::aws::presigned_uploads::PresignedUploads;
 use crate::aws::queue::JobsQueue;
 use crate::config::{Prices, ProducerConfig};
@@ -44,6 +46,7 @@ pub struct Producer {
     documents: Documents,
     objects: JsonObjects,
     uploads: PresignedUploads,
+    downloads: PresignedDownloads,
     bucket: String,
     upload_max_bytes: usize,
     allowed: AllowedModels,
@@ -90,6 +93,7 @@ impl Producer {
             documents: Documents::new(sdk),
             objects: JsonObjects::new(sdk, config.documents_bucket.clone()),
             uploads: PresignedUploads::new(sdk, config.documents_bucket.clone()),
+            downloads: PresignedDownloads::new(sdk),
             bucket: config.documents_bucket,
             upload_max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * config.chunk_max_bytes),
             allowed: AllowedModels {
@@ -120,10 +124,12 @@ impl Producer {
         match find_operation(request.method(), &route).ok_or_else(Problem::no_such_route)? {
             Operation::SubmitJob => self.submit_job(request, &path).await,
             Operation::GetJob => self.get_job(&job_id(request)?).await,
+            Operation::GetDocument => self.get_document(&job_id(request)?).await,
             Operation::CancelJob => self.cancel_job(&job_id(request)?).await,
             Operation::RetryJob => self.retry_job(&job_id(request)?).await,
             Operation::CreateUpload => self.create_upload(request, &path).await,
             Operation::CreateBatch => self.create_batch(request, &path).await,
+            Operation::ListBatches => self.list_batches(request).await,
             Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
             Operation::CancelBatch => self.cancel_batch(&batch_id(request)?).await,
             Operation::RetryBatch => self.retry_batch(&batch_id(request)?).await,

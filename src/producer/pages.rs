@@ -1,19 +1,20 @@
-//! Pages of a batch's jobs.
+//! Pages of a batch's jobs, and of the batches.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use lambda_http::{Request, RequestExt};
 use serde_json::{Value, json};
 
+use super::holds::pause_view;
 use super::problem::Problem;
 use super::view::job_view;
 use super::{Answer, Producer};
-use crate::aws::jobs::Page;
-use crate::domain::batch::cursor::{Cursor, Select};
-use crate::domain::batch::tally::Entry;
+use crate::domain::batch::cursor::{Page, Select};
+use crate::domain::batch::filter::Filter;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::{Status, StoredJob};
-use crate::domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::domain::limits::{FILE_NAME_MAX_BYTES, FILTER_CODE_MAX_BYTES, LABEL_MAX_BYTES, PAGE_DEFAULT, PAGE_MAX};
 
 /// Whether jobs are read with their results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,60 +24,89 @@ pub(super) enum Fetch {
 }
 
 impl Producer {
-    /// `GET /batches/{batch_id}/jobs?status=…&limit=…&cursor=…`: jobs without their
-    /// results.
+    /// `GET /batches/{batch_id}/jobs`: the jobs that match the query's filter, without
+    /// their results.
     pub(super) async fn list_jobs(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
-        let select = match query_parameter(request, "status")? {
-            None => Select::All,
-            Some(text) => Select::Only(text.parse::<Status>().map_err(|()| {
-                Problem::invalid("status", "`status` must be pending, processing, complete, failed or cancelled")
-            })?),
-        };
-        let page = self.read_page(request, batch_id, select).await?;
-        let rows = self.read_jobs(&page.entries, Fetch::WithoutResults).await?;
+        let filter = read_filter(request, Select::All)?;
+        let page = self.read_page(request, batch_id, &filter).await?;
+        let mut rows = self.read_jobs(&page.job_ids, Fetch::WithoutResults).await?;
+        rows.retain(|row| filter.matches(row));
         let data = rows.into_iter().map(|row| {
             let mut view = job_view(row);
             view.remove("result");
             Value::Object(view)
         });
-        let mut body = json!({"data": data.collect::<Vec<_>>(), "has_more": page.next.is_some()});
-        if let Some(next) = page.next {
-            body["next_cursor"] = json!(next.to_string());
-        }
-        Ok(Answer::json(200, body))
+        Ok(list_answer(data.collect(), page.next))
     }
 
-    /// Reads the page of the query's `limit` and `cursor`.
+    /// `GET /batches`: the stored batches, newest first, without their counts.
+    pub(super) async fn list_batches(&self, request: &Request) -> Result<Answer, Problem> {
+        let (limit, from) = (read_limit(request)?, read_cursor(request)?);
+        let page = self.jobs.list_batches(from.as_ref(), limit).await?;
+        let data = page.batches.into_iter().map(|batch| {
+            let mut view = json!({"batch_id": batch.batch_id, "created_at": batch.created_at});
+            if let Some(at) = batch.cancelled_at {
+                view["cancelled_at"] = json!(at);
+            }
+            if let Some(pause) = batch.paused.filter(|_| batch.cancelled_at.is_none()) {
+                view["paused"] = pause_view(&pause);
+            }
+            view
+        });
+        Ok(list_answer(data.collect(), page.next))
+    }
+
+    /// Reads the page of the query's `limit` and `cursor`. A batch that is unknown, and not
+    /// only empty, is a problem.
     pub(super) async fn read_page(
         &self,
         request: &Request,
         batch_id: &BatchId,
-        select: Select,
+        filter: &Filter,
     ) -> Result<Page, Problem> {
-        let limit = match query_parameter(request, "limit")? {
-            None => PAGE_DEFAULT,
-            Some(text) => parse_limit(&text)
-                .ok_or_else(|| Problem::invalid("limit", format!("`limit` must be a number from 1 to {PAGE_MAX}")))?,
-        };
-        let cursor = query_parameter(request, "cursor")?.map(|text| {
-            let detail = "`cursor` must be the next cursor of the previous page of this list";
-            parse_cursor(select, &text).ok_or_else(|| Problem::invalid("cursor", detail))
-        });
-        let cursor = cursor.transpose()?;
-        Ok(self.jobs.get_page(batch_id, select, cursor, limit).await?)
+        let (limit, cursor) = (read_limit(request)?, read_cursor(request)?);
+        let page = self.jobs.get_page(batch_id, filter, cursor, limit).await?;
+        if page.job_ids.is_empty() {
+            self.check_batch_exists(batch_id).await?;
+        }
+        Ok(page)
     }
 
-    /// Reads the stored jobs of a page's entries, in the order of the entries.
-    pub(super) async fn read_jobs(&self, entries: &[Entry], fetch: Fetch) -> Result<Vec<StoredJob>, Problem> {
-        let ids: Vec<JobId> = entries.iter().map(|entry| entry.job_id.clone()).collect();
+    /// Reads stored jobs, in the order of their ids.
+    pub(super) async fn read_jobs(&self, ids: &[JobId], fetch: Fetch) -> Result<Vec<StoredJob>, Problem> {
         let rows = match fetch {
-            Fetch::WithResults => self.jobs.get_many(&ids).await,
-            Fetch::WithoutResults => self.jobs.get_many_without_results(&ids).await,
+            Fetch::WithResults => self.jobs.get_many(ids).await,
+            Fetch::WithoutResults => self.jobs.get_many_without_results(ids).await,
         };
         let rows = rows?.into_iter().map(|row| (row.job_id.clone(), row));
         let mut rows: HashMap<JobId, StoredJob> = rows.collect();
         Ok(ids.iter().filter_map(|id| rows.remove(id)).collect())
     }
+}
+
+/// A page of a list, with the cursor of the next page.
+fn list_answer(data: Vec<Value>, next: Option<impl ToString>) -> Answer {
+    let mut body = json!({"data": data, "has_more": next.is_some()});
+    if let Some(next) = next {
+        body["next_cursor"] = json!(next.to_string());
+    }
+    Answer::json(200, body)
+}
+
+/// Reads the query's `limit`.
+fn read_limit(request: &Request) -> Result<usize, Problem> {
+    match query_parameter(request, "limit")? {
+        None => Ok(PAGE_DEFAULT),
+        Some(text) => parse_limit(&text)
+            .ok_or_else(|| Problem::invalid("limit", format!("`limit` must be a number from 1 to {PAGE_MAX}"))),
+    }
+}
+
+/// Reads the query's `cursor`.
+fn read_cursor<T: FromStr>(request: &Request) -> Result<Option<T>, Problem> {
+    let detail = "`cursor` must be the next cursor of the previous page of this list";
+    let parse = |text: String| text.parse().map_err(|_| Problem::invalid("cursor", detail));
+    query_parameter(request, "cursor")?.map(parse).transpose()
 }
 
 /// Only digits are a limit; `parse` alone would accept `+7` too.
@@ -85,12 +115,34 @@ fn parse_limit(text: &str) -> Option<usize> {
     limit.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Parses a cursor; `None` for a cursor of another list, which DynamoDB would reject
-/// as a start key.
-fn parse_cursor(select: Select, text: &str) -> Option<Cursor> {
-    let cursor: Cursor = text.parse().ok()?;
-    let is_of_list = cursor.after.as_ref().is_none_or(|(status, _)| select.includes(*status));
-    is_of_list.then_some(cursor)
+/// Reads the query's filter. `all` are the statuses that the list has without `status`.
+pub(super) fn read_filter(request: &Request, all: Select) -> Result<Filter, Problem> {
+    let select = match query_parameter(request, "status")? {
+        None => all,
+        Some(text) => match text.parse::<Status>() {
+            Ok(status) if all.includes(status) => Select::Only(status),
+            _ => {
+                let statuses = match all {
+                    Select::Ended => "complete, failed or cancelled",
+                    _ => "pending, processing, complete, failed or cancelled",
+                };
+                return Err(Problem::invalid("status", format!("`status` must be {statuses}")));
+            }
+        },
+    };
+    let read_text = |name: &str, max_bytes: usize| match query_parameter(request, name)? {
+        Some(text) if text.is_empty() || text.len() > max_bytes => {
+            let detail = format!("`{name}` must have 1 to {max_bytes} bytes; it has {}", text.len());
+            Err(Problem::invalid(name, detail))
+        }
+        text => Ok(text),
+    };
+    Ok(Filter {
+        select,
+        label: read_text("label", LABEL_MAX_BYTES)?,
+        error_code: read_text("error_code", FILTER_CODE_MAX_BYTES)?,
+        name_contains: read_text("name_contains", FILE_NAME_MAX_BYTES)?,
+    })
 }
 
 /// Reads a query parameter. A repeated parameter is rejected: the producer cannot know
@@ -120,21 +172,6 @@ mod tests {
         assert_eq!(query_parameter(&request, "empty"), Ok(Some(String::new())), "an empty value is a value");
         assert_eq!(query_parameter(&request, "none"), Ok(None));
         assert_eq!(query_parameter(&request, "twice").expect_err("rejected").status(), 422);
-    }
-
-    #[test]
-    fn cursor_of_another_list_is_rejected() {
-        let text = "3.complete.a";
-        for (select, is_of_list) in [
-            (Select::All, true),
-            (Select::Ended, true),
-            (Select::Only(Status::Complete), true),
-            (Select::Only(Status::Failed), false),
-            (Select::Unfinished, false),
-        ] {
-            assert_eq!(parse_cursor(select, text).is_some(), is_of_list, "{select:?}");
-            assert!(parse_cursor(select, "3").is_some());
-        }
     }
 
     #[test]

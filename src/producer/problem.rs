@@ -36,6 +36,10 @@ impl Problem {
         Self::new(problem_type::NO_SUCH_BATCH, "the batch was not created, and it has no jobs")
     }
 
+    pub fn no_such_document(job_id: &JobId, detail: impl Into<String>) -> Self {
+        Self { job_id: Some(job_id.clone()), ..Self::new(problem_type::NO_SUCH_DOCUMENT, detail) }
+    }
+
     /// The status of the job or of the batch does not allow the operation.
     pub fn invalid_state(job_id: Option<&JobId>, detail: impl Into<String>) -> Self {
         Self { job_id: job_id.cloned(), ..Self::new(problem_type::INVALID_STATE, detail) }

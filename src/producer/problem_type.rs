@@ -41,6 +41,8 @@ problem_types! {
     NO_SUCH_JOB = ("no-such-job", 404, "No such job");
     /// The table has neither such a batch nor a job of it.
     NO_SUCH_BATCH = ("no-such-batch", 404, "No such batch");
+    /// The job has no document that the API can return.
+    NO_SUCH_DOCUMENT = ("no-such-document", 404, "No such document");
     /// The idempotency key or the `job_id` belongs to another request.
     CONFLICT = ("conflict", 409, "Another request has this key");
     /// The status of the job or of the batch does not allow the operation.

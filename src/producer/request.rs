@@ -308,6 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn null_is_the_same_as_an_absent_field() {
+        let names = ["job_id", "priority", "batch_id", "analysis", "metadata", "async_invoke"];
+        let with_null = |name: &str| format!(r#"{{"document": "x", "{name}": null}}"#);
+        let absent = read(r#"{"document": "x"}"#, Some("k")).unwrap();
+        for name in names {
+            let submission = read(&with_null(name), Some("k")).unwrap();
+            assert_eq!((&submission.job_id, submission.hash()), (&absent.job_id, absent.hash()), "{name}");
+        }
+        let analysis =
+            |analysis: &str| read(&format!(r#"{{"document": "x", "analysis": {analysis}}}"#), None).unwrap().hash();
+        for name in ["instructions", "labels", "schema", "max_tokens", "temperature", "model_id"] {
+            assert_eq!(analysis(&format!(r#"{{"{name}": null}}"#)), analysis("{}"), "{name}");
+        }
+        let invoke = |fields: &str| {
+            read(&format!(r#"{{"document": null, "async_invoke": {{"model_id": "video-1"{fields}}}}}"#), None)
+        };
+        let hash = |fields: &str| invoke(fields).unwrap().hash();
+        assert_eq!(hash(r#", "model_input": 1, "tags": null"#), hash(r#", "model_input": 1"#));
+        for missing in ["", r#", "model_input": null"#] {
+            assert_eq!(invoke(missing).unwrap_err()["status"], 422, "{missing}");
+        }
+        for body in [r#"{"document": null}"#, "{}"] {
+            assert_eq!(read(body, None).unwrap_err()["field"], "document");
+        }
+    }
+
+    #[test]
     fn hash_contains_the_async_request() {
         let submission = |input: &str| {
             let body = format!(r#"{{"async_invoke": {{"model_input": {input}, "model_id": "video-1"}}}}"#);

@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use lambda_http::Request;
 use serde_json::Value;
 
-use super::pages::Fetch;
+use super::pages::{Fetch, read_filter};
 use super::problem::Problem;
 use super::{Answer, Producer};
-use crate::aws::jobs::Page;
-use crate::domain::batch::cursor::{Cursor, Select};
-use crate::domain::batch::tally::Entry;
+use crate::domain::batch::cursor::{Cursor, Page, Select};
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
 
@@ -40,33 +38,34 @@ const COLUMNS: [(&str, &str); 14] = [
 ];
 
 impl Producer {
-    /// `GET /batches/{batch_id}/results?limit=…&cursor=…`: every finished job, with its
-    /// result or its error.
+    /// `GET /batches/{batch_id}/results`: the finished jobs that match the query's filter,
+    /// with their results or errors.
     ///
-    /// A page ends at `limit` or before [`PAGE_MAX_BYTES`], as Lambda counts them; it has
-    /// at least one job.
+    /// A page ends at `limit` or before [`PAGE_MAX_BYTES`], as Lambda counts them. A page
+    /// may be empty although another page follows.
     pub(super) async fn get_results(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_csv = accept.to_ascii_lowercase().contains("text/csv");
-        let Page { entries, mut next } = self.read_page(request, batch_id, Select::Ended).await?;
-        let (mut size, mut body, mut last) = (0, String::new(), None::<&Entry>);
-        'page: for group in entries.chunks(JOBS_PER_READ) {
+        let filter = read_filter(request, Select::Ended)?;
+        let Page { job_ids, mut next } = self.read_page(request, batch_id, &filter).await?;
+        let (mut size, mut body, mut last) = (0, String::new(), None);
+        'page: for group in job_ids.chunks(JOBS_PER_READ) {
             for row in self.read_jobs(group, Fetch::WithResults).await? {
-                let entry = group.iter().find(|entry| entry.job_id == row.job_id);
+                let job_id = row.job_id.clone();
                 // The index is eventually consistent: this job was retried since.
-                if !row.state.status().has_ended() {
+                if !filter.matches(&row) {
                     continue;
                 }
                 let job = self.load_result(row).await?;
                 let text = if is_csv { csv_lines(&[job])? } else { format!("{job}\n") };
                 // Lambda's response is JSON, which holds this text escaped.
                 size += Value::from(text.as_str()).to_string().len();
-                if let Some(last) = last.filter(|_| size > PAGE_MAX_BYTES) {
-                    next = Some(Cursor::after_entry(last));
+                if let Some(last) = last.as_ref().filter(|_| size > PAGE_MAX_BYTES) {
+                    next = Some(Cursor::after_job(batch_id, last));
                     break 'page;
                 }
                 body += &text;
-                last = entry.or(last);
+                last = Some(job_id);
             }
         }
         let content_type = if is_csv { "text/csv; charset=utf-8" } else { "application/jsonl" };

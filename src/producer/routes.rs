@@ -9,10 +9,12 @@ use lambda_http::http::Method;
 pub enum Operation {
     SubmitJob,
     GetJob,
+    GetDocument,
     CancelJob,
     RetryJob,
     CreateUpload,
     CreateBatch,
+    ListBatches,
     GetBatch,
     CancelBatch,
     RetryBatch,
@@ -41,13 +43,15 @@ impl Route {
 }
 
 /// Every route.
-pub static ROUTES: [Route; 14] = [
+pub static ROUTES: [Route; 16] = [
     Route::new(Method::POST, "/jobs", Operation::SubmitJob),
     Route::new(Method::GET, "/jobs/{job_id}", Operation::GetJob),
+    Route::new(Method::GET, "/jobs/{job_id}/document", Operation::GetDocument),
     Route::new(Method::DELETE, "/jobs/{job_id}", Operation::CancelJob),
     Route::new(Method::POST, "/jobs/{job_id}/retry", Operation::RetryJob),
     Route::new(Method::POST, "/uploads", Operation::CreateUpload),
     Route::new(Method::POST, "/batches", Operation::CreateBatch),
+    Route::new(Method::GET, "/batches", Operation::ListBatches),
     Route::new(Method::GET, "/batches/{batch_id}", Operation::GetBatch),
     Route::new(Method::DELETE, "/batches/{batch_id}", Operation::CancelBatch),
     Route::new(Method::POST, "/batches/{batch_id}/retry", Operation::RetryBatch),

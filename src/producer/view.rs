@@ -104,6 +104,7 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
         }
         State::Complete(done) => {
             put("completed_at", json!(done.completed_at));
+            put("label", json!(done.label));
             put("model_id", json!(done.model_id));
             put("model_latency_ms", json!(done.model_latency_ms));
             if done.repaired {

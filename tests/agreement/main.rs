@@ -270,6 +270,17 @@ fn resources_with_data_are_retained() {
 }
 
 #[test]
+fn tests_use_the_indexes_of_the_template() {
+    let resources = resources();
+    let table = &resources["JobsTable"]["Properties"];
+    let indexes = table["GlobalSecondaryIndexes"].as_array().expect("indexes").iter().map(|index| {
+        let key = |place: usize| index["KeySchema"][place]["AttributeName"].as_str().unwrap_or_default();
+        (index["IndexName"].as_str().expect("a name"), key(0), key(1))
+    });
+    assert_eq!(indexes.collect::<Vec<_>>(), test_support::table::INDEXES);
+}
+
+#[test]
 fn no_role_has_all_actions_or_all_resources() {
     let resources = section("Resources").join("\n");
     let starred = resources.matches("Resource: \"*\"").count();

@@ -85,6 +85,7 @@ fn sample_completion() -> Completed {
         result: StoredResult::Inline(serde_json::Value::Null),
         model_id: "m".into(),
         usage: Default::default(),
+        label: None,
         repaired: false,
         stop_reason: "Completed".into(),
         model_latency_ms: 0,

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use docket::aws::jobs::Jobs;
-use docket::domain::batch::cursor::Select;
-use docket::domain::batch::shard::shard_of;
+use docket::domain::batch::shard::Group;
 use docket::domain::limits::FINISH_CHECK_JOBS;
 use serde_json::{Value, json};
 
@@ -63,7 +62,7 @@ impl NotifierFixture {
         let sdk = self.world.sdk.clone().into_builder().endpoint_url(&self.proxy.url).build();
         let jobs = Jobs::new(&sdk, self.world.table.clone(), Duration::ZERO);
         let batch_id = batch_id.parse().expect("a valid batch id");
-        jobs.get_page(&batch_id, Select::Unfinished, None, FINISH_CHECK_JOBS).await.expect("a page");
+        jobs.get_unfinished(Group::Batch(&batch_id), None, FINISH_CHECK_JOBS).await.expect("a page");
         jobs.tally(&batch_id, docket::clock::now()).await.expect("a tally");
     }
 }
@@ -89,10 +88,15 @@ pub fn image(job_id: &str, batch_id: &str, status: &str, attempt: u32) -> Value 
         _ => json!({}),
     };
     image.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    if !batch_id.is_empty() {
-        let shard = shard_of(&batch_id.parse().expect("a valid batch id"), &job_id.parse().expect("a valid job id"));
+    let batch = batch_id.parse().ok();
+    let partition = Group::from_batch(batch.as_ref()).partition_of(&job_id.parse().expect("a valid job id"));
+    if batch.is_some() {
         image["batch_id"] = json!({"S": batch_id});
-        image["batch_shard"] = json!({"S": shard});
+        image["batch_shard"] = json!({"S": partition});
+    }
+    match status {
+        "pending" | "processing" => image["unfinished"] = json!({"S": partition}),
+        _ => image["ended"] = json!({"S": format!("{status}/{job_id}")}),
     }
     image
 }

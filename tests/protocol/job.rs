@@ -115,6 +115,7 @@ pub fn stored_job(job: &Job) -> Option<StoredJob> {
             result: StoredResult::Inline(Default::default()),
             model_id: String::new(),
             usage: Usage::default(),
+            label: None,
             repaired: false,
             stop_reason: String::new(),
             model_latency_ms: 0,

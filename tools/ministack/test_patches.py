@@ -25,6 +25,7 @@ CHECKED_BY_A_CALL = {
     "garbage_collection",
     "python_interpreter",
     "recursive_loops",
+    "response_headers",
     "sqs_batch_size",
     "sqs_scaling",
 }

@@ -2,13 +2,15 @@
 //! item of the jobs table under the key `batch/{batch_id}`, which no job id can equal.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
+use super::keys::BATCH_LIST;
 use super::table::{Jobs, UPDATE, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
+use crate::domain::batch::list::ListPosition;
 use crate::domain::batch::{Batch, Pause, PauseReason};
 use crate::domain::ids::BatchId;
 
@@ -16,14 +18,32 @@ use crate::domain::ids::BatchId;
 #[derive(Debug, Clone, PartialEq)]
 pub enum CreatedBatch {
     /// The batch was stored.
-    New,
+    New(Box<Batch>),
     /// A batch with this id was stored before; it did not change.
     Existing(Box<Batch>),
 }
 
+/// The result of a conditional write of a batch.
+enum BatchWrite {
+    /// The batch after the write.
+    Done(Batch),
+    /// The stored batch, which failed the condition; `None` if there is none.
+    Refused(Option<Batch>),
+}
+
+impl BatchWrite {
+    /// The batch after the write; `None` if the condition failed.
+    fn done(self) -> Option<Batch> {
+        match self {
+            Self::Done(batch) => Some(batch),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 impl Jobs {
-    /// Reads a stored batch, consistently. `None` if there is none: a batch whose jobs
-    /// came by uploads alone is stored only when it is cancelled.
+    /// Reads a stored batch, consistently. `None` if there is none: a batch that only jobs
+    /// or uploads name is stored by the first claim of a job, or by its cancellation.
     pub async fn get_batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
         let response = self
             .client
@@ -37,87 +57,100 @@ impl Jobs {
         response.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
     }
 
-    /// Stores a batch, unless a batch with this id is stored.
+    /// Stores a batch. A batch that was stored without a request, by
+    /// [`register_batch`](Self::register_batch), receives the settings and keeps its
+    /// `created_at`. Any other stored batch does not change.
     pub async fn create_batch(&self, batch: &Batch) -> Result<CreatedBatch, Unavailable> {
-        let mut item: Item = serde_dynamo::to_item(batch).map_err(|_| unreadable())?;
-        item.insert("job_id".to_owned(), key(&batch.batch_id));
-        item.insert("expires_at".to_owned(), number(self.batch_expires_at(batch.created_at)));
-        match self.put_new(item).await? {
-            None => Ok(CreatedBatch::New),
-            Some(item) => Ok(CreatedBatch::Existing(Box::new(decode(item).ok_or_else(unreadable)?))),
-        }
+        let mut update = self
+            .start_batch(&batch.batch_id, batch.created_at)
+            .set_some("analysis", batch.analysis.as_ref().map(attribute))
+            .set_some("metadata", batch.metadata.as_ref().map(attribute))
+            .set_some("deduplicate", batch.deduplicate.as_ref().map(attribute))
+            .set_some("request_hash", batch.request_hash.as_ref().map(text));
+        let (job_id, hash, cancelled) =
+            (update.name("job_id"), update.name("request_hash"), update.name("cancelled_at"));
+        let condition = format!(
+            "attribute_not_exists({job_id}) OR (attribute_not_exists({hash}) AND attribute_not_exists({cancelled}))"
+        );
+        Ok(match self.update_batch(&batch.batch_id, update, Some(condition)).await? {
+            BatchWrite::Done(batch) => CreatedBatch::New(Box::new(batch)),
+            BatchWrite::Refused(batch) => CreatedBatch::Existing(Box::new(batch.ok_or_else(unreadable)?)),
+        })
+    }
+
+    /// Stores a batch that only jobs or uploads name, without settings, so that it is
+    /// listed. A stored batch does not change.
+    pub async fn register_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<(), Unavailable> {
+        let mut update = self.start_batch(batch_id, now);
+        let condition = format!("attribute_not_exists({})", update.name("job_id"));
+        self.update_batch(batch_id, update, Some(condition)).await?;
+        Ok(())
     }
 
     /// Marks a batch cancelled, and stores it if it has no item yet. A repeated call
     /// keeps the time of the first one.
-    pub async fn cancel_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Batch, Unavailable> {
-        let update = Update::new()
+    pub async fn cancel_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<(), Unavailable> {
+        let update = self.start_batch(batch_id, now).set_if_absent("cancelled_at", Some(attribute(&now)));
+        self.update_batch(batch_id, update, None).await?;
+        Ok(())
+    }
+
+    /// Begins an update that stores the batch if it has no item yet.
+    fn start_batch(&self, batch_id: &BatchId, now: Timestamp) -> Update {
+        Update::new()
             .set("batch_id", attribute(batch_id))
+            .set("batch_list", text(BATCH_LIST))
             .set("expires_at", number(self.batch_expires_at(now)))
             .set_if_absent("created_at", Some(attribute(&now)))
-            .set_if_absent("cancelled_at", Some(attribute(&now)));
-        let response = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("job_id", key(batch_id))
-            .update_expression(update.expression())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await
-            .map_err(|error| Unavailable::new(UPDATE, &error))?;
-        response.attributes.and_then(decode).ok_or_else(unreadable)
+            .set_if_absent("batch_list_key", Some(text(ListPosition::new(now, batch_id).sort_key())))
     }
 
     /// Pauses a batch, and stores it if it has no item yet. A repeated call keeps the first
     /// pause. `None` if the batch is cancelled.
     pub async fn pause_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<Option<Batch>, Unavailable> {
         let pause = Pause { reason: PauseReason::Requested, since: now };
-        let mut update = Update::new()
-            .set("batch_id", attribute(batch_id))
-            .set("expires_at", number(self.batch_expires_at(now)))
-            .set_if_absent("created_at", Some(attribute(&now)))
-            .set_if_absent("paused", Some(attribute(&pause)));
+        let mut update = self.start_batch(batch_id, now).set_if_absent("paused", Some(attribute(&pause)));
         let condition = format!("attribute_not_exists({})", update.name("cancelled_at"));
-        self.update_batch(batch_id, update, condition).await
+        Ok(self.update_batch(batch_id, update, Some(condition)).await?.done())
     }
 
     /// Ends the pause of a batch. `None` if the batch has no item.
     pub async fn resume_batch(&self, batch_id: &BatchId) -> Result<Option<Batch>, Unavailable> {
         let mut update = Update::new().remove(&["paused"]);
         let condition = format!("attribute_exists({})", update.name("job_id"));
-        self.update_batch(batch_id, update, condition).await
+        Ok(self.update_batch(batch_id, update, Some(condition)).await?.done())
     }
 
     async fn update_batch(
         &self,
         batch_id: &BatchId,
         update: Update,
-        condition: String,
-    ) -> Result<Option<Batch>, Unavailable> {
+        condition: Option<String>,
+    ) -> Result<BatchWrite, Unavailable> {
         let response = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("job_id", key(batch_id))
             .update_expression(update.expression())
-            .condition_expression(condition)
+            .set_condition_expression(condition)
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
             .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match response {
-            Ok(output) => output.attributes.and_then(decode).ok_or_else(unreadable).map(Some),
-            Err(error) => {
-                let unavailable = Unavailable::new(UPDATE, &error);
-                match error.into_service_error() {
-                    UpdateItemError::ConditionalCheckFailedException(_) => Ok(None),
-                    _ => Err(unavailable),
-                }
+        let error = match response {
+            Ok(output) => return output.attributes.and_then(decode).map(BatchWrite::Done).ok_or_else(unreadable),
+            Err(error) => error,
+        };
+        let unavailable = Unavailable::new(UPDATE, &error);
+        match error.into_service_error() {
+            UpdateItemError::ConditionalCheckFailedException(refused) => {
+                let stored = refused.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()?;
+                Ok(BatchWrite::Refused(stored))
             }
+            _ => Err(unavailable),
         }
     }
 
@@ -128,7 +161,7 @@ impl Jobs {
     }
 }
 
-fn key(batch_id: &BatchId) -> AttributeValue {
+pub(super) fn key(batch_id: &BatchId) -> AttributeValue {
     text(format!("batch/{batch_id}"))
 }
 

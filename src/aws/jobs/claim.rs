@@ -3,16 +3,18 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
+use super::keys::mark_unfinished;
 use super::table::{Jobs, UPDATE, Write, unreadable};
 use super::waiting::INVOCATION;
 use crate::aws::Unavailable;
 use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{number, text};
-use crate::domain::batch::shard::shard_of;
+use crate::domain::batch::shard::Group;
 use crate::domain::document::DocumentRecord;
 use crate::domain::job::claim::{Claim, ClaimRejected, Claimant, Decision, decide};
 use crate::domain::job::stored::Status;
 use crate::domain::job::{DocumentSource, Job, Work};
+use crate::domain::message::s3_event::uploaded_name;
 
 /// The result of [`Jobs::claim`].
 #[derive(Debug, Clone, PartialEq)]
@@ -89,8 +91,8 @@ impl Jobs {
             Work::Document(DocumentSource::S3(location)) => DocumentRecord::unread(location),
             Work::Document(DocumentSource::Inline(_)) | Work::AsyncInvocation(_) => DocumentRecord::default(),
         };
-        let mut update = self
-            .start_update(now)
+        let group = Group::from_batch(job.batch_id.as_ref());
+        let mut update = mark_unfinished(self.start_update(now), group, &job.job_id)
             .set("status", attribute(&Status::Processing))
             .set("owner", attribute(claimant.owner))
             .set("lease_until", number(lease_until.as_millisecond()))
@@ -100,8 +102,9 @@ impl Jobs {
             .set_if_absent("created_at", Some(attribute(&now)))
             .set_if_absent("priority", Some(attribute(&job.priority)))
             .set_if_absent("document", Some(attribute(&document)))
+            .set_if_absent("document_name", document.key().and_then(uploaded_name).map(text))
             .set_if_absent("batch_id", job.batch_id.as_ref().map(attribute))
-            .set_if_absent("batch_shard", job.batch_id.as_ref().map(|id| text(shard_of(id, &job.job_id))))
+            .set_if_absent("batch_shard", job.batch_id.as_ref().map(|_| text(group.partition_of(&job.job_id))))
             .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))

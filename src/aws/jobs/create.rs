@@ -9,12 +9,13 @@ use super::table::{Jobs, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, StoredJobItem, decode, encode};
 use crate::domain::analysis::AnalysisRequest;
-use crate::domain::batch::shard::shard_of;
+use crate::domain::batch::shard::Group;
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
 use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::message::s3_event::uploaded_name;
 
 /// The result of [`Jobs::create`].
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,7 @@ pub struct NewJob {
 impl Jobs {
     /// Stores a `pending` job, unless a job with this id is stored.
     pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
+        let partition = Group::from_batch(new.batch_id.as_ref()).partition_of(&new.job_id);
         let item = encode(&StoredJobItem {
             status: Status::Pending,
             attempt: 0,
@@ -57,12 +59,18 @@ impl Jobs {
             lease_until: None,
             claimed_from: None,
             possible_duplicate_call: false,
-            batch_shard: new.batch_id.as_ref().map(|id| shard_of(id, &new.job_id)),
+            batch_shard: new.batch_id.as_ref().map(|_| partition.clone()),
+            unfinished: Some(partition),
             batch_id: new.batch_id,
             model_id: new.analysis.as_ref().and_then(|analysis| analysis.model_id.clone()),
             analysis: new.analysis,
             job_id: new.job_id,
             priority: new.priority,
+            document_name: new
+                .document
+                .as_ref()
+                .and_then(|document| document.key().and_then(uploaded_name))
+                .map(str::to_owned),
             document: new.document,
             request_hash: Some(new.request_hash),
             metadata: new.metadata,
@@ -82,6 +90,7 @@ impl Jobs {
             created_at: now,
             updated_at: now,
             completed_at: None,
+            label: None,
             result: None,
             result_s3: None,
             deduplicated_from: None,

@@ -54,16 +54,17 @@ impl Jobs {
             StoredResult::Bucket(at) => ("result_s3", "result", attribute(at)),
         };
         let mut update = self
-            .start_update(completed.completed_at)
-            .set("status", attribute(&Status::Complete))
-            .set("completed_at", attribute(&completed.completed_at))
+            .end_update(job_id, Status::Complete, completed.completed_at)
             .set(used, value)
             .set("model_id", text(&completed.model_id))
             .set("usage", attribute(&completed.usage))
             .set("stop_reason", text(&completed.stop_reason))
             .set("model_latency_ms", number(completed.model_latency_ms))
             .set("document", attribute(document))
-            .remove(&["lease_until", "error", unused]);
+            .remove(&["error", unused]);
+        if let Some(label) = &completed.label {
+            update = update.set("label", text(label));
+        }
         if let Some(job_id) = &completed.deduplicated_from {
             update = update.set("deduplicated_from", attribute(job_id));
         }
@@ -127,11 +128,7 @@ impl Jobs {
     /// Marks a claimed job `cancelled`, because its batch was cancelled before the model
     /// call.
     pub async fn mark_cancelled(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
-        let update = self
-            .start_update(now)
-            .set("status", attribute(&Status::Cancelled))
-            .set("completed_at", attribute(&now))
-            .remove(&["lease_until"]);
+        let update = self.end_update(job_id, Status::Cancelled, now);
         self.write_fenced(job_id, claim, Status::Cancelled, update).await
     }
 
@@ -144,7 +141,7 @@ impl Jobs {
         error: &Failure,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        let update = list_attempt(self.failure_update(error, now), claim, "failed", Some(&error.code), now);
+        let update = list_attempt(self.failure_update(job_id, error, now), claim, "failed", Some(&error.code), now);
         self.write_fenced(job_id, claim, Status::Failed, update).await
     }
 
@@ -157,7 +154,7 @@ impl Jobs {
         error: &Failure,
         now: Timestamp,
     ) -> Result<Fenced, Unavailable> {
-        let mut update = self.failure_update(error, now);
+        let mut update = self.failure_update(job_id, error, now);
         let (status, attempt_name, lease) = (update.name("status"), update.name("attempt"), update.name("lease_until"));
         let processing = update.value("processing", attribute(&Status::Processing));
         let fence = update.value("fence", number(attempt));
@@ -196,12 +193,8 @@ impl Jobs {
         })
     }
 
-    fn failure_update(&self, error: &Failure, now: Timestamp) -> Update {
-        self.start_update(now)
-            .set("status", attribute(&Status::Failed))
-            .set("error", attribute(error))
-            .set("completed_at", attribute(&now))
-            .remove(&["lease_until"])
+    fn failure_update(&self, job_id: &JobId, error: &Failure, now: Timestamp) -> Update {
+        self.end_update(job_id, Status::Failed, now).set("error", attribute(error)).set("error_code", text(&error.code))
     }
 }
 

@@ -22,29 +22,29 @@ use jiff::Timestamp;
 
 use super::table::Jobs;
 use crate::aws::Unavailable;
-use crate::domain::batch::cursor::Select;
-use crate::domain::batch::tally::{Entry, Tally, latest_entries};
+use crate::domain::batch::shard::Group;
+use crate::domain::batch::tally::{Entry, Tally};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{FINISH_CHECK_JOBS, INDEX_BEHIND_MAX};
 
 impl Jobs {
     /// Counts a batch's jobs if all have ended; `None` if one has not.
     ///
-    /// While jobs run, the check costs one query of each index partition at most and one
-    /// read of [`FINISH_CHECK_JOBS`] stored jobs. It reads all entries only if these jobs
-    /// have ended.
+    /// While many jobs are unfinished, the check costs one query and one read of
+    /// [`FINISH_CHECK_JOBS`] stored jobs. While few are unfinished, it costs a query of
+    /// each index partition, in four rounds. It reads all entries only if these jobs have
+    /// ended.
     ///
     /// # Errors
     /// [`Unavailable`], also if the index shows more than [`INDEX_BEHIND_MAX`] ended jobs
     /// as unfinished. The caller retries.
     pub async fn tally_if_complete(&self, batch_id: &BatchId, now: Timestamp) -> Result<Option<Tally>, Unavailable> {
-        let first = self.get_page(batch_id, Select::Unfinished, None, FINISH_CHECK_JOBS).await?;
-        let first: Vec<JobId> = first.entries.into_iter().map(|entry| entry.job_id).collect();
-        if self.all_ended(&first).await?.is_none() {
+        let first = self.get_unfinished(Group::Batch(batch_id), None, FINISH_CHECK_JOBS).await?;
+        if self.all_ended(&first.job_ids).await?.is_none() {
             return Ok(None);
         }
         let (ended, unfinished): (Vec<Entry>, Vec<Entry>) =
-            latest_entries(self.entries(batch_id).await?).into_values().partition(|entry| entry.status.has_ended());
+            self.entries(batch_id).await?.into_iter().partition(|entry| entry.status.has_ended());
         if unfinished.len() > INDEX_BEHIND_MAX {
             return Err(Unavailable { service: "dynamodb:Query", code: "IndexBehind".to_owned() });
         }

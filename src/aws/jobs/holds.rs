@@ -11,11 +11,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use super::table::{Jobs, UPDATE, Write, unreadable};
+use super::keys::{WAITING_INDEX, mark_unfinished};
+use super::table::{Jobs, QUERY, UPDATE, Write, unreadable};
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
-use crate::domain::batch::shard::shard_of;
+use crate::domain::batch::shard::Group;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::Failure;
 use crate::domain::hold::waiting::{shard_name, waiting_shard};
@@ -24,9 +25,6 @@ use crate::domain::ids::JobId;
 use crate::domain::job::Job;
 use crate::domain::job::stored::{Status, StoredJob};
 use crate::domain::limits::WAITING_SHARDS;
-
-/// The index over `waiting_for` and `job_id`.
-pub const WAITING_INDEX: &str = "waiting-index";
 
 /// The partition of the index that has the holds.
 const HOLDS: &str = "holds";
@@ -154,14 +152,14 @@ impl Jobs {
         document: Option<&DocumentRecord>,
         now: Timestamp,
     ) -> Result<Parked, Unavailable> {
-        let mut update = self
-            .start_update(now)
+        let group = Group::from_batch(job.batch_id.as_ref());
+        let mut update = mark_unfinished(self.start_update(now), group, &job.job_id)
             .set("waiting_for", text(waiting_shard(target, &job.job_id)))
             .set_if_absent("status", Some(attribute(&Status::Pending)))
             .set_if_absent("created_at", Some(attribute(&now)))
             .set_if_absent("priority", Some(attribute(&job.priority)))
             .set_if_absent("batch_id", job.batch_id.as_ref().map(attribute))
-            .set_if_absent("batch_shard", job.batch_id.as_ref().map(|id| text(shard_of(id, &job.job_id))))
+            .set_if_absent("batch_shard", job.batch_id.as_ref().map(|_| text(group.partition_of(&job.job_id))))
             .set_if_absent("analysis", job.analysis.as_ref().map(attribute))
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute));
@@ -214,7 +212,7 @@ impl Jobs {
             .limit(limit.max(1).try_into().unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Unavailable::new("dynamodb:Query", &error))?;
+            .map_err(|error| Unavailable::new(QUERY, &error))?;
         let keys = response.items.unwrap_or_default().into_iter();
         let keys = keys.filter_map(|mut item| match item.remove("job_id") {
             Some(AttributeValue::S(key)) => Some(key),

@@ -1,46 +1,22 @@
-//! Reads of several jobs.
-//!
-//! | jobs | read by |
-//! | --- | --- |
-//! | a batch's jobs | the index over batch and status |
-//! | jobs with given ids | the table |
-//! | a complete job with the same document and settings | the index over fingerprints |
-//!
-//! A global secondary index is eventually consistent. It may miss the newest writes
-//! to the table.
-//!
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
+//! Reads of the indexes over jobs: the pages of a batch, its counts, and unfinished jobs.
 
-use std::collections::BTreeSet;
-
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::table::{Jobs, unreadable};
+use super::keys::{BATCH_INDEX, ENDED, STATUS_INDEX, UNFINISHED, UNFINISHED_INDEX, ended_key, ended_prefix};
+use super::table::{Jobs, QUERY, unreadable};
 use crate::aws::Unavailable;
-use crate::aws::job_item::{Item, WITHOUT_RESULT, attribute, decode};
+use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::text;
-use crate::domain::batch::cursor::{Cursor, Select};
-use crate::domain::batch::shard::shard_name;
+use crate::domain::batch::cursor::{Cursor, Page, Select, ShardRead, Walk};
+use crate::domain::batch::filter::Filter;
+use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::{Entry, Tally};
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::stored::{Status, StoredJob, Usage};
-use crate::domain::limits::{BATCH_GET_ROUNDS, BATCH_SHARDS};
-
-/// The index over `batch_shard` and `status`.
-pub const BATCH_INDEX: &str = "batch-index";
-/// The index over `fingerprint`.
-pub const FINGERPRINT_INDEX: &str = "fingerprint-index";
-
-const QUERY: &str = "dynamodb:Query";
-
-/// Keys of one BatchGetItem. The operation accepts 100 keys, but its response ends
-/// at 16 MB and an item may have 400 KB.
-///
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
-const KEYS_MAX: usize = 25;
+use crate::domain::job::stored::{Status, Usage};
+use crate::domain::limits::CONCURRENT_SHARD_READS;
 
 #[derive(Deserialize)]
 struct EntryItem {
@@ -52,13 +28,66 @@ struct EntryItem {
     completed_at: Option<Timestamp>,
 }
 
-/// A page of a batch's jobs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// The jobs, as the index shows them.
-    pub entries: Vec<Entry>,
-    /// Where the next page begins; `None` at the end.
-    pub next: Option<Cursor>,
+/// The query of an index partition for the jobs that match a filter.
+#[derive(Debug)]
+struct Query<'a> {
+    index: &'static str,
+    partition_key: &'static str,
+    /// The status of a query of [`STATUS_INDEX`].
+    ended: Option<Status>,
+    /// The statuses that are selected after the read; none selects all.
+    statuses: &'static [Status],
+    filter: Option<&'a Filter>,
+}
+
+impl<'a> Query<'a> {
+    /// The query of all jobs of a batch.
+    const ALL: Self =
+        Self { index: BATCH_INDEX, partition_key: "batch_shard", ended: None, statuses: &[], filter: None };
+
+    /// The query of unfinished jobs.
+    const UNFINISHED: Self = Self { index: UNFINISHED_INDEX, partition_key: UNFINISHED, ..Self::ALL };
+
+    /// The query that reads the fewest entries for a filter of a batch's jobs.
+    fn for_filter(filter: &'a Filter) -> Self {
+        let filtered = Self { filter: (!filter.is_by_status_alone()).then_some(filter), ..Self::ALL };
+        match filter.possible_statuses() {
+            Select::All => filtered,
+            Select::Unfinished if filter.is_by_status_alone() => Self::UNFINISHED,
+            Select::Unfinished => Self { statuses: &[Status::Pending, Status::Processing], ..filtered },
+            Select::Ended => Self { statuses: &[Status::Complete, Status::Failed, Status::Cancelled], ..filtered },
+            Select::Only(Status::Pending) => Self { statuses: &[Status::Pending], ..filtered },
+            Select::Only(Status::Processing) => Self { statuses: &[Status::Processing], ..filtered },
+            Select::Only(ended) => Self { index: STATUS_INDEX, ended: Some(ended), ..filtered },
+        }
+    }
+
+    /// The values of the filter: attribute, whether a part of it suffices, and value.
+    fn filtered_attributes(&self) -> impl Iterator<Item = (&'static str, bool, &'a str)> {
+        let attributes = self.filter.map(|filter| {
+            [
+                ("label", false, filter.label.as_deref()),
+                ("error_code", false, filter.error_code.as_deref()),
+                ("document_name", true, filter.name_contains.as_deref()),
+            ]
+        });
+        attributes.into_iter().flatten().filter_map(|(name, is_part, value)| Some((name, is_part, value?)))
+    }
+
+    /// Whether a read returns entries that are filtered afterwards.
+    fn is_filtered(&self) -> bool {
+        self.filter.is_some() || !self.statuses.is_empty()
+    }
+
+    /// The key of the position directly after a job, which need not be in the index.
+    fn start_key(&self, partition: &str, after: &JobId) -> Item {
+        let mut key =
+            Item::from([(self.partition_key.to_owned(), text(partition)), ("job_id".to_owned(), text(after.as_str()))]);
+        if let Some(status) = self.ended {
+            key.insert(ENDED.to_owned(), ended_key(status, after));
+        }
+        key
+    }
 }
 
 impl Jobs {
@@ -69,186 +98,141 @@ impl Jobs {
         Ok(tally)
     }
 
-    /// Reads all jobs of a batch. A job may occur several times; its last entry is
-    /// the newest.
-    ///
-    /// Each index partition is read three times, because a job may change its status
-    /// during the reads:
-    ///
-    /// ```text
-    /// reads    unfinished                  ended           unfinished
-    /// job a    found         ends          found again
-    /// job b    not found     is retried    not found       found
-    /// ```
+    /// Reads all jobs of a batch, as the index shows them. Each job occurs once, because
+    /// no change moves it in the index.
     pub(super) async fn entries(&self, batch_id: &BatchId) -> Result<Vec<Entry>, Unavailable> {
-        let shards = (0..BATCH_SHARDS).map(|shard| async move {
-            let mut entries = self.query_all(batch_id, shard, Select::Unfinished).await?;
-            entries.extend(self.query_all(batch_id, shard, Select::Ended).await?);
-            entries.extend(self.query_all(batch_id, shard, Select::Unfinished).await?);
-            Ok::<_, Unavailable>(entries)
-        });
-        Ok(try_join_all(shards).await?.concat())
+        let group = Group::Batch(batch_id);
+        let shards = (0..group.shards()).map(|shard| self.shard_entries(group.partition(shard)));
+        let entries: Vec<Vec<Entry>> = stream::iter(shards).buffered(CONCURRENT_SHARD_READS).try_collect().await?;
+        Ok(entries.concat())
     }
 
-    async fn query_all(&self, batch_id: &BatchId, shard: u32, select: Select) -> Result<Vec<Entry>, Unavailable> {
+    async fn shard_entries(&self, partition: String) -> Result<Vec<Entry>, Unavailable> {
         let (mut entries, mut after) = (Vec::new(), None);
         loop {
-            let (more, last) = self.query_page(batch_id, shard, select, after, None).await?;
-            entries.extend(more);
-            after = last;
+            let request = self.query(&Query::ALL, &partition).set_exclusive_start_key(after);
+            let response = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
+            for item in response.items.unwrap_or_default() {
+                let EntryItem { job_id, status, usage, created_at, completed_at } =
+                    serde_dynamo::from_item(item).map_err(|_| unreadable())?;
+                entries.push(Entry { job_id, status, usage, created_at, completed_at });
+            }
+            after = response.last_evaluated_key;
             if after.is_none() {
                 return Ok(entries);
             }
         }
     }
 
-    /// Reads a page of a batch's jobs, at most `limit`, from the cursor `from` on.
+    /// Reads a page of a batch's jobs that match a filter, at most `limit`, from the cursor
+    /// `from` on.
+    ///
+    /// A job that matches throughout the reads of all pages is on one page, and no job
+    /// is on two. A page may have fewer jobs than `limit` although another page follows.
     pub async fn get_page(
         &self,
         batch_id: &BatchId,
-        select: Select,
+        filter: &Filter,
         from: Option<Cursor>,
         limit: usize,
     ) -> Result<Page, Unavailable> {
-        let mut at = from.unwrap_or_default();
-        let mut entries = Vec::new();
-        while at.shard < BATCH_SHARDS {
-            let after = at.after.take().map(|(status, job_id)| start_key(batch_id, at.shard, status, &job_id));
-            let (more, last) = self.query_page(batch_id, at.shard, select, after, Some(limit - entries.len())).await?;
-            entries.extend(more);
-            if last.is_none() {
-                at = Cursor { shard: at.shard + 1, after: None };
-            } else if let Some(entry) = entries.last() {
-                at.after = Some((entry.status, entry.job_id.clone()));
-            }
-            if entries.len() >= limit {
-                break;
-            }
-        }
-        Ok(Page { entries, next: (at.shard < BATCH_SHARDS).then_some(at) })
+        self.read_group(Group::Batch(batch_id), &Query::for_filter(filter), from, limit).await
     }
 
-    async fn query_page(
+    /// Reads a page of the unfinished jobs of a batch or outside batches, at most `limit`,
+    /// from the cursor `from` on.
+    ///
+    /// A job that is unfinished throughout the reads of all pages is on one page, and no
+    /// job is on two. The index may still show a job that has ended since.
+    pub async fn get_unfinished(
         &self,
-        batch_id: &BatchId,
-        shard: u32,
-        select: Select,
-        after: Option<Item>,
-        limit: Option<usize>,
-    ) -> Result<(Vec<Entry>, Option<Item>), Unavailable> {
-        // The sort key compares text: `pending` and `processing` follow `cancelled`,
-        // `complete` and `failed`.
-        let (condition, status) = match select {
-            Select::All => ("#shard = :shard", None),
-            Select::Only(status) => ("#shard = :shard AND #status = :status", Some(status)),
-            Select::Unfinished => ("#shard = :shard AND #status >= :status", Some(Status::Pending)),
-            Select::Ended => ("#shard = :shard AND #status < :status", Some(Status::Pending)),
+        group: Group<'_>,
+        from: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        self.read_group(group, &Query::UNFINISHED, from, limit).await
+    }
+
+    async fn read_group(
+        &self,
+        group: Group<'_>,
+        query: &Query<'_>,
+        from: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        let mut walk = Walk::new(from, group.shards(), limit);
+        loop {
+            let reads = walk.next_reads();
+            if reads.is_empty() {
+                return Ok(walk.into_page());
+            }
+            let limit = walk.remaining();
+            let reads = reads.into_iter().map(|at| self.read_shard(group.partition(at.shard), query, at.after, limit));
+            walk.add_reads(stream::iter(reads).buffered(CONCURRENT_SHARD_READS).try_collect().await?);
+        }
+    }
+
+    /// Reads a partition once. A filter selects from all entries that the read returns,
+    /// at most 1 MB; without a filter, the read ends at `limit` jobs.
+    async fn read_shard(
+        &self,
+        partition: String,
+        query: &Query<'_>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<ShardRead, Unavailable> {
+        let response = self
+            .query(query, &partition)
+            .set_exclusive_start_key(after.map(|job_id| query.start_key(&partition, &job_id)))
+            .set_limit((!query.is_filtered()).then(|| limit.try_into().unwrap_or(i32::MAX)))
+            .projection_expression("#job_id")
+            .expression_attribute_names("#job_id", "job_id")
+            .send()
+            .await
+            .map_err(|error| Unavailable::new(QUERY, &error))?;
+        let job_ids: Result<Vec<JobId>, _> = response.items.unwrap_or_default().iter().map(read_job_id).collect();
+        Ok(ShardRead { job_ids: job_ids?, last: response.last_evaluated_key.as_ref().map(read_job_id).transpose()? })
+    }
+
+    /// Begins the query of an index partition.
+    fn query(&self, query: &Query<'_>, partition: &str) -> QueryFluentBuilder {
+        let condition = match query.ended {
+            None => "#partition = :partition",
+            Some(_) => "#partition = :partition AND begins_with(#ended, :ended)",
         };
         let mut request = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(BATCH_INDEX)
+            .index_name(query.index)
             .key_condition_expression(condition)
-            .expression_attribute_names("#shard", "batch_shard")
-            .expression_attribute_values(":shard", text(shard_name(batch_id, shard)))
-            .set_exclusive_start_key(after)
-            .set_limit(limit.and_then(|limit| limit.max(1).try_into().ok()));
-        if let Some(status) = status {
+            .expression_attribute_names("#partition", query.partition_key)
+            .expression_attribute_values(":partition", text(partition));
+        if let Some(status) = query.ended {
             request = request
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", attribute(&status));
+                .expression_attribute_names("#ended", ENDED)
+                .expression_attribute_values(":ended", text(ended_prefix(status)));
         }
-        let response = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
-        let entries = response.items.unwrap_or_default().into_iter().map(|item| {
-            let EntryItem { job_id, status, usage, created_at, completed_at } =
-                serde_dynamo::from_item(item).map_err(|_| unreadable())?;
-            Ok(Entry { job_id, status, usage, created_at, completed_at })
-        });
-        Ok((entries.collect::<Result<_, _>>()?, response.last_evaluated_key))
-    }
-
-    /// Reads stored jobs by their ids, consistently. The order of the ids is not
-    /// kept, and ids without a stored job are left out.
-    pub async fn get_many(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
-        self.get_attributes(job_ids, &[]).await
-    }
-
-    /// Reads stored jobs as [`get_many`](Self::get_many) does, without their large
-    /// attributes. A result that is stored in the item reads as null, and the analysis
-    /// reads as `None`.
-    pub async fn get_many_without_results(&self, job_ids: &[JobId]) -> Result<Vec<StoredJob>, Unavailable> {
-        self.get_attributes(job_ids, &WITHOUT_RESULT).await
-    }
-
-    /// The ids may repeat: a job that changes its status while the index is read has
-    /// several entries. BatchGetItem refuses a repeated key.
-    async fn get_attributes(&self, job_ids: &[JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
-        let distinct: Vec<&JobId> = job_ids.iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let requests = distinct.chunks(KEYS_MAX).map(|ids| self.batch_get(ids, attributes));
-        Ok(try_join_all(requests).await?.into_iter().flatten().collect())
-    }
-
-    /// A response ends at 16 MB and names the keys that it did not process; a further
-    /// round reads these, at most [`BATCH_GET_ROUNDS`].
-    async fn batch_get(&self, job_ids: &[&JobId], attributes: &[&str]) -> Result<Vec<StoredJob>, Unavailable> {
-        let keys = job_ids.iter().map(|id| Item::from([("job_id".to_owned(), text(id.as_str()))])).collect();
-        let mut keys_and_attributes = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-        if !attributes.is_empty() {
-            let names = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect();
-            let placeholders: Vec<String> = attributes.iter().map(|name| format!("#{name}")).collect();
-            keys_and_attributes = keys_and_attributes
-                .projection_expression(placeholders.join(", "))
-                .set_expression_attribute_names(Some(names));
-        }
-        let mut unprocessed = keys_and_attributes.build().ok();
-        let mut stored_jobs = Vec::with_capacity(job_ids.len());
-        for _ in 0..BATCH_GET_ROUNDS {
-            let Some(keys) = unprocessed.take() else { return Ok(stored_jobs) };
-            let response = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, keys)
-                .send()
-                .await
-                .map_err(|error| Unavailable::new("dynamodb:BatchGetItem", &error))?;
-            for item in response.responses.unwrap_or_default().into_values().flatten() {
-                stored_jobs.push(decode(item).ok_or_else(unreadable)?);
+        let mut conditions = Vec::new();
+        if !query.statuses.is_empty() {
+            let names: Vec<String> = query.statuses.iter().map(|status| format!(":{}", status.as_str())).collect();
+            conditions.push(format!("#status IN ({})", names.join(", ")));
+            request = request.expression_attribute_names("#status", "status");
+            for (name, status) in names.into_iter().zip(query.statuses) {
+                request = request.expression_attribute_values(name, attribute(status));
             }
-            unprocessed = response.unprocessed_keys.unwrap_or_default().into_values().next();
         }
-        match unprocessed {
-            None => Ok(stored_jobs),
-            Some(_) => Err(Unavailable { service: "dynamodb:BatchGetItem", code: "UnprocessedKeys".to_owned() }),
+        for (name, is_part, value) in query.filtered_attributes() {
+            conditions.push(if is_part { format!("contains(#{name}, :{name})") } else { format!("#{name} = :{name}") });
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), text(value));
         }
-    }
-
-    /// Finds a complete job that analysed the same document in the same way.
-    pub async fn find_by_fingerprint(&self, fingerprint: &str) -> Result<Option<StoredJob>, Unavailable> {
-        let response = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(FINGERPRINT_INDEX)
-            .key_condition_expression("#fingerprint = :fingerprint")
-            .expression_attribute_names("#fingerprint", "fingerprint")
-            .expression_attribute_values(":fingerprint", text(fingerprint))
-            .limit(1)
-            .send()
-            .await
-            .map_err(|error| Unavailable::new(QUERY, &error))?;
-        let id = response.items.unwrap_or_default().into_iter().next().and_then(|mut item| item.remove("job_id"));
-        match id {
-            Some(AttributeValue::S(id)) => self.get(&id.parse().map_err(|_| unreadable())?).await,
-            _ => Ok(None),
-        }
+        request.set_filter_expression((!conditions.is_empty()).then(|| conditions.join(" AND ")))
     }
 }
 
-fn start_key(batch_id: &BatchId, shard: u32, status: Status, job_id: &JobId) -> Item {
-    Item::from([
-        ("batch_shard".to_owned(), text(shard_name(batch_id, shard))),
-        ("status".to_owned(), attribute(&status)),
-        ("job_id".to_owned(), text(job_id.as_str())),
-    ])
+fn read_job_id(item: &Item) -> Result<JobId, Unavailable> {
+    let id = item.get("job_id").and_then(|id| id.as_s().ok());
+    id.and_then(|id| id.parse().ok()).ok_or_else(unreadable)
 }

@@ -6,6 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
 
+mod batch_list;
 mod batches;
 mod claim;
 mod create;
@@ -13,6 +14,8 @@ mod endings;
 mod finished;
 mod holds;
 mod index;
+mod keys;
+mod many;
 mod table;
 mod waiting;
 mod withdraw;
@@ -21,7 +24,7 @@ pub use self::batches::CreatedBatch;
 pub use self::claim::ClaimAnswer;
 pub use self::create::{Created, NewJob};
 pub use self::endings::{CompleteError, Fenced};
-pub use self::holds::{Parked, WAITING_INDEX};
-pub use self::index::{BATCH_INDEX, FINGERPRINT_INDEX, Page};
+pub use self::holds::Parked;
+pub use self::keys::{BATCH_INDEX, BATCH_LIST_INDEX, FINGERPRINT_INDEX, STATUS_INDEX, UNFINISHED_INDEX, WAITING_INDEX};
 pub use self::table::Jobs;
 pub use self::withdraw::ChangeOutcome;

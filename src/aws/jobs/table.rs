@@ -9,13 +9,15 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
+use super::keys::{ENDED, UNFINISHED, ended_key};
 use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{Update, number, text};
 use crate::aws::{Unavailable, dynamodb};
 use crate::domain::ids::JobId;
-use crate::domain::job::stored::StoredJob;
+use crate::domain::job::stored::{Status, StoredJob};
 
 pub(super) const UPDATE: &str = "dynamodb:UpdateItem";
+pub(super) const QUERY: &str = "dynamodb:Query";
 
 /// The table of jobs.
 #[derive(Debug, Clone)]
@@ -87,6 +89,16 @@ impl Jobs {
     /// Begins an update with the attributes that every change sets.
     pub(super) fn start_update(&self, now: Timestamp) -> Update {
         Update::new().set("updated_at", attribute(&now)).set("expires_at", number(self.expires_at(now)))
+    }
+
+    /// Begins an update that ends a job with `status`. Every write that ends a job begins
+    /// so: it removes the job from the indexes over unfinished and waiting jobs.
+    pub(super) fn end_update(&self, job_id: &JobId, status: Status, completed_at: Timestamp) -> Update {
+        self.start_update(completed_at)
+            .set("status", attribute(&status))
+            .set("completed_at", attribute(&completed_at))
+            .set(ENDED, ended_key(status, job_id))
+            .remove(&["lease_until", "waiting_for", UNFINISHED])
     }
 
     /// The value of the table's TTL attribute, in epoch seconds.

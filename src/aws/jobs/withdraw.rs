@@ -6,11 +6,13 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
+use super::keys::mark_unfinished;
 use super::table::{Jobs, Write, unreadable};
 use super::waiting::INVOCATION;
 use crate::aws::Unavailable;
 use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{Update, number};
+use crate::domain::batch::shard::Group;
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{Status, StoredJob};
 
@@ -29,11 +31,7 @@ impl Jobs {
     /// Cancels a job that has not ended. If a worker runs the job, its result is dropped,
     /// because the fenced write of the result fails.
     pub async fn cancel(&self, job_id: &JobId, now: Timestamp) -> Result<ChangeOutcome, Unavailable> {
-        let mut update = self
-            .start_update(now)
-            .set("status", attribute(&Status::Cancelled))
-            .set("completed_at", attribute(&now))
-            .remove(&["lease_until", "waiting_for"]);
+        let mut update = self.end_update(job_id, Status::Cancelled, now);
         let status = update.name("status");
         let pending = update.value("pending", attribute(&Status::Pending));
         let processing = update.value("processing", attribute(&Status::Processing));
@@ -44,8 +42,7 @@ impl Jobs {
     /// Returns a job that failed at `attempt` to `pending`, with no charged attempts. Its
     /// message must be in the queue first.
     pub async fn retry(&self, job_id: &JobId, attempt: u32, now: Timestamp) -> Result<ChangeOutcome, Unavailable> {
-        let mut update = self
-            .start_update(now)
+        let mut update = mark_unfinished(self.start_update(now), Group::OutsideBatches, job_id)
             .set("status", attribute(&Status::Pending))
             .set("charged_attempts", number(0))
             // A retry starts a new generation, which needs a new invocation.

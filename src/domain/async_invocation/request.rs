@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::JobId;
-use crate::domain::json::JsonError;
+use crate::domain::json::{self, JsonError};
 use crate::domain::limits::{
     ASYNC_INPUT_MAX_BYTES, ASYNC_MODEL_ID_MAX_BYTES, ASYNC_POLL_CAP, ASYNC_POLL_FIRST, ASYNC_TAG_KEY_MAX_BYTES,
     ASYNC_TAG_VALUE_MAX_BYTES, ASYNC_TAGS_MAX,
@@ -24,9 +24,10 @@ pub struct AsyncInvoke {
     /// The id or ARN of the model, at most [`ASYNC_MODEL_ID_MAX_BYTES`] bytes.
     pub model_id: String,
     /// The input of the model: any JSON of at most [`ASYNC_INPUT_MAX_BYTES`] bytes.
+    #[serde(deserialize_with = "json::not_null")]
     pub model_input: Value,
     /// The tags of the invocation by key, at most [`ASYNC_TAGS_MAX`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "json::default_if_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 

@@ -1,10 +1,12 @@
 //! A batch: jobs that belong together.
 //!
-//! The counts of a batch come from its jobs, by an index over batch and status. There is
-//! no counter that a crash could leave wrong. The jobs of a batch are spread over
-//! several partitions of the index.
+//! The counts of a batch come from its jobs, by an index over its jobs. There is no
+//! counter that a crash could leave wrong. The jobs of a batch are spread over several
+//! partitions of the index.
 
 pub mod cursor;
+pub mod filter;
+pub mod list;
 pub mod shard;
 pub mod tally;
 
@@ -18,8 +20,8 @@ use crate::domain::hold::HoldTarget;
 use crate::domain::ids::BatchId;
 use crate::domain::job::ending::OnHold;
 
-/// A stored batch. The API stores a batch when a caller creates or cancels it. A batch
-/// that only jobs or uploads name is not stored.
+/// A stored batch. The API stores a batch when a caller creates or cancels it. The
+/// consumer stores a batch that only jobs or uploads name, without settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// The batch's identifier.

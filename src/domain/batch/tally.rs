@@ -1,7 +1,5 @@
 //! The jobs of a batch as the index shows them, and their totals.
 
-use std::collections::HashMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -37,14 +35,6 @@ impl Entry {
         let (job_id, status) = (row.job_id.clone(), row.state.status());
         Self { job_id, status, usage, created_at: row.created_at, completed_at }
     }
-}
-
-/// The latest entry of each job.
-///
-/// `entries` are in the order of the reads. A job whose status changed between two reads
-/// occurs twice.
-pub fn latest_entries(entries: Vec<Entry>) -> HashMap<JobId, Entry> {
-    entries.into_iter().map(|entry| (entry.job_id.clone(), entry)).collect()
 }
 
 /// The number of jobs by status.
@@ -96,11 +86,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds the latest entry of each job. `entries` are in the order of the reads, and
-    /// `now` is the time of the read.
-    pub fn add(&mut self, entries: Vec<Entry>, now: Timestamp) {
+    /// Adds entries of different jobs. `now` is the time of the read.
+    pub fn add(&mut self, entries: impl IntoIterator<Item = Entry>, now: Timestamp) {
         let window_start = now - SignedDuration::try_from(RATE_WINDOW).unwrap_or(SignedDuration::MAX);
-        for entry in latest_entries(entries).into_values() {
+        for entry in entries {
             let counts = &mut self.counts;
             counts.total += 1;
             *match entry.status {
@@ -161,20 +150,11 @@ mod tests {
     }
 
     #[test]
-    fn job_read_twice_counts_once_with_latest_status() {
-        let mut tally = Tally::default();
-        let read = vec![entry("a", Status::Pending, None), entry("a", Status::Complete, Some(5))];
-        tally.add(read, at(10));
-        assert_eq!(tally.counts, Counts { total: 1, complete: 1, ..Default::default() });
-        assert_eq!(tally.usage, Usage { input_tokens: 10, output_tokens: 1 });
-    }
-
-    #[test]
     fn batch_is_complete_when_every_job_has_ended() {
         let status = |statuses: &[Status], is_cancelled| {
             let mut tally = Tally::default();
             let ids = 0..statuses.len();
-            tally.add(ids.map(|n| entry(&n.to_string(), statuses[n], None)).collect(), at(10));
+            tally.add(ids.map(|n| entry(&n.to_string(), statuses[n], None)), at(10));
             tally.status(is_cancelled)
         };
         assert_eq!(status(&[], false), BatchStatus::InProgress);
@@ -188,7 +168,8 @@ mod tests {
     fn completion_is_estimated_from_recent_rate() {
         let mut tally = Tally::default();
         let ended = (0..30).map(|n| entry(&n.to_string(), Status::Complete, Some(n)));
-        tally.add(ended.chain((30..90).map(|n| entry(&n.to_string(), Status::Pending, None))).collect(), at(30));
+        tally.add(ended.chain((30..90).map(|n| entry(&n.to_string(), Status::Pending, None))), at(30));
+        assert_eq!(tally.usage, Usage { input_tokens: 300, output_tokens: 30 });
         // 30 jobs in 30 s are 60 per minute, and 60 jobs are unfinished.
         assert_eq!(tally.rate_per_minute(at(30)), Some(60.0));
         assert_eq!(tally.estimated_completion(at(30)), Some(at(90)));

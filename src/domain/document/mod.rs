@@ -1,6 +1,7 @@
 //! A document as the model receives it: text, a file or an image.
 
 pub mod chunks;
+pub mod download;
 mod failures;
 mod format;
 mod kind;

@@ -12,6 +12,7 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
+use crate::domain::limits::LABEL_MAX_BYTES;
 
 /// A stored job: one item of the jobs table.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +158,8 @@ pub enum State {
 pub struct Completed {
     /// The answer, which fits the analysis' schema.
     pub result: StoredResult,
+    /// The label of the result's classification, if it has one; see [`label_of`].
+    pub label: Option<String>,
     /// Whether Docket repaired the JSON form of the answer, without a change of a value.
     pub repaired: bool,
     /// The model or inference profile that answered.
@@ -178,6 +181,13 @@ pub struct Completed {
     /// The key by which another job finds this result; see
     /// [`Analysis::fingerprint`](crate::domain::analysis::Analysis::fingerprint).
     pub fingerprint: Option<String>,
+}
+
+/// The label of a result's classification, by which lists of jobs are filtered. `None` if
+/// the result has none, or a longer one than [`LABEL_MAX_BYTES`].
+pub fn label_of(result: &Value) -> Option<String> {
+    let label = result.pointer("/classification/label").and_then(Value::as_str);
+    label.filter(|label| label.len() <= LABEL_MAX_BYTES).map(str::to_owned)
 }
 
 /// A stored result.

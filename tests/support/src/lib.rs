@@ -8,7 +8,7 @@ pub mod event_source;
 pub mod function;
 pub mod stack;
 pub mod stand_in;
-mod table;
+pub mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -89,6 +89,7 @@ pub fn sample_completion() -> docket::domain::job::stored::Completed {
         result: StoredResult::Inline(serde_json::json!({"summary": "s"})),
         model_id: "m".into(),
         usage: Usage { input_tokens: 1, output_tokens: 2 },
+        label: None,
         repaired: false,
         stop_reason: "tool_use".into(),
         model_latency_ms: 3,

@@ -6,6 +6,7 @@ from . import (
     python_interpreter,
     recursive_loops,
     request_counts,
+    response_headers,
     sqs_batch_size,
     sqs_scaling,
     stream_batch_failures,
@@ -25,4 +26,5 @@ PATCHES = (
     garbage_collection.PATCH,
     python_interpreter.PATCH,
     request_counts.PATCH,
+    response_headers.PATCH,
 )

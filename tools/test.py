@@ -31,7 +31,10 @@ BUSY_TESTS = ["protocol", "async_order"]
 # as another fault.
 ALONE_TESTS = ["faults"]
 # Tests that use the deployed stack.
-STACK_TESTS = ["async_deployed", "batch_api", "doctor", "end_to_end", "events", "hold_commands", "openapi", "smoke", "uploads"]
+STACK_TESTS = [
+    "async_deployed", "batch_api", "cli_batch", "cli_redrive", "cli_submit", "cli_terminal", "doctor", "end_to_end",
+    "events", "hold_commands", "openapi", "smoke", "uploads",
+]
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"
 

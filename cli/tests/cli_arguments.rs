@@ -107,7 +107,8 @@ async fn hold_and_pause_exit_with_5_and_name_the_reason() {
     assert!(held.stdout.ends_with(reason) && held.stderr.ends_with(reason), "{}{}", held.stdout, held.stderr);
     // A wait goes on, because a hold ends by itself.
     let watched = run_with_api(&["watch", "b", "--timeout", "3s"], 200, batch.clone()).await;
-    assert_eq!(watched.code, Some(5), "{}", watched.stderr);
+    assert_eq!(watched.code, Some(3), "{}", watched.stderr);
+    assert!(watched.stderr.ends_with(&format!("time-out: 2 of 2 jobs are unfinished; {reason}")), "{}", watched.stderr);
     batch["paused"] = json!({"reason": "the budget is spent", "since": "2026-11-22T10:02:00Z"});
     let paused = run_with_api(&["status", "b", "--json"], 200, batch.clone()).await;
     assert_eq!(paused.code, Some(5));

@@ -239,7 +239,11 @@ async fn wait_ends_with_the_outcome_of_the_batch() {
     let (folder, batch) = (letters(2), unique("wait"));
     let late = submit(&folder, &batch, &["--wait", "--timeout", "2s"]).await;
     assert_eq!(late.code, Some(3), "{}", late.stderr);
-    assert!(late.stderr.ends_with("of 2 jobs are unfinished\n"), "{}", late.stderr);
+    assert!(
+        late.stderr.ends_with("docket: 2 uploaded, 0 already there, 0 skipped; time-out: 2 of 2 jobs are unfinished\n"),
+        "{}",
+        late.stderr
+    );
     stand_in::reset(model);
     stand_in::put(model, json!({"faults": [{"kind": "validation"}]}));
     let failing = unique("failing");

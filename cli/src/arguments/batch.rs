@@ -38,6 +38,11 @@ pub(super) const AFTER_CHANGE: &str = "\
 Exit codes: 0 done; 1 a job could not be changed, there is no such batch or job, or an error;
 2 invalid arguments; 4 no usable credentials.";
 
+pub(super) const AFTER_REDRIVE: &str = "\
+Remove the cause first. A redriven job starts again with all its attempts.
+
+Exit codes: 0 done; 1 an error; 2 invalid arguments; 4 no usable credentials.";
+
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
     /// Batch
@@ -67,11 +72,8 @@ pub(crate) struct StatusArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArgument {
-    /// A table for a spreadsheet
     Csv,
-    /// JSON Lines: a job a line
     Jsonl,
-    /// A folder with a JSON file for each job
     Folder,
 }
 

@@ -26,7 +26,7 @@ pub(crate) use self::submit::{PriorityArgument, SubmitArguments};
 #[command(name = "docket", version, about = "The command line of Docket: document analysis with Amazon Bedrock")]
 pub(crate) struct Arguments {
     /// Colours; auto uses them on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", display_order = 900)]
     pub color: ColorArgument,
     #[command(subcommand)]
     pub command: Command,
@@ -42,9 +42,6 @@ pub(crate) enum ColorArgument {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Submit files and folders as a batch
-    ///
-    /// The command uploads each file to the stack's bucket, and S3's event makes it a job.
-    /// docs/guide/command-line.md explains names, skipped files and resumption.
     #[command(after_help = submit::AFTER_SUBMIT)]
     Submit(Box<SubmitArguments>),
     /// Watch a batch until every job has finished
@@ -69,9 +66,7 @@ pub(crate) enum Command {
     #[command(after_help = batch::AFTER_CHANGE)]
     Cancel(CancelArguments),
     /// List the dead letters by reason, and move them back to their queue
-    ///
-    /// Remove the cause first. A redriven job starts again with all its attempts.
-    #[command(after_help = batch::AFTER_CHANGE)]
+    #[command(after_help = batch::AFTER_REDRIVE)]
     Redrive(RedriveArguments),
     /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed
     ///

@@ -9,8 +9,9 @@ use super::stack::ApiArguments;
 use super::values::{parse_call_seconds, parse_positive_duration, whole_number};
 
 pub(super) const AFTER_SUBMIT: &str = "\
-A second run of the same command uploads only what is missing. The name of a document is its path
-in the folder that PATH names.
+The command uploads each file to the stack's bucket, and S3's event makes it a job. A second run of
+the same command uploads only what is missing. The name of a document is its path in the folder that
+PATH names.
 
 Exit codes: 0 done; 1 an error, or a job failed; 2 invalid arguments; 3 time-out; 4 no usable
 credentials; 5 jobs were cancelled; 130 interrupted.
@@ -40,7 +41,8 @@ pub(crate) struct SubmitArguments {
     #[arg(long, value_enum, default_value = "normal")]
     pub priority: PriorityArgument,
     /// Reuse the results of identical documents [default: the stack's parameter Deduplicate]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
     pub deduplicate: Option<bool>,
     /// Skip files and folders whose name or path matches; may be repeated
     #[arg(long, value_name = "GLOB")]
@@ -81,8 +83,6 @@ pub(crate) struct SubmitArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PriorityArgument {
-    /// The jobs queue
     Normal,
-    /// The high-priority queue
     High,
 }

@@ -18,12 +18,19 @@ pub(crate) struct Batch {
     /// Jobs that must exist at the end. A job exists only when a worker has claimed it; its
     /// document is in the bucket before.
     expected: u64,
+    /// Whether a time-out passed before the end.
+    is_late: bool,
 }
 
 impl Batch {
     /// A batch of which at least `expected` jobs will exist.
     pub fn new(json: Value, expected: Option<u64>) -> Self {
-        Self { json, expected: expected.unwrap_or(0) }
+        Self { json, expected: expected.unwrap_or(0), is_late: false }
+    }
+
+    /// The batch at the time-out of a wait.
+    pub fn at_timeout(self) -> Self {
+        Self { is_late: true, ..self }
     }
 
     fn count(&self, name: &str) -> u64 {
@@ -144,7 +151,9 @@ impl Batch {
                 0 => "the batch has no job yet".to_owned(),
                 _ => format!("{unfinished} of {total} jobs are unfinished"),
             };
+            let line = if self.is_late { format!("time-out: {line}") } else { line };
             return match self.waits_for() {
+                Some(reason) if self.is_late => (Exit::NotEstablished, format!("{line}; {reason}")),
                 Some(reason) => (Exit::Incomplete, format!("{line}; {reason}")),
                 None => (Exit::NotEstablished, line),
             };

@@ -64,7 +64,8 @@ pub(crate) async fn follow(
         }
         let remaining = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
         match batch {
-            Some(batch) if batch.has_ended() || remaining == Some(Duration::ZERO) => return Ok(batch),
+            Some(batch) if batch.has_ended() => return Ok(batch),
+            Some(batch) if remaining == Some(Duration::ZERO) => return Ok(batch.at_timeout()),
             None if remaining == Some(Duration::ZERO) => {
                 return Err(CommandError::NotEstablished("time-out: the API does not answer".to_owned()));
             }

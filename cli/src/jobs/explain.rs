@@ -43,13 +43,41 @@ pub(super) fn explain(job: &Value, bucket: Option<&str>) -> String {
         ("reused", text("/deduplicated_from")),
         ("label", label),
         ("summary", text("/result/summary")),
+        ("waits", waits_for(job)),
+        (
+            "last",
+            text("/last_error/code").map(|code| format!("{code}: {}", text("/last_error/message").unwrap_or_default())),
+        ),
         ("error", error),
         ("remedy", text("/error/code").map(|code| remedy(&code).to_owned())),
         ("next", next_step(job)),
         ("note", text("/note")),
     ];
     let lines = rows.into_iter().filter_map(|(name, value)| Some(format!("{name:<9} {}\n", printable(value?.trim()))));
-    lines.collect()
+    lines.chain(timeline(job)).collect()
+}
+
+/// A line for each end of an attempt.
+fn timeline(job: &Value) -> impl Iterator<Item = String> {
+    let attempts = job["attempts"].as_array().into_iter().flatten();
+    attempts.map(|attempt| {
+        let text = |name: &str| attempt[name].as_str().map(printable).unwrap_or_default();
+        let line = format!("  {}  attempt {}  {} {}", text("ended_at"), attempt["attempt"], text("end"), text("code"));
+        line.trim_end().to_owned() + "\n"
+    })
+}
+
+/// The hold of the job's model, or the pause of its batch.
+fn waits_for(job: &Value) -> Option<String> {
+    let text = |pointer: &str| job.pointer(pointer).and_then(Value::as_str);
+    match (text("/paused/reason"), text("/hold/reason")) {
+        (Some(reason), _) => Some(format!("the batch is paused: {reason}; `docket resume` ends the pause")),
+        (None, Some(reason)) => {
+            let next = text("/hold/next_probe_at").map(|at| format!("; next probe at {at}")).unwrap_or_default();
+            Some(format!("on hold: {reason}{next}"))
+        }
+        (None, None) => None,
+    }
 }
 
 fn describe_status(status: &str) -> String {
@@ -95,6 +123,10 @@ mod tests {
             "job_id": "file-1", "status": "failed", "batch_id": "b", "priority": "high", "attempt": 3,
             "charged_attempts": 2, "document": {"name": "north/a.pdf", "size_bytes": 7},
             "error": {"code": "document_encrypted", "message": "a\u{1b}[31mb"},
+            "attempts": [
+                {"attempt": 1, "ended_at": "2026-11-22T10:00:00Z", "end": "throttled", "code": "throttling_exception"},
+                {"attempt": 2, "ended_at": "2026-11-22T10:00:09Z", "end": "failed"},
+            ],
         });
         let text = explain(&job, Some("bucket"));
         for line in [
@@ -104,9 +136,13 @@ mod tests {
             "attempts  3, of which 2 count against MaxAttempts",
             "error     document_encrypted: a [31mb",
             "remedy    Remove the password.",
+            "  2026-11-22T10:00:00Z  attempt 1  throttled throttling_exception",
+            "  2026-11-22T10:00:09Z  attempt 2  failed",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!explain(&json!({"job_id": "a", "batch_id": "b"}), Some("bucket")).contains("object"));
+        let held = json!({"job_id": "a", "hold": {"reason": "no access", "next_probe_at": "10:00"}});
+        assert!(explain(&held, None).contains("waits     on hold: no access; next probe at 10:00\n"));
     }
 }

@@ -245,7 +245,7 @@ async fn wait_ends_with_the_outcome_of_the_batch() {
         late.stderr
     );
     stand_in::reset(model);
-    stand_in::put(model, json!({"faults": [{"kind": "validation"}]}));
+    stand_in::put(model, json!({"faults": [{"kind": "guardrail"}]}));
     let failing = unique("failing");
     let failed = submit(&folder, &failing, &["--wait"]).await;
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);

@@ -13,7 +13,7 @@ use crate::terminal::{Progress, confirm, print_status, print_text, print_verdict
 /// Jobs that a question shows.
 const SHOWN_MAX: usize = 10;
 
-/// What a command changes.
+/// The jobs that a command changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
     /// A batch.

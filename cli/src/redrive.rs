@@ -13,7 +13,7 @@ use crate::terminal::{Progress, confirm, print_status, print_text, print_verdict
 
 /// The time for which a received message is hidden from others.
 const HIDDEN_SECONDS: i32 = 300;
-/// Empty answers in a row after which the queue counts as read: SQS asks only some of its
+/// Empty answers in a row after which the queue counts as read. SQS asks only some of its
 /// servers, so a single answer may miss messages.
 const EMPTY_ANSWERS: u32 = 3;
 /// A message that contains no job fails again, so it moves only if the caller names this code.

@@ -62,8 +62,8 @@ pub fn confirm(question: &str, has_consent: bool) -> Result<(), CommandError> {
     }
 }
 
-/// The progress of a command: a bar on a terminal, and otherwise a line for each change of the
-/// phase and at most one line in [`LINE_INTERVAL`] within a phase.
+/// The progress of a command: a bar on a terminal. Elsewhere it is a line for each change of
+/// the phase, and at most one line in [`LINE_INTERVAL`] within a phase.
 pub struct Progress {
     bar: Option<ProgressBar>,
     phase: String,

@@ -84,7 +84,7 @@ impl Batch {
         Some((self.expected() - self.finished().min(self.expected())) as f64 / rate * 60.0)
     }
 
-    /// What changes when something other than a number changes.
+    /// A text that changes when something other than a number changes.
     pub fn phase(&self) -> String {
         format!("{} {}", self.json["status"], self.waits_for().unwrap_or_default())
     }

@@ -1,5 +1,5 @@
-//! What to do about the error codes of failed jobs. docs/reference/error-codes.md has the same
-//! remedies with their causes.
+//! The remedies for the error codes of failed jobs. docs/reference/error-codes.md also has
+//! their causes.
 
 /// The remedy for an error code.
 pub(crate) fn remedy(code: &str) -> &'static str {

@@ -79,8 +79,8 @@ impl<W: Write> Table<W> {
     }
 }
 
-/// A text that a spreadsheet does not execute: it has a `'` in front if it begins like a
-/// formula, also after white space and invisible characters.
+/// A text that a spreadsheet does not execute. A text that begins like a formula gets a `'`
+/// in front, also after white space and invisible characters.
 ///
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
 fn safe_cell(text: &str) -> Cow<'_, str> {

@@ -1,4 +1,4 @@
-//! The files of a download. They are written beside their places, and renamed at the end.
+//! The files of a download. They are written next to their places, and renamed at the end.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -46,7 +46,7 @@ impl Output {
     /// The file or folder cannot be created, or the target is a folder with other files.
     pub fn create(target: &Path, format: Format, has_mark: bool) -> Result<Self, CommandError> {
         check_target(target, format)?;
-        let partial = Partial::beside(target);
+        let partial = Partial::next_to(target);
         let of_file = |error: std::io::Error| CommandError::of_file(&partial.path, &error);
         let create = || File::create(&partial.path).map(BufWriter::new).map_err(of_file);
         let sink = match format {
@@ -87,7 +87,7 @@ impl Output {
 
     fn write_failure(&mut self, job: &Value) -> Result<(), CommandError> {
         if self.errors.is_none() {
-            let partial = Partial::beside(&errors_file(&self.target));
+            let partial = Partial::next_to(&errors_file(&self.target));
             let file = File::create(&partial.path).map_err(|error| CommandError::of_file(&partial.path, &error))?;
             let table = Table::of_failures(BufWriter::new(file), self.has_mark);
             let table = table.map_err(|error| of_csv(&partial.path, &error))?;
@@ -168,14 +168,14 @@ fn of_csv(path: &Path, error: &csv::Error) -> CommandError {
     CommandError::of_file(path, error)
 }
 
-/// A file or folder beside its place. Dropping it removes it, unless it was published.
+/// A file or folder next to its place. Dropping it removes it, unless it was published.
 struct Partial {
     path: PathBuf,
     is_published: bool,
 }
 
 impl Partial {
-    fn beside(target: &Path) -> Self {
+    fn next_to(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = target.with_file_name(format!(".{name}.{:08x}.partial", fastrand::u32(..)));
         Self { path, is_published: false }

@@ -12,7 +12,7 @@ use crate::terminal::Progress;
 /// Skipped and unreadable files that the JSON lists; the others are counted alone.
 const LISTED_MAX: usize = 10_000;
 
-/// What became of the files.
+/// The outcomes of the files.
 pub(super) struct Report {
     batch_id: BatchId,
     /// Files that this run uploaded.

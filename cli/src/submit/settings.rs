@@ -62,7 +62,7 @@ impl BatchSettings {
 fn read_analysis(file: &Path) -> Result<Map<String, Value>, String> {
     let problem = |error: &dyn std::fmt::Display| format!("--analysis {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| problem(&error))?;
-    // JSON is YAML, but errors of its own parser are clearer.
+    // JSON is YAML, but a JSON parser has clearer errors.
     let is_json = text.trim_start().starts_with('{');
     let value: Value = match is_json {
         true => serde_json::from_str(&text).map_err(|error| problem(&error))?,

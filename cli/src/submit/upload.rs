@@ -21,7 +21,7 @@ const PERMIT_BYTES: u64 = 1_024;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LAST_DELAY: Duration = Duration::from_secs(20);
 
-/// What became of a file.
+/// The outcome of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The file is uploaded.

@@ -40,19 +40,6 @@ def call(api_url: str, method: str, path: str, body: str | None = None) -> tuple
         return status, {"detail": text}
 
 
-def list_lines(api_url: str, path: str) -> list[dict]:
-    """Returns the JSON Lines of all pages of a listing."""
-    lines, cursor = [], ""
-    while cursor is not None:
-        page = path + (f"?cursor={cursor}" if cursor else "")
-        status, headers, text = send(api_url, "GET", page)
-        if status != 200:
-            raise OSError(f"GET {page} returned {status}: {text}")
-        lines += [json.loads(line) for line in text.splitlines()]
-        cursor = find_next_cursor(headers)
-    return lines
-
-
 def find_next_cursor(headers: dict) -> str | None:
     return next((value for name, value in headers.items() if name.lower() == "next-cursor"), None)
 

@@ -1,4 +1,4 @@
-"""Runs the sample documents from upload to result: S3, queue, consumer, model, API.
+"""Runs the sample documents from submit to result by the command line.
 
 The exit code is 0 if every document is complete. The demo ends every process
 that it started. The stand-in analyses the documents unless MODEL_ENDPOINT names
@@ -13,53 +13,30 @@ import time
 from pathlib import Path
 
 import local_aws
-from call import call, list_lines
 from local_aws import Local
 from processes import ROOT, ToolError
 
 DOCUMENTS = ROOT / "events" / "documents"
-RESULTS = ROOT / ".local" / "demo-results.json"
-BATCH_SECONDS = 120
-POLL_SECONDS = 0.2
+RESULTS = ROOT / ".local" / "demo-results.jsonl"
+BATCH_TIMEOUT = "2m"
 # Slow enough that the batch's progress is visible.
 STAND_IN_LATENCY_MS = 1000
-STATUSES = ("pending", "processing", "complete", "failed")
 HEADER = ["document", "label", "conf.", "summary", "tokens", "s"]
 SUMMARY_WORDS = 8
 
 
-def upload(bucket: str, batch_id: str) -> None:
-    """Uploads the sample documents: the folder names the batch, and each file becomes a job."""
-    command = ["aws", "s3", "sync", "events/documents", f"s3://{bucket}/uploads/{batch_id}/", "--no-progress"]
-    print("$ " + " ".join(command), flush=True)
-    subprocess.run([str(Path(sys.executable).with_name("aws")), *command[1:]], cwd=ROOT, check=True)
-
-
-def wait_for_batch(api_url: str, batch_id: str, total: int) -> None:
-    """Prints the batch's progress until all of its jobs have finished."""
-    printed, deadline = "", time.monotonic() + BATCH_SECONDS
-    while time.monotonic() < deadline:
-        status, batch = call(api_url, "GET", f"/batches/{batch_id}")
-        if status not in (200, 404):
-            raise ToolError(f"GET /batches/{batch_id} returned {status}: {batch}")
-        counts = batch.get("request_counts", {})
-        line = ", ".join(f"{counts.get(name, 0)} {name}" for name in STATUSES)
-        if line != printed:
-            printed = line
-            print(f"demo: {counts.get('total', 0):2} of {total} jobs: {line}", flush=True)
-        if counts.get("total") == total and counts["pending"] + counts["processing"] == 0:
-            return
-        time.sleep(POLL_SECONDS)
-    raise ToolError(
-        f"the batch did not finish within {BATCH_SECONDS} s: run `make up` and see README.md to find the cause"
-    )
+def docket(local: Local, *arguments: str) -> None:
+    """Runs the command line on the local AWS. Exit code 1 means that a job failed."""
+    print("$ docket " + " ".join(arguments), flush=True)
+    environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env")}
+    command = [str(local_aws.target_directory() / "docket"), *arguments]
+    code = subprocess.run(command, cwd=ROOT, env=environment).returncode
+    if code not in (0, 1):
+        raise ToolError(f"docket {arguments[0]} ended with {code}: run `make up` and see README.md to find the cause")
 
 
 def format_job(name: str, job: dict) -> list[str]:
     """The cells of a job's row."""
-    if job.get("status") != "complete":
-        error = job.get("error", {})
-        return [name, job.get("status", "unknown"), "", error.get("code", ""), "", ""]
     result, usage = job["result"], job["usage"]
     label, confidence = result["classification"]["label"], result["classification"]["confidence"]
     summary = " ".join(result["summary"].split()[:SUMMARY_WORDS]) + " …"
@@ -75,23 +52,23 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 
 def run(local: Local) -> int:
     started = time.monotonic()
-    outputs = local_aws.up(local)
-    api_url, batch_id = outputs["ApiUrl"], f"demo-{int(time.time())}"
+    local_aws.up(local)
+    batch_id = f"demo-{int(time.time())}"
     total = len(list(DOCUMENTS.iterdir()))
     if local.model_endpoint is None:
         local_aws.set_model_behaviour(local, {"latency_ms": STAND_IN_LATENCY_MS})
-    upload(outputs["DocumentsBucketName"], batch_id)
-    wait_for_batch(api_url, batch_id, total)
-    results = list_lines(api_url, f"/batches/{batch_id}/results")
-    jobs = {job["document"]["name"].split("/")[-1]: job for job in results}
+    results = str(RESULTS.relative_to(ROOT))
+    docket(local, "submit", "events/documents", "--batch", batch_id, "--local", "--wait", "--timeout", BATCH_TIMEOUT)
+    docket(local, "results", batch_id, "-o", results, "--local")
+    lines = RESULTS.read_text().splitlines()
+    jobs = {job["document"]["name"]: job for job in map(json.loads, lines)}
     print()
     print_table(HEADER, [format_job(name, jobs[name]) for name in sorted(jobs)])
-    RESULTS.write_text(json.dumps(jobs, indent=2, ensure_ascii=False, sort_keys=True))
-    complete = sum(job["status"] == "complete" for job in jobs.values())
+    complete = len(jobs)
     print(f"\n{complete} of {total} documents complete in {time.monotonic() - started:.0f} s, including set-up.")
     if local.model_endpoint is None:
         print("The model was the Bedrock stand-in. It selects sentences; it is not a language model.")
-    print(f"Full results: {RESULTS.relative_to(ROOT)}. To explore the stack, run `make up` and see README.md.")
+    print(f"Full results: {results}. To explore the stack, run `make up` and see README.md.")
     return 0 if complete == total else 1
 
 

@@ -27,8 +27,9 @@ def script(text: str, directory: Path) -> str:
     return blocks.replace(". .local/", f". {directory.relative_to(ROOT)}/")
 
 
-def run_page(page: Path, commands: str) -> bool:
+def run_page(page: Path, commands: str, directory: Path) -> bool:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment["DOCKET_OUTPUTS"] = str(directory / "outputs.env")
     command = ["bash", "-euo", "pipefail", "-c", commands]
     try:
         done = subprocess.run(
@@ -54,6 +55,6 @@ def run(directory: Path) -> int:
     if not scripts:
         print("docs: no page has a console,local block", file=sys.stderr)
         return 1
-    results = [run_page(page, commands) for page, commands in scripts]
+    results = [run_page(page, commands, directory) for page, commands in scripts]
     print(f"docs: {sum(results)} of {len(results)} pages ran")
     return 0 if all(results) else 1

@@ -32,7 +32,8 @@ BUSY_TESTS = ["protocol", "async_order"]
 ALONE_TESTS = ["faults"]
 # Tests that use the deployed stack.
 STACK_TESTS = [
-    "async_deployed", "batch_api", "doctor", "end_to_end", "events", "hold_commands", "lists", "openapi", "smoke", "uploads",
+    "async_deployed", "batch_api", "cli_batch", "cli_redrive", "cli_submit", "cli_terminal", "doctor", "end_to_end",
+    "events", "hold_commands", "lists", "openapi", "smoke", "uploads",
 ]
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"

@@ -5,104 +5,60 @@ use docket::domain::hold::{Hold, HoldTarget};
 use docket::domain::ids::BatchId;
 use serde_json::json;
 
-use crate::aws::api::{Api, ApiError};
-use crate::aws::connect::{Connection, Target, connect};
-use crate::aws::error::{AwsError, ConnectError};
+use crate::aws::connect::Target;
 use crate::aws::holds::{lift_hold, list_holds};
-use crate::aws::stack::{Stack, StackError, read_stack};
+use crate::client::{Client, no_such_batch};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::terminal::{print_status, print_text, printable, table};
 
 /// Runs `docket hold list`.
 pub(crate) async fn list(target: &Target, json: bool) -> Exit {
-    let (connection, stack) = match open(target).await {
-        Ok(opened) => opened,
-        Err(exit) => return exit,
+    let command = async {
+        let client = Client::open(target).await?;
+        let holds = list_holds(&client.connection, client.stack()?).await?;
+        print_text(&if json { as_json(&holds) } else { as_text(&holds) });
+        Ok(Exit::Done)
     };
-    match list_holds(&connection, &stack).await {
-        Ok(holds) => {
-            print_text(&if json { as_json(&holds) } else { as_text(&holds) });
-            Exit::Done
-        }
-        Err(error) => failed(&error),
-    }
+    end(command.await)
 }
 
 /// Runs `docket hold lift`.
 pub(crate) async fn lift(target: &Target, hold: &HoldTarget) -> Exit {
-    let (connection, stack) = match open(target).await {
-        Ok(opened) => opened,
-        Err(exit) => return exit,
-    };
-    match lift_hold(&connection, &stack, hold).await {
-        Ok(true) => {
+    let command = async {
+        let client = Client::open(target).await?;
+        if lift_hold(&client.connection, client.stack()?, hold).await? {
             print_status(&format!("the hold of {hold} is lifted; the messages of its waiting jobs are being sent"));
-            Exit::Done
+            return Ok(Exit::Done);
         }
-        Ok(false) => {
-            print_status(&format!("{hold} has no hold; `docket hold list` shows all holds"));
-            Exit::Failed
-        }
-        Err(error) => failed(&error),
-    }
+        Err(CommandError::Failed(format!("{hold} has no hold; `docket hold list` shows all holds")))
+    };
+    end(command.await)
 }
 
 /// Runs `docket pause` or `docket resume`, by the route with this name.
 pub(crate) async fn change_batch(target: &Target, batch: &BatchId, route: &str) -> Exit {
-    let (connection, stack) = match open(target).await {
-        Ok(opened) => opened,
-        Err(exit) => return exit,
+    let command = async {
+        let client = Client::open(target).await?;
+        let response = client.ask("POST", &format!("/batches/{batch}/{route}"), None, &[200, 404]).await?;
+        if response.status == 404 {
+            return Err(no_such_batch(batch));
+        }
+        let waiting = &response.json()["request_counts"]["pending"];
+        print_status(&match route {
+            "pause" => format!("batch {batch} is paused; {waiting} jobs are pending, and running jobs finish"),
+            _ => format!("batch {batch} is resumed; {waiting} jobs are pending"),
+        });
+        Ok(Exit::Done)
     };
-    let Some(url) = stack.output("ApiUrl") else {
-        print_status("the stack has no output ApiUrl; deploy it again");
-        return Exit::Failed;
-    };
-    match Api::new(&connection, url).send("POST", &format!("/batches/{batch}/{route}"), None).await {
-        Ok(response) if response.status == 200 => {
-            let waiting = &response.json()["request_counts"]["pending"];
-            print_status(&match route {
-                "pause" => format!("batch {batch} is paused; {waiting} jobs are pending, and running jobs finish"),
-                _ => format!("batch {batch} is resumed; {waiting} jobs are pending"),
-            });
-            Exit::Done
-        }
-        Ok(response) => {
-            let detail = response.json()["detail"].as_str().unwrap_or("the API gave no reason").to_owned();
-            print_status(&format!("batch {batch}: {detail} (HTTP {})", response.status));
-            Exit::Failed
-        }
-        Err(ApiError::Credentials(message)) => {
-            print_status(&format!("the credentials could not be read: {message}"));
-            Exit::Credentials
-        }
-        Err(ApiError::Request(message)) => {
-            print_status(&format!("the API did not answer: {message}"));
-            Exit::Failed
-        }
-    }
+    end(command.await)
 }
 
-async fn open(target: &Target) -> Result<(Connection, Stack), Exit> {
-    let connection = connect(target).await.map_err(|error| {
+fn end(ended: Result<Exit, CommandError>) -> Exit {
+    ended.unwrap_or_else(|error| {
         print_status(&error.to_string());
-        match error {
-            ConnectError::Credentials(_) => Exit::Credentials,
-            ConnectError::Other(_) => Exit::Failed,
-        }
-    })?;
-    let stack = read_stack(&connection).await.map_err(|error| match error {
-        StackError::Missing => {
-            print_status(&format!("no stack {} in {}: use --stack and --region", target.stack, connection.region()));
-            Exit::Failed
-        }
-        StackError::Aws(error) => failed(&error),
-    })?;
-    Ok((connection, stack))
-}
-
-fn failed(error: &AwsError) -> Exit {
-    print_status(&error.to_string());
-    if error.is_of_credentials() { Exit::Credentials } else { Exit::Failed }
+        error.exit()
+    })
 }
 
 fn as_json(holds: &[Hold]) -> String {

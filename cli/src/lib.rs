@@ -5,11 +5,22 @@
 
 mod arguments;
 mod aws;
+mod batch;
+mod changes;
+mod client;
 mod doctor;
+mod error;
 mod exit;
 mod hold;
+mod interrupt;
+mod jobs;
+mod pages;
 pub mod plan;
+mod redrive;
+mod results;
+mod shell;
 mod smoke;
+mod submit;
 mod terminal;
 
 use std::path::Path;
@@ -19,7 +30,13 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use self::arguments::{Arguments, Command, HoldAction, PlanArguments};
+use self::arguments::{
+    Arguments, CancelArguments, ColorArgument, Command, FormatArgument, HoldAction, JobsArguments, PlanArguments,
+    ResultsArguments, RetryArguments, SubmitArguments,
+};
+use self::changes::{Mode, Selection};
+use self::exit::Exit;
+use self::results::Format;
 use self::terminal::print_text;
 use crate::plan::prices::Prices;
 use crate::plan::{plan, report};
@@ -30,36 +47,107 @@ const DEADLINE_MISSED: u8 = 1;
 /// Runs the command line of this process, and returns the exit code that `--help` of the
 /// command documents.
 pub fn run() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    match arguments.color {
+        ColorArgument::Auto => anstream::ColorChoice::Auto,
+        ColorArgument::Always => anstream::ColorChoice::Always,
+        ColorArgument::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    match arguments.command {
         Command::Plan(arguments) => match or_usage(run_plan(&arguments)) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(DEADLINE_MISSED),
         },
-        Command::Doctor(arguments) => {
-            let target = arguments.stack.target();
-            block_on(doctor::run(&target, arguments.call, arguments.json)).into()
+        Command::Completions { shell } => shell::completions(shell).into(),
+        Command::Man { folder } => shell::man(folder.as_deref()).into(),
+        command => block_on(run_on_stack(command)).into(),
+    }
+}
+
+/// Runs a command that uses a deployed stack.
+async fn run_on_stack(command: Command) -> Exit {
+    match command {
+        Command::Submit(arguments) => submit(&arguments).await,
+        Command::Watch(arguments) => {
+            let timeout = arguments.timeout.map(Duration::from_secs_f64);
+            batch::watch(&arguments.stack.target(), &arguments.batch, timeout, arguments.json).await
         }
         Command::Hold(arguments) => match arguments.action {
-            HoldAction::List { stack, json } => block_on(hold::list(&stack.target(), json)).into(),
-            HoldAction::Lift { stack, target } => block_on(hold::lift(&stack.target(), &target)).into(),
+            HoldAction::List { stack, json } => hold::list(&stack.target(), json).await,
+            HoldAction::Lift { stack, target } => hold::lift(&stack.target(), &target).await,
         },
-        Command::Pause(arguments) => {
-            block_on(hold::change_batch(&arguments.stack.target(), &arguments.batch, "pause")).into()
-        }
-        Command::Resume(arguments) => {
-            block_on(hold::change_batch(&arguments.stack.target(), &arguments.batch, "resume")).into()
-        }
-        Command::Smoke(arguments) => {
+        Command::Pause(arguments) => hold::change_batch(&arguments.stack.target(), &arguments.batch, "pause").await,
+        Command::Resume(arguments) => hold::change_batch(&arguments.stack.target(), &arguments.batch, "resume").await,
+        Command::Status(arguments) => batch::status(&arguments.stack.target(), &arguments.batch, arguments.json).await,
+        Command::Results(arguments) => results(arguments).await,
+        Command::Jobs(arguments) => list_jobs(arguments).await,
+        Command::Job(arguments) => jobs::show(&arguments.stack.target(), &arguments.job, arguments.json).await,
+        Command::Retry(arguments) => retry(arguments).await,
+        Command::Cancel(arguments) => cancel(arguments).await,
+        Command::Redrive(arguments) => {
             let target = arguments.stack.target();
+            let (lists, has_consent, json) = (arguments.list, arguments.yes, arguments.json);
+            redrive::run(&target, &redrive::Options { error_code: arguments.error_code, lists, has_consent, json })
+                .await
+        }
+        Command::Doctor(arguments) => doctor::run(&arguments.stack.target(), arguments.call, arguments.json).await,
+        Command::Smoke(arguments) => {
             let options = smoke::Options {
                 keep: arguments.keep,
                 timeout: Duration::from_secs_f64(arguments.timeout),
                 prices: or_usage(read_prices(arguments.prices.as_deref())),
                 json: arguments.json,
             };
-            block_on(smoke::run(&target, &options)).into()
+            smoke::run(&arguments.stack.target(), &options).await
         }
+        Command::Plan(_) | Command::Completions { .. } | Command::Man { .. } => Exit::Usage,
     }
+}
+
+async fn submit(arguments: &SubmitArguments) -> Exit {
+    let prices = or_usage(read_prices(arguments.prices.as_deref()));
+    let options = or_usage(submit::Options::new(arguments, prices));
+    submit::run(&arguments.stack.target(), &options).await
+}
+
+async fn results(arguments: ResultsArguments) -> Exit {
+    let format = match arguments.format {
+        Some(FormatArgument::Csv) => Format::Csv,
+        Some(FormatArgument::Jsonl) => Format::JsonLines,
+        Some(FormatArgument::Folder) => Format::Folder,
+        None => or_usage(results::format_of(&arguments.output)),
+    };
+    let (batch_id, output) = (arguments.batch, arguments.output);
+    let options = results::Options { batch_id, output, format, has_mark: arguments.bom, json: arguments.json };
+    results::run(&arguments.stack.target(), &options).await
+}
+
+async fn list_jobs(arguments: JobsArguments) -> Exit {
+    let JobsArguments { batch, status, label, error_code, json, stack } = arguments;
+    let filter = match (status, label, error_code) {
+        (Some(status), ..) => jobs::Filter::Status(status.as_str()),
+        (_, Some(label), _) => jobs::Filter::Label(label),
+        (_, _, Some(code)) => jobs::Filter::ErrorCode(code),
+        _ => jobs::Filter::All,
+    };
+    jobs::list(&stack.target(), &batch, &filter, json).await
+}
+
+async fn retry(arguments: RetryArguments) -> Exit {
+    let RetryArguments { batch, jobs, error_code, yes, json, stack } = arguments;
+    let selection = match (batch, error_code) {
+        (Some(batch), Some(code)) => Selection::ErrorCode(batch, code),
+        (Some(batch), None) => Selection::Batch(batch),
+        (None, _) => Selection::Jobs(jobs),
+    };
+    changes::retry(&stack.target(), selection, Mode { has_consent: yes, json }).await
+}
+
+async fn cancel(arguments: CancelArguments) -> Exit {
+    let CancelArguments { batch, jobs, yes, json, stack } = arguments;
+    let selection = batch.map_or(Selection::Jobs(jobs), Selection::Batch);
+    changes::cancel(&stack.target(), selection, Mode { has_consent: yes, json }).await
 }
 
 /// The value, or the end of the process with 2, as for errors that clap finds itself.

@@ -17,11 +17,20 @@ async fn smoke(arguments: &[&str]) -> Run {
 /// The keys of all object versions that belong to a run.
 async fn keys_of(stack: &Stack, run: &str) -> Vec<String> {
     let s3 = aws_sdk_s3::Client::new(&stack.sdk);
-    let page = s3.list_object_versions().bucket(&stack.outputs["DocumentsBucketName"]).max_keys(1_000);
-    let page = page.send().await.expect("the versions");
-    let keys = page.versions().iter().filter_map(|version| version.key());
-    let markers = page.delete_markers().iter().filter_map(|marker| marker.key());
-    keys.chain(markers).filter(|key| key.contains(run)).map(str::to_owned).collect()
+    let mut found = Vec::new();
+    let mut marker = None;
+    // Other tests leave more objects than a page has.
+    loop {
+        let page = s3.list_object_versions().bucket(&stack.outputs["DocumentsBucketName"]);
+        let page = page.set_key_marker(marker).send().await.expect("the versions");
+        let keys = page.versions().iter().filter_map(|version| version.key());
+        let markers = page.delete_markers().iter().filter_map(|marker| marker.key());
+        found.extend(keys.chain(markers).filter(|key| key.contains(run)).map(str::to_owned));
+        marker = page.next_key_marker;
+        if marker.is_none() {
+            return found;
+        }
+    }
 }
 
 fn name_of(report: &Value) -> String {

@@ -1,26 +1,73 @@
 //! The arguments of the command line.
 
+mod batch;
 mod hold;
 mod plan;
 mod stack;
+mod submit;
 mod values;
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use self::batch::{
+    CancelArguments, FormatArgument, JobArguments, JobsArguments, RedriveArguments, ResultsArguments, RetryArguments,
+    StatusArguments, WatchArguments,
+};
 pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;
 pub(crate) use self::stack::{DoctorArguments, SmokeArguments};
+pub(crate) use self::submit::{PriorityArgument, SubmitArguments};
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "docket", version, about = "The command line of Docket: document analysis with Amazon Bedrock")]
 pub(crate) struct Arguments {
+    /// Colours; auto uses them on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", display_order = 900)]
+    pub color: ColorArgument,
     #[command(subcommand)]
     pub command: Command,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArgument {
+    Auto,
+    Always,
+    Never,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Submit files and folders as a batch
+    #[command(after_help = submit::AFTER_SUBMIT)]
+    Submit(Box<SubmitArguments>),
+    /// Watch a batch until every job has finished
+    #[command(after_help = batch::AFTER_WATCH)]
+    Watch(WatchArguments),
+    /// Show the counts, the rate, the tokens and the cost of a batch
+    #[command(after_help = batch::AFTER_STATUS)]
+    Status(StatusArguments),
+    /// Download the results of a batch: CSV, JSON Lines, or a folder of JSON files
+    #[command(after_help = batch::AFTER_RESULTS)]
+    Results(ResultsArguments),
+    /// List the jobs of a batch
+    #[command(after_help = batch::AFTER_LIST)]
+    Jobs(JobsArguments),
+    /// Explain one job: its status, its attempts, its error and the remedy
+    #[command(after_help = batch::AFTER_LIST)]
+    Job(JobArguments),
+    /// Retry the failed jobs of a batch, or single jobs
+    #[command(after_help = batch::AFTER_CHANGE)]
+    Retry(RetryArguments),
+    /// Cancel a batch, or single jobs
+    #[command(after_help = batch::AFTER_CHANGE)]
+    Cancel(CancelArguments),
+    /// List the dead letters by reason, and move them back to their queue
+    #[command(after_help = batch::AFTER_REDRIVE)]
+    Redrive(RedriveArguments),
     /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed
     ///
     /// The command calls no AWS service. docs/operations/planning.md explains the formulas.
@@ -51,4 +98,16 @@ pub(crate) enum Command {
     /// deletes its objects. docs/operations/doctor.md lists what remains, and the permissions.
     #[command(after_help = stack::AFTER_SMOKE)]
     Smoke(SmokeArguments),
+    /// Print the completions for a shell
+    Completions {
+        /// Shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder
+    Man {
+        /// Folder for docket.1 and a page for each command
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }

@@ -44,8 +44,34 @@ impl StackArguments {
             region: self.region.clone(),
             profile: self.profile.clone(),
             is_local: self.local,
+            api_url: None,
         }
     }
+}
+
+/// The stack, or its API alone.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArguments {
+    #[command(flatten)]
+    stack: StackArguments,
+    /// Base URL of the API, in place of the stack: the output ApiUrl
+    #[arg(long, value_name = "URL", conflicts_with_all = ["stack", "local"])]
+    api: Option<String>,
+}
+
+impl ApiArguments {
+    /// The stack to connect to. An API without `--region` has the region of its URL.
+    pub fn target(&self) -> Target {
+        let target = self.stack.target();
+        let region = target.region.clone().or_else(|| self.api.as_deref().and_then(region_of_url).map(str::to_owned));
+        Target { region, api_url: self.api.clone(), ..target }
+    }
+}
+
+/// The region in `https://{id}.execute-api.{region}.amazonaws.com/…`.
+fn region_of_url(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once(".execute-api.")?;
+    rest.split_once('.').map(|(region, _)| region)
 }
 
 #[derive(Debug, Args)]
@@ -76,4 +102,16 @@ pub(crate) struct SmokeArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_of_the_api_has_its_region() {
+        let url = "https://a1b2.execute-api.eu-central-1.amazonaws.com/v1";
+        assert_eq!(region_of_url(url), Some("eu-central-1"));
+        assert_eq!(region_of_url("http://127.0.0.1:4566/v1"), None);
+    }
 }

@@ -26,6 +26,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 const ATTEMPTS: u32 = 5;
 /// Delay before the second attempt; it doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(300);
+/// API Gateway's reasons for credentials that it does not accept.
+const CREDENTIALS_REASONS: [&str; 2] = ["EXPIRED_TOKEN", "INVALID_SIGNATURE"];
+/// The header with the cursor of the next page.
+const NEXT_CURSOR: &str = "next-cursor";
 /// Credentials are renewed this long before they expire.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
@@ -45,9 +49,19 @@ pub struct Response {
     pub status: u16,
     /// The body.
     pub body: String,
+    /// The header `next-cursor`: the cursor of the next page.
+    pub next_cursor: Option<String>,
 }
 
 impl Response {
+    /// Whether API Gateway does not accept the credentials.
+    ///
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
+    pub fn refuses_credentials(&self) -> bool {
+        let reason = self.json()["reason"].as_str().map(str::to_owned).unwrap_or_default();
+        self.status == 403 && CREDENTIALS_REASONS.contains(&reason.as_str())
+    }
+
     /// The body as JSON; null if it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
@@ -100,8 +114,9 @@ impl Api {
         let exchange = async {
             let response = self.connector.call(request).await.map_err(|error| describe(&error))?;
             let status = response.status().as_u16();
+            let next_cursor = response.headers().get(NEXT_CURSOR).map(str::to_owned);
             let bytes = ByteStream::new(response.into_body()).collect().await.map_err(|error| describe(&error))?;
-            Ok(Response { status, body: String::from_utf8_lossy(&bytes.into_bytes()).into_owned() })
+            Ok(Response { status, body: String::from_utf8_lossy(&bytes.into_bytes()).into_owned(), next_cursor })
         };
         let too_late = |_| ApiError::Request(format!("no response within {} s", REQUEST_TIMEOUT.as_secs()));
         tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.map_err(too_late)?

@@ -32,6 +32,8 @@ pub struct Target {
     pub profile: Option<String>,
     /// Whether the stack is deployed on the local AWS.
     pub is_local: bool,
+    /// The base URL of the API, in place of the stack's outputs.
+    pub api_url: Option<String>,
 }
 
 /// An account and a region, with credentials.

@@ -24,6 +24,24 @@ const CREDENTIALS_CODES: [&str; 10] = [
     "UnrecognizedClientException",
 ];
 
+/// Codes after which the same request may succeed. `ConditionalRequestConflict` means that
+/// another upload of the same key runs.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+const TRANSIENT_CODES: [&str; 11] = [
+    "ConditionalRequestConflict",
+    "DispatchFailure",
+    "InternalError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "Timeout",
+    "UnreadableResponse",
+];
+
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
@@ -72,6 +90,12 @@ impl AwsError {
     /// Whether the caller lacks the permission.
     pub fn is_denied(&self) -> bool {
         DENIED_CODES.contains(&self.code.as_str())
+    }
+
+    /// Whether the same request may succeed later: no response, throttling, or a failure of
+    /// the service.
+    pub fn is_transient(&self) -> bool {
+        TRANSIENT_CODES.contains(&self.code.as_str()) || self.code.starts_with("HTTP 5")
     }
 
     /// Whether AWS does not accept the credentials.

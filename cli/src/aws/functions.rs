@@ -37,6 +37,8 @@ pub struct Mapping {
     pub last_result: Option<String>,
     /// The maximum number of concurrent invocations, if the mapping sets one.
     pub maximum_concurrency: Option<u32>,
+    /// The maximum number of messages of an invocation.
+    pub batch_size: Option<u32>,
 }
 
 /// Lambda's quota "Concurrent executions" in the account and region.
@@ -79,6 +81,7 @@ pub async fn list_mappings(connection: &Connection, function: &str) -> Result<Ve
         source_arn: mapping.event_source_arn.unwrap_or_default(),
         state: mapping.state.unwrap_or_default(),
         last_result: mapping.last_processing_result,
+        batch_size: mapping.batch_size.and_then(|size| u32::try_from(size).ok()),
         maximum_concurrency: mapping
             .scaling_config
             .and_then(|scaling| scaling.maximum_concurrency)

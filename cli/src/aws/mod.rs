@@ -13,4 +13,5 @@ pub mod models;
 pub mod queues;
 pub mod quotas;
 pub mod stack;
+pub mod submitted;
 pub mod topics;

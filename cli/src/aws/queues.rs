@@ -1,6 +1,6 @@
 //! The queues in SQS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, QueueAttributeName};
 
@@ -25,13 +25,23 @@ pub struct Depth {
 }
 
 /// A received message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Message {
+    /// SQS's id of the message.
+    pub id: String,
     /// The message's body.
     pub body: String,
     /// The attributes that have a text value.
     pub attributes: BTreeMap<String, String>,
+    all_attributes: HashMap<String, MessageAttributeValue>,
     receipt: String,
+}
+
+impl Message {
+    /// The message as far as it is needed to make it visible again.
+    pub fn without_body(self) -> Self {
+        Self { body: String::new(), attributes: BTreeMap::new(), all_attributes: HashMap::new(), ..self }
+    }
 }
 
 /// Reads the approximate numbers of messages.
@@ -65,6 +75,18 @@ pub async fn send(connection: &Connection, url: &str, body: String, priority: &s
     Ok(())
 }
 
+/// Sends a received message, with its body and all its attributes, to another queue.
+///
+/// # Errors
+/// SQS does not execute the request.
+pub async fn forward(connection: &Connection, url: &str, message: &Message) -> Result<(), AwsError> {
+    let client = aws_sdk_sqs::Client::new(&connection.sdk);
+    let request = client.send_message().queue_url(url).message_body(&message.body);
+    let attributes = Some(message.all_attributes.clone()).filter(|attributes| !attributes.is_empty());
+    request.set_message_attributes(attributes).send().await.map_err(|error| AwsError::new(SEND, &error))?;
+    Ok(())
+}
+
 /// Receives up to ten messages, and hides them for `hidden_seconds`.
 ///
 /// # Errors
@@ -75,10 +97,15 @@ pub async fn receive(connection: &Connection, url: &str, hidden_seconds: i32) ->
     let request = request.visibility_timeout(hidden_seconds).message_attribute_names("All");
     let response = request.send().await.map_err(|error| AwsError::new(RECEIVE, &error))?;
     let messages = response.messages.unwrap_or_default().into_iter().map(|message| {
-        let attributes = message.message_attributes.unwrap_or_default().into_iter();
+        let all_attributes = message.message_attributes.unwrap_or_default();
+        let attributes = all_attributes.iter();
         Message {
+            id: message.message_id.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
-            attributes: attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect(),
+            attributes: attributes
+                .filter_map(|(name, value)| Some((name.clone(), value.string_value.clone()?)))
+                .collect(),
+            all_attributes,
             receipt: message.receipt_handle.unwrap_or_default(),
         }
     });

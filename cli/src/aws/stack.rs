@@ -36,7 +36,12 @@ impl Stack {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackError {
     /// The account has no such stack in this region.
-    Missing,
+    Missing {
+        /// The stack's name.
+        stack: String,
+        /// The region.
+        region: String,
+    },
     /// CloudFormation did not execute the request.
     Aws(AwsError),
 }
@@ -50,11 +55,12 @@ pub async fn read_stack(connection: &Connection) -> Result<Stack, StackError> {
         return Ok(Stack::new(None, outputs.clone()));
     }
     let client = aws_sdk_cloudformation::Client::new(&connection.sdk);
+    let missing = || StackError::Missing { stack: connection.stack.clone(), region: connection.region().to_owned() };
     let response = client.describe_stacks().stack_name(&connection.stack).send().await.map_err(|error| {
         let error = AwsError::new(DESCRIBE_STACKS, &error);
-        if error.message.contains("does not exist") { StackError::Missing } else { StackError::Aws(error) }
+        if error.message.contains("does not exist") { missing() } else { StackError::Aws(error) }
     })?;
-    let found = response.stacks.unwrap_or_default().into_iter().next().ok_or(StackError::Missing)?;
+    let found = response.stacks.unwrap_or_default().into_iter().next().ok_or_else(missing)?;
     let status = found.stack_status.map(|status| status.as_str().to_owned());
     let outputs = found.outputs.unwrap_or_default().into_iter();
     let outputs = outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect();

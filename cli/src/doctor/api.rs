@@ -58,7 +58,7 @@ mod tests {
             (429, gateway, Status::Warning),
             (502, gateway, Status::Error),
         ] {
-            let line = judge_api(Ok(Response { status, body: body.to_owned() }));
+            let line = judge_api(Ok(Response { status, body: body.to_owned(), next_cursor: None }));
             assert_eq!(line.status, expected, "{status} {body}");
         }
         assert_eq!(judge_api(Err(ApiError::Request("refused".to_owned()))).status, Status::Error);

@@ -110,6 +110,7 @@ mod tests {
             state: state.to_owned(),
             last_result: None,
             maximum_concurrency: Some(10),
+            batch_size: Some(10),
         }
     }
 

@@ -64,7 +64,7 @@ async fn examine(connection: &Connection, call: bool) -> Result<Vec<Line>, AwsEr
     let name = &connection.stack;
     let stack = match read_stack(connection).await {
         Ok(stack) => stack,
-        Err(StackError::Missing) => return Ok(vec![stack_state::missing_stack(name, connection.region())]),
+        Err(StackError::Missing { .. }) => return Ok(vec![stack_state::missing_stack(name, connection.region())]),
         Err(StackError::Aws(error)) if error.is_of_credentials() => return Err(error),
         Err(StackError::Aws(error)) => {
             // Without the outputs, nothing else can be checked.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::deployment::Deployment;
 use super::documents::{Submission, Way};
-use super::error::SmokeError;
 use crate::aws::{bucket, queues};
+use crate::error::CommandError;
 use crate::terminal::print_status;
 
 /// Time between two looks at the batch.
@@ -15,8 +15,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const STATUSES: [&str; 5] = ["pending", "processing", "complete", "failed", "cancelled"];
 
 /// Sends every document.
-pub(super) async fn submit(deployment: &Deployment, submissions: &[Submission]) -> Result<(), SmokeError> {
-    let Deployment { connection, bucket: bucket_name, .. } = deployment;
+pub(super) async fn submit(deployment: &Deployment, submissions: &[Submission]) -> Result<(), CommandError> {
+    let (connection, bucket_name) = (deployment.connection(), &deployment.bucket);
     for submission in submissions {
         match submission.way {
             Way::Api => {
@@ -43,7 +43,7 @@ pub(super) fn queue_of<'a>(deployment: &'a Deployment, submission: &Submission) 
 }
 
 /// Waits until `total` jobs have finished. Returns `false` if the time-out passes first.
-pub(super) async fn wait_for_end(deployment: &Deployment, total: u64) -> Result<bool, SmokeError> {
+pub(super) async fn wait_for_end(deployment: &Deployment, total: u64) -> Result<bool, CommandError> {
     let path = format!("/batches/{}", deployment.run);
     let mut shown = String::new();
     loop {
@@ -81,7 +81,7 @@ pub(super) struct FoundJob {
 pub(super) async fn read_jobs(
     deployment: &Deployment,
     submissions: &[Submission],
-) -> Result<Vec<FoundJob>, SmokeError> {
+) -> Result<Vec<FoundJob>, CommandError> {
     let path = format!("/batches/{}/jobs?limit=500", deployment.run);
     let (_, page) = deployment.ask("GET", &path, None, &[200, 404]).await?;
     let listed = page["data"].as_array().cloned().unwrap_or_default();
@@ -99,7 +99,7 @@ pub(super) async fn read_jobs(
 }
 
 /// Reads a job with its result; null if there is no such job.
-pub(super) async fn read_job(deployment: &Deployment, job_id: &str) -> Result<Value, SmokeError> {
+pub(super) async fn read_job(deployment: &Deployment, job_id: &str) -> Result<Value, CommandError> {
     let (status, view) = deployment.ask("GET", &format!("/jobs/{job_id}"), None, &[200, 404]).await?;
     Ok(if status == 200 { view } else { Value::Null })
 }

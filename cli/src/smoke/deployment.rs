@@ -1,20 +1,16 @@
-//! The deployed stack that a run uses: its connection, its API and its resources.
+//! The deployed stack that a run uses: its API and its resources.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::error::SmokeError;
-use crate::aws::api::Api;
-use crate::aws::connect::Connection;
-use crate::aws::stack::{Stack, StackError, read_stack};
+use crate::aws::connect::{Connection, Target};
+use crate::client::Client;
+use crate::error::CommandError;
 
 /// The stack of a run, and the run's name and deadline.
 pub(super) struct Deployment {
-    /// The account.
-    pub connection: Connection,
-    /// The stack's API.
-    pub api: Api,
+    client: Client,
     /// The URL of the queue for normal jobs.
     pub jobs_queue: String,
     /// The URL of the queue for high-priority jobs.
@@ -30,24 +26,23 @@ pub(super) struct Deployment {
 
 impl Deployment {
     /// Reads the stack's outputs.
-    pub async fn open(connection: Connection, run: String, timeout: Duration) -> Result<Self, SmokeError> {
-        let stack = read_stack(&connection).await.map_err(|error| match error {
-            StackError::Missing => {
-                let (name, region) = (&connection.stack, connection.region());
-                SmokeError::Failed(format!("there is no stack {name} in {region}: use --stack, --region or --profile"))
-            }
-            StackError::Aws(error) => error.into(),
-        })?;
+    pub async fn open(target: &Target, run: String, timeout: Duration) -> Result<Self, CommandError> {
+        let client = Client::open(target).await?;
+        let output = |name: &str| client.output(name).map(str::to_owned);
         Ok(Self {
-            api: Api::new(&connection, &output(&stack, "ApiUrl")?),
-            jobs_queue: output(&stack, "JobsQueueUrl")?,
-            high_priority_queue: output(&stack, "HighPriorityQueueUrl")?,
-            dead_letter_queue: output(&stack, "DeadLetterQueueUrl")?,
-            bucket: output(&stack, "DocumentsBucketName")?,
-            connection,
+            jobs_queue: output("JobsQueueUrl")?,
+            high_priority_queue: output("HighPriorityQueueUrl")?,
+            dead_letter_queue: output("DeadLetterQueueUrl")?,
+            bucket: output("DocumentsBucketName")?,
+            client,
             run,
             deadline: Instant::now() + timeout,
         })
+    }
+
+    /// The account.
+    pub fn connection(&self) -> &Connection {
+        &self.client.connection
     }
 
     /// The time until the time-out; zero after it.
@@ -62,22 +57,8 @@ impl Deployment {
         path: &str,
         body: Option<&Value>,
         expected: &[u16],
-    ) -> Result<(u16, Value), SmokeError> {
-        let response = self.api.send(method, path, body).await?;
-        let (status, json) = (response.status, response.json());
-        if expected.contains(&status) {
-            return Ok((status, json));
-        }
-        let detail = ["detail", "title"].iter().find_map(|name| json[*name].as_str()).unwrap_or("no problem document");
-        let remedy = match status {
-            403 => ": allow execute-api:Invoke for this caller, as the stack's OperatorPolicyArn does",
-            _ => "",
-        };
-        Err(SmokeError::Failed(format!("{method} {path} answered {status}: {detail}{remedy}")))
+    ) -> Result<(u16, Value), CommandError> {
+        let response = self.client.ask(method, path, body, expected).await?;
+        Ok((response.status, response.json()))
     }
-}
-
-fn output(stack: &Stack, name: &str) -> Result<String, SmokeError> {
-    let missing = || SmokeError::Failed(format!("the stack has no output {name}: deploy Docket's template"));
-    stack.output(name).map(str::to_owned).ok_or_else(missing)
 }

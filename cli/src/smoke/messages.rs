@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::batch::{queue_of, read_job};
 use super::deployment::Deployment;
 use super::documents::{Submission, poison_body};
-use super::error::SmokeError;
 use crate::aws::queues::{self, Message};
+use crate::error::CommandError;
 
 /// Shortest and longest time for which the command watches a job after the duplicate. The
 /// shortest lets SQS deliver the message; the longest is for a queue that is never empty.
@@ -24,8 +24,8 @@ const DEAD_LETTERS_MAX: usize = 1_000;
 const SHOW_MAX: usize = 10;
 
 /// Sends the message of a finished job again, and checks that the job does not change.
-pub(super) async fn send_duplicate(deployment: &Deployment, submission: &Submission) -> Result<String, SmokeError> {
-    let (connection, queue) = (&deployment.connection, queue_of(deployment, submission));
+pub(super) async fn send_duplicate(deployment: &Deployment, submission: &Submission) -> Result<String, CommandError> {
+    let (connection, queue) = (deployment.connection(), queue_of(deployment, submission));
     let before = read_job(deployment, &submission.key).await?;
     queues::send(connection, queue, submission.body().to_string(), submission.priority).await?;
     let sent = Instant::now();
@@ -35,7 +35,7 @@ pub(super) async fn send_duplicate(deployment: &Deployment, submission: &Submiss
         if after != before {
             let field = |view: &Value| format!("attempt {}, {}", view["attempt"], view["status"]);
             let change = format!("{} became {}", field(&before), field(&after));
-            return Err(SmokeError::Failed(format!("the duplicate changed the job: {change}")));
+            return Err(CommandError::Failed(format!("the duplicate changed the job: {change}")));
         }
         // Without the permission to read the depth, the command watches for the longest time.
         let depth = queues::read_depth(connection, queue).await;
@@ -47,9 +47,9 @@ pub(super) async fn send_duplicate(deployment: &Deployment, submission: &Submiss
 }
 
 /// Sends a message that is no job.
-pub(super) async fn send_poison(deployment: &Deployment) -> Result<(), SmokeError> {
+pub(super) async fn send_poison(deployment: &Deployment) -> Result<(), CommandError> {
     let body = poison_body(&deployment.run);
-    Ok(queues::send(&deployment.connection, &deployment.jobs_queue, body, "normal").await?)
+    Ok(queues::send(deployment.connection(), &deployment.jobs_queue, body, "normal").await?)
 }
 
 /// Waits for the message in the dead-letter queue. Without `keep`, it deletes every dead letter
@@ -59,8 +59,8 @@ pub(super) async fn find_poison(
     deployment: &Deployment,
     keep: bool,
     deleted: &mut usize,
-) -> Result<String, SmokeError> {
-    let (connection, url) = (&deployment.connection, &deployment.dead_letter_queue);
+) -> Result<String, CommandError> {
+    let (connection, url) = (deployment.connection(), &deployment.dead_letter_queue);
     let patience = deployment.remaining().max(POISON_MIN);
     let hidden_seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX).saturating_add(30).min(43_200);
     let (body, started) = (poison_body(&deployment.run), Instant::now());
@@ -92,7 +92,7 @@ pub(super) async fn find_poison(
         // Without the permission, they become visible by themselves.
         let _ = queues::show(connection, url, messages).await;
     }
-    judge_poison(code.as_deref(), others.len()).map_err(SmokeError::Failed)
+    judge_poison(code.as_deref(), others.len()).map_err(CommandError::Failed)
 }
 
 fn judge_poison(code: Option<&str>, others: usize) -> Result<String, String> {

@@ -4,7 +4,6 @@ mod batch;
 mod cleanup;
 mod deployment;
 mod documents;
-mod error;
 mod messages;
 mod outcome;
 mod report;
@@ -15,11 +14,11 @@ use self::batch::{read_jobs, submit, wait_for_end};
 use self::cleanup::delete_objects;
 use self::deployment::Deployment;
 use self::documents::{Submission, Way, list_submissions};
-use self::error::SmokeError;
 use self::messages::{find_poison, send_duplicate, send_poison};
 use self::outcome::Outcome;
 use self::report::{Report, estimate_price};
-use crate::aws::connect::{Target, connect};
+use crate::aws::connect::Target;
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::plan::prices::Prices;
 use crate::terminal::{print_status, print_text};
@@ -43,7 +42,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Exit {
         Ok(report) => {
             print_text(&if options.json { report.as_json() } else { report.as_text() });
             match (report.timed_out, report.passed) {
-                (true, _) => Exit::TimedOut,
+                (true, _) => Exit::NotEstablished,
                 (false, true) => Exit::Done,
                 (false, false) => Exit::Failed,
             }
@@ -55,10 +54,9 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Exit {
     }
 }
 
-async fn try_run(target: &Target, options: &Options) -> Result<Report, SmokeError> {
+async fn try_run(target: &Target, options: &Options) -> Result<Report, CommandError> {
     let started = Instant::now();
-    let connection = connect(target).await?;
-    let deployment = Deployment::open(connection, name_run(), options.timeout).await?;
+    let deployment = Deployment::open(target, name_run(), options.timeout).await?;
     let submissions = list_submissions(&deployment.run);
     print_status(&format!("sending {} documents as the batch {}", submissions.len(), deployment.run));
     submit(&deployment, &submissions).await?;
@@ -92,7 +90,7 @@ async fn finish(
     submissions: &[Submission],
     options: &Options,
     progress: Progress,
-) -> Result<Report, SmokeError> {
+) -> Result<Report, CommandError> {
     let Progress { started, has_ended, checks, dead_letters } = progress;
     let jobs = read_jobs(deployment, submissions).await?;
     let pairs = submissions.iter().zip(&jobs);

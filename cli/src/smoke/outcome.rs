@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::documents::Submission;
-use super::error::SmokeError;
+use crate::error::CommandError;
 
 /// A row of the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// A check without a document, such as the duplicate.
-    pub fn of_check(way: &'static str, subject: &str, result: Result<String, SmokeError>) -> Self {
+    pub fn of_check(way: &'static str, subject: &str, result: Result<String, CommandError>) -> Self {
         let passed = result.is_ok();
         let (status, problem) = match result {
             Ok(status) => (status, None),

@@ -93,8 +93,8 @@ fn row(outcome: &Outcome) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::SmokeError;
     use super::*;
+    use crate::error::CommandError;
 
     fn outcome(model_id: Option<&str>, tokens: u64) -> Outcome {
         Outcome {
@@ -121,7 +121,7 @@ mod tests {
     fn text_names_each_failure_with_its_job() {
         let failed = Outcome {
             job_id: "r-api-1".to_owned(),
-            ..Outcome::of_check("API", "lease.txt", Err(SmokeError::Failed("model_access: denied".to_owned())))
+            ..Outcome::of_check("API", "lease.txt", Err(CommandError::Failed("model_access: denied".to_owned())))
         };
         let report = Report {
             batch_id: "r".to_owned(),

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -26,20 +27,136 @@ impl Run {
     }
 }
 
-/// Runs `docket`. The environment has no credentials and no configuration of AWS but the
+/// The command `docket`. The environment has no credentials and no configuration of AWS but the
 /// given variables, and names the outputs of the local stack.
-pub async fn run_docket(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+pub fn docket(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+    set_environment(&mut command, environment);
+    command.args(arguments);
+    command
+}
+
+fn set_environment(command: &mut Command, environment: &[(&str, &str)]) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.contains("COLOR")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(std::env::temp_dir());
+    command.current_dir(std::env::temp_dir());
     command.env("DOCKET_OUTPUTS", outputs_file()).env("AWS_EC2_METADATA_DISABLED", "true");
     command.env("HOME", std::env::temp_dir().join("docket-tests-have-no-home"));
     command.envs(environment.iter().copied());
+}
+
+/// Runs `docket` without a terminal.
+pub async fn run_docket(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    let mut command = docket(arguments, environment);
+    command.stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("docket runs");
+    read_output(output)
+}
+
+fn read_output(output: Output) -> Run {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A running `docket` without a terminal.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts `docket`.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = docket(arguments, environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().expect("docket runs"))
+    }
+
+    /// Sends a signal, such as `INT` or `KILL`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end.
+    pub async fn finish(self) -> Run {
+        let output = tokio::task::spawn_blocking(move || self.0.wait_with_output()).await.expect("no panic");
+        read_output(output.expect("docket ran"))
+    }
+}
+
+/// Runs a program in a pseudo-terminal of 40 lines and 120 columns. Its standard input is
+/// typed into the terminal, and everything on the terminal is its standard output.
+const TERMINAL: &str = r#"
+import fcntl, os, pty, select, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
+os.write(terminal, sys.stdin.buffer.read())
+while True:
+    try:
+        data = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    sys.stdout.buffer.write(data)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+/// Runs `docket` in a pseudo-terminal, into which `typed` is typed at once. The output has
+/// both standard streams.
+pub async fn run_in_terminal(arguments: &[&str], environment: &[(&str, &str)], typed: &str) -> Run {
+    let mut command = Command::new("python3");
+    set_environment(&mut command, environment);
+    command.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_docket")]).args(arguments).env("TERM", "xterm");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().expect("python3 runs");
+    running.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("it is typed");
+    let output = tokio::task::spawn_blocking(move || running.wait_with_output()).await.expect("no panic");
+    read_output(output.expect("docket ran"))
+}
+
+/// A folder that disappears at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty folder.
+    pub fn new() -> Self {
+        let path = std::env::temp_dir().join(unique("docket-folder"));
+        std::fs::create_dir(&path).expect("a new folder");
+        Self(path)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is created");
+        std::fs::write(path, bytes).expect("the file is written");
+    }
+
+    /// The path of a file.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// The content of a file; `None` without the file.
+    pub fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.0.join(name)).ok()
+    }
+
+    /// The names in the folder.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("a folder").flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The outputs of the local stack.

@@ -105,7 +105,7 @@ pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<Parse
             analysis: None,
             model_id: None,
             metadata: None,
-            priority: Priority::from_attribute(priority),
+            priority: upload.priority.unwrap_or(Priority::from_attribute(priority)),
         }))),
     }
 }

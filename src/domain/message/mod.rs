@@ -5,3 +5,4 @@ pub mod body;
 pub mod control;
 pub mod dead_letter;
 pub mod s3_event;
+pub mod submitted;

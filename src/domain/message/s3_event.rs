@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::submitted::parse_submitted_key;
 use crate::domain::document::location::S3Location;
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::{BatchId, JobId};
@@ -39,11 +40,13 @@ pub enum S3Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// The job's identifier. It is derived from bucket, key and version, so a redelivered
-    /// S3 event is the same job, and a new version is a new job. A presigned upload has
-    /// the id in its key.
+    /// S3 event is the same job, and a new version is a new job. A presigned upload and
+    /// a document of the command line have the id in their key.
     pub job_id: JobId,
     /// The batch that the object's folder names.
     pub batch_id: Option<BatchId>,
+    /// The priority that the object's prefix names.
+    pub priority: Option<Priority>,
     /// The location of the object.
     pub location: S3Location,
 }
@@ -51,6 +54,9 @@ pub struct Upload {
 /// The name of an uploaded document: its key without the upload prefix. `None` for
 /// other keys.
 pub fn uploaded_name(key: &str) -> Option<&str> {
+    if let Some(submitted) = parse_submitted_key(key) {
+        return Some(submitted.path);
+    }
     let presigned = key.strip_prefix(INCOMING_PREFIX).or_else(|| key.strip_prefix(INCOMING_HIGH_PREFIX));
     match presigned {
         Some(rest) => rest.split_once('/').map(|(_, name)| name),
@@ -153,14 +159,19 @@ fn parse_record(record: &str) -> Result<S3Event, JsonError> {
     version_id.iter().try_for_each(|id| check_length("s3.object.versionId", id, KEY_MAX_BYTES))?;
     // In a bucket without versions, the sequencer distinguishes two writes of one key.
     let version = version_id.as_deref().or(s3.object.sequencer.as_deref()).or(s3.object.e_tag.as_deref());
-    let job_id = match presigned_job_id(&key) {
-        Some(job_id) => job_id,
-        None => derive_job_id(&s3.bucket.name, &key, version.unwrap_or_default())?,
+    let (job_id, batch_id, priority) = match (parse_submitted_key(&key), presigned_job_id(&key)) {
+        (Some(key), _) => (key.job_id, Some(key.batch_id), Some(key.priority)),
+        (None, Some(job_id)) => (job_id, None, None),
+        (None, None) => {
+            let folder = key.strip_prefix(UPLOADS_PREFIX).and_then(|rest| rest.split_once('/'));
+            let batch_id = folder.and_then(|(folder, _)| folder_batch_id(folder));
+            (derive_job_id(&s3.bucket.name, &key, version.unwrap_or_default())?, batch_id, None)
+        }
     };
-    let batch_id = key.strip_prefix(UPLOADS_PREFIX).and_then(|rest| rest.split_once('/')).map(|(folder, _)| folder);
     Ok(S3Event::Upload(Upload {
         job_id,
-        batch_id: batch_id.and_then(folder_batch_id),
+        batch_id,
+        priority,
         location: S3Location { bucket: s3.bucket.name, key: key.into_owned(), version_id, sha256: None },
     }))
 }
@@ -269,6 +280,17 @@ mod tests {
         assert_eq!(upload("incoming/j-1/a+b.pdf", Some("v")).job_id.as_str(), "j-1");
         assert_eq!(upload("incoming-high/j-2/a.pdf", None).job_id.as_str(), "j-2");
         assert!(upload("incoming/no+id/a.pdf", None).job_id.as_str().starts_with("s3-"));
+    }
+
+    #[test]
+    fn submitted_document_has_job_batch_and_priority_of_its_key() {
+        let one = upload("submitted/leases/file-1/north/a+b.pdf", Some("v"));
+        assert_eq!((one.job_id.as_str(), one.priority), ("file-1", Some(Priority::Normal)));
+        assert_eq!(one.batch_id.map(String::from).as_deref(), Some("leases"));
+        assert_eq!(uploaded_name(&one.location.key), Some("north/a b.pdf"));
+        assert_eq!(upload("submitted-high/leases/file-1/a.pdf", None).priority, Some(Priority::High));
+        let other = upload("submitted/no+batch/file-1/a.pdf", None);
+        assert!(other.batch_id.is_none() && other.job_id.as_str().starts_with("s3-"));
     }
 
     #[test]

@@ -1,0 +1,210 @@
+//! `docket retry` and `docket cancel`: changes of a batch or of single jobs.
+
+use docket::domain::ids::{BatchId, JobId};
+use serde_json::{Value, json};
+
+use crate::aws::connect::Target;
+use crate::client::{Client, no_such_batch};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::pages::each_job;
+use crate::terminal::{Progress, confirm, print_status, print_text, print_verdict, printable, table};
+
+/// Jobs that a question shows.
+const SHOWN_MAX: usize = 10;
+
+/// The jobs that a command changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// A batch.
+    Batch(BatchId),
+    /// The failed jobs of a batch with this error code.
+    ErrorCode(BatchId, String),
+    /// Single jobs.
+    Jobs(Vec<JobId>),
+}
+
+/// How a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode {
+    /// Whether no question is asked.
+    pub has_consent: bool,
+    /// Whether the summary is JSON.
+    pub json: bool,
+}
+
+/// The effect of a command.
+#[derive(Debug, Default)]
+struct Changes {
+    changed: u64,
+    /// Jobs that were not changed, with the reason.
+    refused: Vec<(String, String)>,
+}
+
+/// Retries failed jobs.
+pub(crate) async fn retry(target: &Target, selection: Selection, mode: Mode) -> Exit {
+    let command = async {
+        let client = Client::open(target).await?;
+        match selection {
+            Selection::Batch(batch_id) => {
+                let jobs = list(&client, &batch_id, "&status=failed", |_| true).await?;
+                ask("Retry", "failed jobs", &jobs, mode)?;
+                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id).await }
+            }
+            Selection::ErrorCode(batch_id, code) => {
+                let has_code = |job: &Value| job["error"]["code"] == code.as_str();
+                let jobs = list(&client, &batch_id, "&status=failed", has_code).await?;
+                ask("Retry", "failed jobs", &jobs, mode)?;
+                let ids: Vec<&str> = jobs.iter().filter_map(|job| job["job_id"].as_str()).collect();
+                change_jobs(&client, &ids, Change::Retry).await
+            }
+            Selection::Jobs(ids) => change_named(&client, &ids, Change::Retry, mode).await,
+        }
+    };
+    end(command.await, "retried", mode)
+}
+
+/// Cancels unfinished jobs.
+pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) -> Exit {
+    let command = async {
+        let client = Client::open(target).await?;
+        match selection {
+            Selection::Batch(batch_id) | Selection::ErrorCode(batch_id, _) => {
+                let path = format!("/batches/{batch_id}");
+                let batch = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
+                let counts = &batch["request_counts"];
+                let unfinished = counts["pending"].as_u64().unwrap_or(0) + counts["processing"].as_u64().unwrap_or(0);
+                let question = format!(
+                    "Cancel the batch {batch_id}? {unfinished} unfinished jobs are cancelled, and it takes no more jobs."
+                );
+                confirm(&question, mode.has_consent)?;
+                cancel_batch(&client, &batch_id, counts["cancelled"].as_u64().unwrap_or(0)).await
+            }
+            Selection::Jobs(ids) => change_named(&client, &ids, Change::Cancel, mode).await,
+        }
+    };
+    end(command.await, "cancelled", mode)
+}
+
+fn end(ended: Result<Changes, CommandError>, verb: &str, mode: Mode) -> Exit {
+    let Changes { changed, refused } = match ended {
+        Ok(changes) => changes,
+        Err(error) => {
+            print_status(&error.to_string());
+            return error.exit();
+        }
+    };
+    if mode.json {
+        let refused = refused.iter().map(|(job_id, reason)| json!({"job_id": job_id, "reason": reason}));
+        print_text(&format!("{}\n", json!({verb: changed, "refused": refused.collect::<Vec<_>>()})));
+    } else {
+        refused.iter().for_each(|(job_id, reason)| print_text(&printable_line(&format!("{job_id}: {reason}"))));
+    }
+    let is_done = refused.is_empty();
+    print_verdict(is_done, &format!("{changed} jobs {verb}, {} refused", refused.len()));
+    if is_done { Exit::Done } else { Exit::Failed }
+}
+
+fn printable_line(text: &str) -> String {
+    printable(text) + "\n"
+}
+
+async fn list(
+    client: &Client,
+    batch_id: &BatchId,
+    filter: &str,
+    is_selected: impl Fn(&Value) -> bool,
+) -> Result<Vec<Value>, CommandError> {
+    let mut jobs = Vec::new();
+    each_job(client, batch_id, filter, |job| {
+        if is_selected(&job) {
+            jobs.push(job);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(jobs)
+}
+
+/// Shows the jobs, and asks.
+fn ask(verb: &str, what: &str, jobs: &[Value], mode: Mode) -> Result<(), CommandError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let text = |job: &Value, pointer: &str| printable(job.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+    let row = |job| ["/job_id", "/status", "/document/name", "/error/code"].map(|pointer| text(job, pointer)).to_vec();
+    let rows: Vec<Vec<String>> = jobs.iter().take(SHOWN_MAX).map(row).collect();
+    table(&["job", "status", "name", "error"], &rows).lines().for_each(print_status);
+    if jobs.len() > SHOWN_MAX {
+        print_status(&format!("and {} more", jobs.len() - SHOWN_MAX));
+    }
+    confirm(&format!("{verb} {} {what}?", jobs.len()), mode.has_consent)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Retry,
+    Cancel,
+}
+
+async fn change_named(client: &Client, ids: &[JobId], change: Change, mode: Mode) -> Result<Changes, CommandError> {
+    let mut jobs = Vec::new();
+    for id in ids {
+        let missing = || CommandError::Failed(format!("there is no job {id}"));
+        jobs.push(client.get(&format!("/jobs/{id}")).await?.ok_or_else(missing)?);
+    }
+    let verb = match change {
+        Change::Retry => "Retry",
+        Change::Cancel => "Cancel",
+    };
+    ask(verb, "jobs", &jobs, mode)?;
+    let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
+    change_jobs(client, &ids, change).await
+}
+
+async fn change_jobs(client: &Client, ids: &[&str], change: Change) -> Result<Changes, CommandError> {
+    let (mut changes, mut progress) = (Changes::default(), Progress::new());
+    for (index, id) in ids.iter().enumerate() {
+        let response = match change {
+            Change::Retry => client.ask("POST", &format!("/jobs/{id}/retry"), None, &[202, 404, 409]).await?,
+            Change::Cancel => client.ask("DELETE", &format!("/jobs/{id}"), None, &[200, 404, 409]).await?,
+        };
+        match response.status {
+            200 | 202 => changes.changed += 1,
+            _ => {
+                let detail = response.json()["detail"].as_str().unwrap_or("there is no such job").to_owned();
+                changes.refused.push(((*id).to_owned(), detail));
+            }
+        }
+        let done = index as u64 + 1;
+        progress.show("", done, ids.len() as u64, &format!("{done} of {} jobs", ids.len()));
+    }
+    Ok(changes)
+}
+
+async fn retry_batch(client: &Client, batch_id: &BatchId) -> Result<Changes, CommandError> {
+    let (mut changes, mut progress) = (Changes::default(), Progress::new());
+    loop {
+        let body = client.ask("POST", &format!("/batches/{batch_id}/retry"), None, &[202]).await?.json();
+        let retried = body["retried"].as_u64().unwrap_or(0);
+        changes.changed += retried;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let refused = body["not_retried"].as_array().into_iter().flatten();
+        changes.refused = refused.map(|job| (text(&job["job_id"]), text(&job["detail"]))).collect();
+        progress.show("", changes.changed, changes.changed, &format!("{} jobs retried", changes.changed));
+        // Without an effect, a further request would have none either.
+        if body["has_more"] != true || retried == 0 {
+            return Ok(changes);
+        }
+    }
+}
+
+async fn cancel_batch(client: &Client, batch_id: &BatchId, before: u64) -> Result<Changes, CommandError> {
+    loop {
+        let batch = client.ask("DELETE", &format!("/batches/{batch_id}"), None, &[200]).await?.json();
+        if batch["has_more"] != true {
+            let cancelled = batch["request_counts"]["cancelled"].as_u64().unwrap_or(0);
+            return Ok(Changes { changed: cancelled.saturating_sub(before), refused: Vec::new() });
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The tables of results and of failures. No cell of them becomes a formula.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use serde_json::Value;
+
+/// The columns of the results, with the JSON pointer of each into a job.
+const RESULT_COLUMNS: [(&str, &str); 12] = [
+    ("job_id", "/job_id"),
+    ("name", "/document/name"),
+    ("status", "/status"),
+    ("label", "/result/classification/label"),
+    ("confidence", "/result/classification/confidence"),
+    ("summary", "/result/summary"),
+    ("key_points", "/result/key_points"),
+    ("input_tokens", "/usage/input_tokens"),
+    ("output_tokens", "/usage/output_tokens"),
+    ("model_id", "/model_id"),
+    ("completed_at", "/completed_at"),
+    ("result", "/result"),
+];
+/// The columns of the failures.
+const FAILURE_COLUMNS: [(&str, &str); 6] = [
+    ("job_id", "/job_id"),
+    ("name", "/document/name"),
+    ("status", "/status"),
+    ("error_code", "/error/code"),
+    ("error_message", "/error/message"),
+    ("completed_at", "/completed_at"),
+];
+/// The column whose cells stay as they are, so that rows can be joined. A job id has letters,
+/// digits and `. _ : -` alone.
+const ID_COLUMN: &str = "job_id";
+/// The byte order mark, by which Excel recognises UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A table in a file.
+pub(super) struct Table<W: Write> {
+    writer: csv::Writer<W>,
+    columns: &'static [(&'static str, &'static str)],
+}
+
+impl<W: Write> Table<W> {
+    /// A table of results.
+    pub fn of_results(file: W, has_mark: bool) -> Result<Self, csv::Error> {
+        Self::new(file, &RESULT_COLUMNS, has_mark)
+    }
+
+    /// A table of failures.
+    pub fn of_failures(file: W, has_mark: bool) -> Result<Self, csv::Error> {
+        Self::new(file, &FAILURE_COLUMNS, has_mark)
+    }
+
+    fn new(mut file: W, columns: &'static [(&'static str, &'static str)], has_mark: bool) -> Result<Self, csv::Error> {
+        if has_mark {
+            file.write_all(MARK)?;
+        }
+        // Excel and RFC 4180 end a line with CR LF.
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
+        writer.write_record(columns.iter().map(|(name, _)| name))?;
+        Ok(Self { writer, columns })
+    }
+
+    /// Writes the row of a job.
+    pub fn write(&mut self, job: &Value) -> Result<(), csv::Error> {
+        let cells = self.columns.iter().map(|(name, pointer)| match job.pointer(pointer) {
+            None | Some(Value::Null) => Cow::Borrowed(""),
+            Some(Value::String(text)) if *name == ID_COLUMN => Cow::Borrowed(text.as_str()),
+            Some(Value::String(text)) => safe_cell(text),
+            Some(other) => Cow::Owned(other.to_string()),
+        });
+        self.writer.write_record(cells.collect::<Vec<_>>().iter().map(|cell| cell.as_bytes()))
+    }
+
+    /// Writes everything to the file.
+    pub fn finish(self) -> Result<W, csv::Error> {
+        self.writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    }
+}
+
+/// A text that a spreadsheet does not execute. A text that begins like a formula gets a `'`
+/// in front, also after white space and invisible characters.
+///
+/// <https://owasp.org/www-community/attacks/CSV_Injection>
+fn safe_cell(text: &str) -> Cow<'_, str> {
+    let is_tab_or_return = text.starts_with(['\t', '\r', '\n']);
+    let visible = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
+    let begins_a_formula = visible.starts_with(is_formula_start);
+    if is_tab_or_return || begins_a_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// OWASP's characters, and their full-width and small forms, which spreadsheets for East Asian
+/// languages read like them.
+fn is_formula_start(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '|' | '%')
+        || matches!(c, '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}' | '\u{fe66}' | '\u{fe62}' | '\u{fe63}')
+        || matches!(c, '\u{fe6b}' | '\u{2212}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rows(jobs: &[Value], has_mark: bool) -> String {
+        let mut table = Table::of_results(Vec::new(), has_mark).unwrap();
+        jobs.iter().for_each(|job| table.write(job).unwrap());
+        String::from_utf8(table.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn cell_that_begins_like_a_formula_is_text() {
+        for text in
+            ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\rx", "\tx", " =1", "\u{a0}=1", "\u{200b}=1", "＝1", "＋1"]
+                .into_iter()
+                .chain(["－1", "＠x", "\u{feff}=1", "\n=1", "\u{0}=1"])
+        {
+            assert_eq!(safe_cell(text), format!("'{text}"), "{text:?}");
+        }
+        for text in ["", " ", "a=1", "Über", "1-1", "'=1", "契約"] {
+            assert_eq!(safe_cell(text), text);
+        }
+    }
+
+    #[test]
+    fn id_and_numbers_are_unchanged() {
+        let job = json!({"job_id": "-1", "document": {"name": "-a"}, "status": "complete",
+            "result": {"classification": {"label": "x", "confidence": -0.5}, "summary": "two\nlines, \"quoted\""}});
+        let text = rows(&[job], false);
+        let row = text.split_once("\r\n").unwrap().1;
+        assert!(row.starts_with("-1,'-a,complete,x,-0.5,\"two\nlines, \"\"quoted\"\"\",,"), "{row}");
+    }
+
+    #[test]
+    fn mark_is_optional() {
+        assert!(rows(&[], true).starts_with("\u{feff}job_id,name,"));
+        assert!(rows(&[], false).starts_with("job_id,name,"));
+    }
+}

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::config::Credentials;
-use docket::aws::model::{Call, Model, ModelSettings};
+use docket::aws::model::{Call, CallError, Model, ModelSettings, Question};
+use docket::domain::analysis::answer_form::{AnswerForm, AnswerMode};
 use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::document::Document;
 use docket::domain::failure::codes;
@@ -27,6 +28,7 @@ async fn start_model(stand_in: &StandIn, timeout: Duration) -> Model {
         max_tokens: 500,
         temperature: Some(0.0),
         request_fields: Some(json!({"thinking": {"type": "disabled"}})),
+        answer_mode: AnswerMode::Auto,
         timeout,
     };
     Model::new(&sdk, settings)
@@ -37,8 +39,14 @@ async fn analyse_text(
     analysis: &Analysis,
     text: &str,
 ) -> Result<docket::aws::model::Answer, AttemptError> {
-    let call = Call { job_id: &"a-job".parse().unwrap(), attempt: 2, model_id: model.model_id(), analysis };
-    model.converse(&call, Document::new(None, text.as_bytes().to_vec()).unwrap()).await?.answer
+    let job_id = "a-job".parse().unwrap();
+    let call = Call { job_id: &job_id, attempt: 2, generation: 0, model_id: model.model_id(), analysis };
+    let question = Question::new(Document::new(None, text.as_bytes().to_vec()).unwrap());
+    match model.converse(&call, &question, AnswerForm::Tool).await {
+        Ok(answered) => answered.answer.map_err(|rejected| rejected.error),
+        Err(CallError::Attempt(error) | CallError::FormRefused(error)) => Err(error),
+        Err(CallError::BrokenToolUse(failure)) => Err(AttemptError::Transient(failure)),
+    }
 }
 
 #[tokio::test]
@@ -58,14 +66,12 @@ async fn answer_fits_the_schema_and_depends_on_the_document() {
 /// Analyses a sample document.
 async fn analyse_sample(model: &Model, name: &str) -> Value {
     let analysis = Analysis::standard();
-    let call = Call { job_id: &"a-file".parse().unwrap(), attempt: 1, model_id: model.model_id(), analysis };
+    let job_id = "a-file".parse().unwrap();
+    let call = Call { job_id: &job_id, attempt: 1, generation: 0, model_id: model.model_id(), analysis };
     let bytes = std::fs::read(file(&format!("events/documents/{name}"))).unwrap();
-    model
-        .converse(&call, Document::new(Some(name), bytes).unwrap())
-        .await
-        .and_then(|answered| answered.answer)
-        .expect(name)
-        .result
+    let question = Question::new(Document::new(Some(name), bytes).unwrap());
+    let answered = model.converse(&call, &question, AnswerForm::Tool).await.expect(name);
+    answered.answer.expect(name).result
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
+use crate::domain::limits::CONNECTION_IDLE_TIMEOUT;
 
 /// Attempts of one operation on DynamoDB, SQS, S3 or EventBridge. A call of Bedrock has
 /// one attempt: see [`model`].
@@ -55,7 +56,19 @@ const APP_NAME: &str = concat!("docket-", env!("CARGO_PKG_VERSION"));
 /// The HTTP client of all services, with TLS by rustls on ring.
 pub fn http_client() -> SharedHttpClient {
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(CONNECTION_IDLE_TIMEOUT)
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+/// As [`http_client`], but each request has a new connection.
+fn http_client_without_pool() -> SharedHttpClient {
+    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    aws_smithy_http_client::Builder::new()
+        .pool_max_idle_per_host(0)
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
 }
 
 /// The region and the endpoints of the services, from a function's environment.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use self::variables::*;
 use crate::aws::model::ModelSettings;
 use crate::aws::{AWS_SERVICES, AwsConfig};
+use crate::domain::analysis::answer_form::AnswerMode;
 use crate::domain::limits::DOCUMENT_MAX_BYTES;
 use crate::domain::quota::gcra::Quota;
 
@@ -63,7 +64,7 @@ pub struct ConsumerConfig {
     pub chunk_max_bytes: usize,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
     pub memory_mb: u32,
-    /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`,
+    /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`, `ANSWER_MODE`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
     /// `MODEL_TOKENS_PER_MINUTE`, `MODEL_REQUESTS_PER_MINUTE` and
@@ -145,6 +146,7 @@ impl ConsumerConfig {
                 max_tokens: number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
                 temperature: temperature(lookup)?,
                 request_fields: request_fields(lookup)?,
+                answer_mode: answer_mode(lookup)?,
                 timeout: Duration::from_secs(number(
                     lookup,
                     MODEL_TIMEOUT_SECONDS,
@@ -292,6 +294,15 @@ fn request_fields(lookup: Lookup<'_>) -> Result<Option<Value>, ConfigError> {
     }
 }
 
+fn answer_mode(lookup: Lookup<'_>) -> Result<AnswerMode, ConfigError> {
+    let name = ANSWER_MODE;
+    let Some(text) = optional(lookup, name) else { return Ok(AnswerMode::Auto) };
+    text.parse().map_err(|()| ConfigError {
+        name,
+        problem: format!("is {text:?}; it must be auto, tool, any_tool, json_schema or text"),
+    })
+}
+
 fn retention(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
     let days = number(lookup, RETENTION_DAYS, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS..=3_650)?;
     Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
@@ -341,6 +352,7 @@ mod tests {
         assert_eq!(read(&[("JOBS_TABLE", " ")]).unwrap_err().to_string(), "environment variable JOBS_TABLE is not set");
         assert_eq!(read(&[("MAX_TOKENS", "many")]).unwrap_err().name, "MAX_TOKENS");
         assert_eq!(read(&[("TEMPERATURE", "1.5")]).unwrap_err().name, "TEMPERATURE");
+        assert_eq!(read(&[("ANSWER_MODE", "tools")]).unwrap_err().name, "ANSWER_MODE");
         assert_eq!(read(&[("MODEL_REQUEST_FIELDS", "[]")]).unwrap_err().name, "MODEL_REQUEST_FIELDS");
         assert_eq!(read(&[("RETENTION_DAYS", "28")]).unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(read(&[("CHUNK_MAX_BYTES", "999")]).unwrap_err().name, "CHUNK_MAX_BYTES");
@@ -354,6 +366,7 @@ mod tests {
         let config = read(&[("MAX_TOKENS", "")]).unwrap();
         assert_eq!(config.model.max_tokens, DEFAULT_MAX_TOKENS);
         assert_eq!(config.model.temperature, None);
+        assert_eq!(config.model.answer_mode, AnswerMode::Auto);
         assert_eq!(config.max_attempts, 3);
         assert!(!config.deduplicate);
         assert_eq!(config.quota, None);

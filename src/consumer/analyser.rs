@@ -19,9 +19,11 @@ use tracing::warn;
 use super::admission::{Admission, Permit};
 use super::delivery::Delivery;
 use super::gate::Gate;
+use super::schema_primer::SchemaPrimer;
 use crate::aws::chunk_results::{ChunkResult, ChunkResults};
-use crate::aws::model::{Answer, AnsweredCall, Call, Model};
+use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Model, Question, Rejected};
 use crate::clock::{now, until};
+use crate::domain::analysis::answer_form::AnswerForm;
 use crate::domain::document::chunks::{group_results, split_text};
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
 use crate::domain::failure::{Failure, codes};
@@ -34,6 +36,7 @@ use crate::domain::limits::{CHUNK_STORE_TIMEOUT, CHUNKS_MAX, CONCURRENT_CHUNKS, 
 pub(super) struct Analyser {
     pub model: Model,
     pub gate: Gate,
+    pub primer: SchemaPrimer,
     /// `None` when no quota is configured.
     pub admission: Option<Admission>,
     pub chunk_results: ChunkResults,
@@ -81,18 +84,76 @@ impl Analyser {
         Ok(Answer { chunks, ..long_text.join(done).await? })
     }
 
-    /// Makes one call through the gate and within the quota of its model.
+    /// Analyses one document. The model is asked a second time, in the same attempt:
+    ///
+    /// - after an answer that does not fit, with the complaint about it;
+    /// - or after a broken tool call.
+    ///
+    /// After the refusal of a form, the model is asked in its next form. Each form is refused
+    /// once at most, and a refusal costs no tokens.
     async fn converse(
         &self,
         call: &Call<'_>,
         document: Document,
-        permit: Option<Permit>,
+        mut permit: Option<Permit>,
         delivery: &Delivery,
     ) -> Result<Answer, AttemptError> {
+        let mut question = Question::new(document);
+        let mut form = self.model.first_form(call)?;
+        let (mut spent, mut duration) = (Usage::default(), Duration::ZERO);
+        // The error of a paid call, which charges the attempt in every case.
+        let mut first_error: Option<AttemptError> = None;
+        loop {
+            let called = self.call_model(call, &question, form, permit.take(), delivery).await;
+            let next = match (called, &first_error) {
+                (Ok(Called::Answered(AnsweredCall { usage, elapsed, answer })), _) => {
+                    spent += usage;
+                    duration += elapsed;
+                    match answer {
+                        Ok(answer) => return Ok(Answer { usage: spent, elapsed: duration, ..answer }),
+                        Err(rejected) => rejected,
+                    }
+                }
+                (Ok(Called::FormRefused(next)), None) => {
+                    form = next;
+                    continue;
+                }
+                (Ok(Called::BrokenToolUse(failure)), Some(_)) if !question.is_repair() => {
+                    return Err(AttemptError::Permanent(failure));
+                }
+                (Ok(Called::BrokenToolUse(failure)), None) => {
+                    Rejected { error: AttemptError::Transient(failure), complaint: None }
+                }
+                (_, Some(error)) => return Err(error.clone()),
+                (Err(error), None) => return Err(error),
+            };
+            let Rejected { error, complaint } = next;
+            let is_transient = matches!(error, AttemptError::Transient(_));
+            if first_error.is_some() || !is_transient || !delivery.has_time() {
+                return Err(error);
+            }
+            first_error = Some(error);
+            if let Some(complaint) = complaint {
+                question = question.again(*complaint);
+            }
+        }
+    }
+
+    /// Makes one call through the gate and within the quota of its model.
+    async fn call_model(
+        &self,
+        call: &Call<'_>,
+        question: &Question,
+        form: AnswerForm,
+        permit: Option<Permit>,
+        delivery: &Delivery,
+    ) -> Result<Called, AttemptError> {
         if let Some(on_hold) = self.gate.blocks_model(call.model_id).await {
             return Err(AttemptError::OnHold(on_hold));
         }
         self.gate.resolve_doubt(call.model_id, delivery).await?;
+        let priming = self.primer.wait(call, form, delivery.latest_start()).await?;
+        let document = question.document();
         let mut permit = match self.admission.as_ref().filter(|admission| admission.applies_to(call.model_id)) {
             Some(admission) => {
                 let is_text = matches!(document.content(), Content::Text { .. });
@@ -113,23 +174,41 @@ impl Analyser {
             permit.begin_call();
         }
         let begun = now();
-        match self.model.converse(call, document).await {
-            Ok(AnsweredCall { usage, elapsed, answer }) => {
+        let error = match self.model.converse(call, question, form).await {
+            Ok(answered) => {
                 self.gate.answered(call.model_id);
-                if let Some(permit) = permit.filter(|_| usage.input_tokens > 0) {
-                    permit.settle(usage, elapsed);
+                priming.finish();
+                if let Some(permit) = permit.filter(|_| answered.usage.input_tokens > 0) {
+                    permit.settle(answered.usage, answered.elapsed);
                 }
-                answer
+                return Ok(Called::Answered(answered));
             }
-            Err(error) => {
-                let error = match permit {
-                    Some(permit) => permit.charge_if_too_large(error),
-                    None => error,
-                };
-                Err(self.gate.judge(call.model_id, error, begun, delivery).await)
+            Err(CallError::BrokenToolUse(failure)) => {
+                self.gate.answered(call.model_id);
+                return Ok(Called::BrokenToolUse(failure));
             }
-        }
+            Err(CallError::FormRefused(error)) => match self.model.next_form(call, form) {
+                Some(next) => return Ok(Called::FormRefused(next)),
+                None => error,
+            },
+            Err(CallError::Attempt(error)) => error,
+        };
+        let error = match permit {
+            Some(permit) => permit.charge_if_too_large(error),
+            None => error,
+        };
+        Err(self.gate.judge(call.model_id, error, begun, delivery).await)
     }
+}
+
+/// The end of one call.
+enum Called {
+    /// Bedrock answered.
+    Answered(AnsweredCall),
+    /// The model refuses the form; this is its next one.
+    FormRefused(AnswerForm),
+    /// The model produced a broken tool call.
+    BrokenToolUse(Failure),
 }
 
 /// The calls of one long text.
@@ -205,7 +284,7 @@ impl LongText<'_> {
                 Err(error) => errors.push(error),
             }
         }
-        errors.into_iter().max_by_key(severity).map_or(Ok(done), Err)
+        errors.into_iter().max_by_key(AttemptError::severity).map_or(Ok(done), Err)
     }
 
     /// Analyses one document, unless its result is stored.
@@ -241,22 +320,5 @@ impl LongText<'_> {
     fn check_time(&self) -> Result<(), AttemptError> {
         let needed = self.delivery.time_for_a_job + CHUNK_STORE_TIMEOUT;
         if until(self.delivery.deadline) < needed { Err(AttemptError::NoTime) } else { Ok(()) }
-    }
-}
-
-/// The most severe of several errors ends the attempt.
-fn severity(error: &AttemptError) -> u8 {
-    match error {
-        AttemptError::NoTime | AttemptError::NotAlone => 0,
-        AttemptError::OverQuota(_) => 1,
-        AttemptError::Throttled(_) => 2,
-        AttemptError::StoreUnavailable(_) => 3,
-        AttemptError::Unproven { .. } => 4,
-        AttemptError::NotStored(_) => 5,
-        AttemptError::Transient(_) | AttemptError::NoAnswer(_) => 6,
-        AttemptError::Permanent(_) | AttemptError::Refused(_) => 7,
-        // No call succeeds until the fault is mended, so other errors say nothing.
-        AttemptError::AccountFault(_) | AttemptError::OnHold(_) => 8,
-        AttemptError::Cancelled => 9,
     }
 }

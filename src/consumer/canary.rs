@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::aws::model::{Call, Model};
+use crate::aws::model::{AnsweredCall, Call, CallError, Model, Question};
 use crate::domain::analysis::Analysis;
 use crate::domain::document::Document;
 use crate::domain::failure::{Failure, codes};
@@ -56,9 +56,8 @@ impl Canary {
     /// Sends the canary to a model, with the settings of every call.
     pub async fn ask(&self, model_id: &str) -> CanaryVerdict {
         let job_id: JobId = JOB_ID.parse().expect("an id");
-        let call = Call { job_id: &job_id, attempt: 0, model_id, analysis: Analysis::standard() };
-        let document = Document::new(None, TEXT.as_bytes().to_vec()).expect("a text");
-        match tokio::time::timeout(self.timeout, self.model.converse(&call, document)).await {
+        let call = Call { job_id: &job_id, attempt: 0, generation: 0, model_id, analysis: Analysis::standard() };
+        match tokio::time::timeout(self.timeout, self.call(&call)).await {
             Ok(Ok(_)) => CanaryVerdict::Answered,
             Ok(Err(error)) => match kind_of(&error) {
                 Some((kind, reason)) => CanaryVerdict::Failed(kind, reason),
@@ -67,6 +66,19 @@ impl Canary {
             Err(_) => {
                 let message = format!("Bedrock did not answer a canary within {} s", self.timeout.as_secs());
                 CanaryVerdict::Failed(HoldKind::Outage, Failure::new(codes::MODEL_TIMEOUT, message))
+            }
+        }
+    }
+
+    /// Makes the call in the first form that the model does not refuse.
+    async fn call(&self, call: &Call<'_>) -> Result<(), AttemptError> {
+        let question = Question::probe(Document::new(None, TEXT.as_bytes().to_vec()).expect("a text"));
+        let mut form = self.model.first_form(call)?;
+        loop {
+            match self.model.converse(call, &question, form).await {
+                Ok(AnsweredCall { .. }) | Err(CallError::BrokenToolUse(_)) => return Ok(()),
+                Err(CallError::Attempt(error)) => return Err(error),
+                Err(CallError::FormRefused(error)) => form = self.model.next_form(call, form).ok_or(error)?,
             }
         }
     }

@@ -118,7 +118,8 @@ impl DocumentWork {
         }
         let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.deduplicate);
         let sha256 = record.sha256.as_deref().unwrap_or_default();
-        let call = Call { job_id: &job.job_id, attempt: claim.attempt, model_id, analysis };
+        let (attempt, generation) = (claim.attempt, claim.generation);
+        let call = Call { job_id: &job.job_id, attempt, generation, model_id, analysis };
         let fingerprint = self.analyser.fingerprint(&call, sha256);
         if deduplicate
             && let Some(completed) = self.results.find_duplicate(call.job_id, call.attempt, &fingerprint).await?

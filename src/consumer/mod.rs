@@ -22,6 +22,7 @@ mod permit;
 mod record;
 mod response;
 mod result_store;
+mod schema_primer;
 mod store_probe;
 mod suspects;
 
@@ -43,6 +44,7 @@ use self::gate::Gate;
 use self::hold_control::HoldControl;
 use self::parking::Parking;
 use self::result_store::ResultStore;
+use self::schema_primer::SchemaPrimer;
 use self::store_probe::StoreProbe;
 use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
 use crate::aws::chunk_results::ChunkResults;
@@ -107,6 +109,7 @@ impl Consumer {
                 analyser: Analyser {
                     model,
                     gate: gate.clone(),
+                    primer: SchemaPrimer::default(),
                     admission,
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,

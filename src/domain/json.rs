@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::de::StrRead;
 
+use crate::domain::exact_json::{INEXACT, find_inexact_numbers};
 use crate::domain::limits::RESULT_MAX_NUMBER;
 
 /// Why a text is not the expected JSON. The error names the field and the expected
@@ -49,11 +50,33 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     deserialize_tracked(text, |json| T::deserialize(json))
 }
 
-/// Reads JSON into `T`. An unknown field is an error.
+/// Reads JSON into `T`. An unknown field is an error, and so is a number that would be
+/// rounded.
 ///
 /// # Errors
 /// [`JsonError`] with the position or the field of the first error.
 pub fn read_strictly<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
+    let value = read_envelope(text)?;
+    check_numbers(text, |_| true)?;
+    Ok(value)
+}
+
+/// Checks that no number of a JSON text would be rounded, in the top-level fields that
+/// `is_checked` selects by name.
+///
+/// # Errors
+/// [`JsonError`] with the path of the first such number.
+pub fn check_numbers(text: &str, is_checked: impl Fn(&str) -> bool) -> Result<(), JsonError> {
+    let found = find_inexact_numbers(text);
+    let first = found.iter().find(|path| is_checked(path.steps().first().map_or("", String::as_str)));
+    first.map_or(Ok(()), |path| Err(JsonError::shape(&path.to_field(), INEXACT)))
+}
+
+/// Reads JSON whose parts are read strictly later. An unknown field is an error.
+///
+/// # Errors
+/// [`JsonError`] with the position or the field of the first error.
+pub fn read_envelope<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     let mut unknown = None;
     let value = deserialize_tracked(text, |json| {
         serde_ignored::deserialize(json, |path| {
@@ -85,7 +108,7 @@ fn deserialize_tracked<'a, T>(
         if error.is_data() {
             JsonError::Shape { field: track.path().to_string(), problem: describe(&error) }
         } else {
-            syntax_error(&error)
+            rounded_number(text, &error).unwrap_or_else(|| syntax_error(&error))
         }
     })?;
     json.end().map_err(|error| syntax_error(&error))?;
@@ -136,6 +159,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
+}
+
+/// The error about a number such as 1e400, which serde_json reports as a syntax error.
+fn rounded_number(text: &str, error: &serde_json::Error) -> Option<JsonError> {
+    let is_out_of_range = error.to_string().starts_with("number out of range");
+    is_out_of_range.then(|| check_numbers(text, |_| true).err()).flatten()
 }
 
 fn syntax_error(error: &serde_json::Error) -> JsonError {
@@ -238,6 +267,19 @@ mod tests {
         assert_eq!(refused("7"), "`.`: expected an object");
         assert_eq!(read(r#"{"inner": {"n": 1}}"#), Ok(Some(1)));
         assert_eq!((read(r#"{"inner": null}"#), read("{}")), (Ok(None), Ok(None)));
+    }
+
+    #[test]
+    fn number_that_would_be_rounded_is_rejected_with_its_path() {
+        let field = |text| match read_strictly::<Value>(text) {
+            Err(JsonError::Shape { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(r#"{"metadata": {"sums": [1, 1e400]}}"#), "metadata.sums[1]");
+        assert_eq!(field(r#"{"metadata": {"iban": 123456789012345678901234}}"#), "metadata.iban");
+        assert_eq!(read_strictly::<Value>(r#"{"n": 18446744073709551615}"#).unwrap()["n"], u64::MAX);
+        assert!(matches!(read_strictly::<Value>(r#"{"n": 1e400"#), Err(JsonError::Shape { .. })));
+        assert!(matches!(read_strictly::<Value>(r#"{"n": 1"#), Err(JsonError::Syntax { .. })));
     }
 
     #[test]

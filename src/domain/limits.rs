@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 mod batch;
+mod call;
 mod hold;
 
 pub use self::batch::*;
+pub use self::call::*;
 pub use self::hold::*;
 
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.
@@ -41,7 +43,7 @@ pub const CHUNK_STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Memory that a document uses during its analysis, as a multiple of its size. The
 /// consumer's memory budget is computed with it.
-pub const MEMORY_PER_DOCUMENT: u32 = 4;
+pub const MEMORY_PER_DOCUMENT: u32 = 5;
 
 /// Memory of the consumer that documents never use, in MB.
 pub const MEMORY_RESERVE_MB: u32 = 64;

@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod batch;
 pub mod document;
 pub mod events;
+pub mod exact_json;
 pub mod failure;
 pub mod hold;
 pub mod ids;

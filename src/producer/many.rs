@@ -4,7 +4,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use lambda_http::Request;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::request::{JobFields, Submission, idempotency_key, read_body};
@@ -15,14 +16,15 @@ use crate::domain::limits::{BATCH_REQUEST_JOBS_MAX, CONCURRENT_REQUEST_JOBS};
 
 #[derive(Deserialize)]
 struct Fields {
-    jobs: Vec<Value>,
+    /// Read later one by one, so that an invalid job fails alone.
+    jobs: Vec<Box<RawValue>>,
 }
 
 impl Producer {
     /// `POST /batches/{batch_id}/jobs`. An `Idempotency-Key`, with the index of the job,
     /// makes each job without a `job_id` repeatable.
     pub(super) async fn submit_jobs(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
-        let Fields { jobs } = json::read_strictly(read_body(request)?)?;
+        let Fields { jobs } = json::read_envelope(read_body(request)?)?;
         let key = idempotency_key(request)?;
         if jobs.is_empty() || jobs.len() > BATCH_REQUEST_JOBS_MAX {
             let detail = format!("`jobs` must have 1 to {BATCH_REQUEST_JOBS_MAX} jobs; it has {}", jobs.len());
@@ -34,12 +36,9 @@ impl Producer {
         }
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
-            let key = key
-                .as_ref()
-                .filter(|_| job.get("job_id").is_none_or(Value::is_null))
-                .map(|key| format!("{key}/{index}"));
+            let key = key.as_ref().filter(|_| !has_job_id(&job)).map(|key| format!("{key}/{index}"));
             async move {
-                let mut answer = match self.submit_one(job, batch_id, key).await {
+                let mut answer = match self.submit_one(&job, batch_id, key).await {
                     Ok(accepted) => accepted,
                     Err(problem) => json!({"error": problem.body(request_id)}),
                 };
@@ -59,8 +58,8 @@ impl Producer {
         Ok(Answer::json(202, body))
     }
 
-    async fn submit_one(&self, job: Value, batch_id: &BatchId, key: Option<String>) -> Result<Value, Problem> {
-        let mut fields: JobFields = json::read_strictly(&job.to_string())?;
+    async fn submit_one(&self, job: &RawValue, batch_id: &BatchId, key: Option<String>) -> Result<Value, Problem> {
+        let mut fields: JobFields = json::read_strictly(job.get())?;
         if fields.batch_id.as_ref().is_some_and(|given| given != batch_id) {
             return Err(Problem::invalid("batch_id", "`batch_id` must be the batch of the path, or missing"));
         }
@@ -68,6 +67,10 @@ impl Producer {
         let (job_id, status) = self.accept_job(Submission::new(fields, key, &self.allowed)?).await?;
         Ok(json!({"job_id": job_id, "status": status}))
     }
+}
+
+fn has_job_id(job: &RawValue) -> bool {
+    serde_json::from_str::<Map<String, Value>>(job.get()).is_ok_and(|fields| fields.contains_key("job_id"))
 }
 
 /// Runs tasks, [`CONCURRENT_REQUEST_JOBS`] at a time, and returns their results in order.

@@ -278,6 +278,8 @@ mod tests {
             (r#"{"analysis": {}, "async_invoke": {"model_id": "video-1", "model_input": 1}}"#, 422, Some("analysis")),
             (r#"{"document": "x", "metadata": []}"#, 422, Some("metadata")),
             (r#"{"document": "x", "metadata": {"n": 1e300}}"#, 422, Some("metadata")),
+            (r#"{"document": "x", "metadata": {"n": [1e400]}}"#, 422, Some("metadata.n[0]")),
+            (r#"{"document": "x", "metadata": {"n": 18446744073709551616}}"#, 422, Some("metadata.n")),
         ] {
             let problem = read(body, None).expect_err(body);
             assert_eq!(problem["status"], status, "{body}: {problem}");

@@ -91,6 +91,14 @@ pub enum FaultKind {
     WrongForm,
     /// An answer that fits the schema and exceeds the size of a DynamoDB item.
     Long,
-    /// Text instead of a tool call.
+    /// Text instead of a tool call, and instead of JSON.
     NoTool,
+    /// An answer that fits the schema, with a confidence of 25 digits.
+    InexactNumber,
+    /// 424 ModelErrorException, as Nova sends it for a broken tool call.
+    BrokenToolUse,
+    /// An answer with stop reason `malformed_tool_use` and no content.
+    MalformedToolUse,
+    /// An answer with stop reason `malformed_model_output` and half of an answer.
+    MalformedModelOutput,
 }

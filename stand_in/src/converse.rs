@@ -11,20 +11,17 @@ use serde_json::{Value, json};
 
 use crate::analyst;
 use crate::behaviour::FaultKind;
-use crate::reading;
+use crate::conversation::{ConverseRequest, Form, count_tokens};
+use crate::families::{find_refusal, writes_tool_call_as_text};
 use crate::server::{CallRecord, Server};
-
-/// An estimate: four characters a token.
-fn count_tokens(text: &str) -> u64 {
-    (text.chars().count() as u64).div_ceil(4)
-}
 
 pub async fn converse(
     State(server): State<Server>,
     Path(model_id): Path<String>,
     Json(request): Json<Value>,
 ) -> Response {
-    let request = match ConverseRequest::parse(&request) {
+    let body = request;
+    let request = match ConverseRequest::parse(&body) {
         Ok(request) => request,
         Err(problem) => return error(StatusCode::BAD_REQUEST, "ValidationException", problem),
     };
@@ -32,7 +29,11 @@ pub async fn converse(
     let record = CallRecord {
         job_id: request.job_id.to_owned(),
         attempt: request.attempt.to_owned(),
-        model_id,
+        call: request.call.to_owned(),
+        generation: request.generation.to_owned(),
+        form: request.form.name(),
+        request_fields: body.get("additionalModelRequestFields").cloned().unwrap_or_default(),
+        complaint: request.complaint.clone(),
         max_tokens: request.max_tokens,
         // The SDK sends an f32: six digits undo the noise of its conversion to f64.
         temperature: request.temperature.map(|temperature| (temperature * 1e6).round() / 1e6),
@@ -40,16 +41,26 @@ pub async fn converse(
         began_ms: 0,
         ended_ms: None,
         counted_tokens: None,
+        model_id: model_id.clone(),
     };
+    if let Some(message) = find_refusal(&model_id, &body) {
+        server.refuse_call(record);
+        return error(StatusCode::BAD_REQUEST, "ValidationException", &message);
+    }
     let (mut call, plan) = server.begin_call(record, reserved);
     if let Some((status, code)) = plan.fault.and_then(error_code) {
         call.set_outcome(code);
-        return error(status, code, "an error that PUT /_behaviour asked for");
+        let message = match plan.fault {
+            Some(FaultKind::BrokenToolUse) => BROKEN_TOOL_USE,
+            _ => "an error that PUT /_behaviour asked for",
+        };
+        return error(status, code, message);
     }
     tokio::time::sleep(plan.latency).await;
-    let answer = analyst::analyse(request.schema, &request.text);
+    let answer = analyst::analyse(&request.schema, &request.text);
+    let speaker = Speaker { form: request.form, as_text: writes_tool_call_as_text(&model_id, &body) };
     let (stop_reason, content) = match plan.fault {
-        None => ("tool_use", tool_use(request.tool, answer)),
+        None => (speaker.stop_reason(), speaker.say(answer)),
         Some(FaultKind::Hang) => {
             call.set_outcome("hang");
             std::future::pending::<()>().await;
@@ -64,19 +75,19 @@ pub async fn converse(
             return truncated_response();
         }
         Some(FaultKind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
-        Some(FaultKind::MaxTokens) => ("max_tokens", tool_use(request.tool, json!({}))),
-        Some(FaultKind::Long) => ("tool_use", tool_use(request.tool, with_long_summary(answer))),
-        Some(FaultKind::WrongForm) => (
-            "tool_use",
-            json!([tool_use(request.tool, json!({}))[0], tool_use(request.tool, in_wrong_form(answer))[0],]),
-        ),
-        Some(FaultKind::Unfit) => ("tool_use", tool_use(request.tool, json!({"unfit": true}))),
+        Some(FaultKind::MaxTokens) => ("max_tokens", speaker.say(json!({}))),
+        Some(FaultKind::Long) => (speaker.stop_reason(), speaker.say(with_long_summary(answer))),
+        Some(FaultKind::WrongForm) => (speaker.stop_reason(), speaker.say_twice(json!({}), in_wrong_form(answer))),
+        Some(FaultKind::Unfit) => (speaker.stop_reason(), speaker.say(json!({"unfit": true}))),
+        Some(FaultKind::InexactNumber) => (speaker.stop_reason(), speaker.say(with_number_mark(answer))),
+        Some(FaultKind::MalformedToolUse) => ("malformed_tool_use", json!([])),
+        Some(FaultKind::MalformedModelOutput) => ("malformed_model_output", json!([{"text": "{\"summary\": \"The"}])),
         Some(_) => ("end_turn", json!([{"text": "An answer without a tool call."}])),
     };
     call.set_outcome(stop_reason);
     let output_tokens = count_tokens(&content.to_string()).min(request.max_tokens);
     call.settle(reserved, request.input_tokens, output_tokens);
-    Json(json!({
+    let response = json!({
         "metrics": {"latencyMs": plan.latency.as_millis() as u64},
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": stop_reason,
@@ -85,8 +96,61 @@ pub async fn converse(
             "outputTokens": output_tokens,
             "totalTokens": request.input_tokens + output_tokens,
         },
-    }))
-    .into_response()
+    });
+    // No number in memory has that many digits.
+    let body = response.to_string().replace(&format!("\"{NUMBER_MARK}\""), INEXACT_NUMBER);
+    let body = body.replace(&format!("\\\"{NUMBER_MARK}\\\""), INEXACT_NUMBER);
+    ([("content-type", "application/json")], body).into_response()
+}
+
+/// The place of a number that is written into the response's text.
+const NUMBER_MARK: &str = "stand-in-number";
+const INEXACT_NUMBER: &str = "0.1234567890123456789012345";
+
+/// Nova's message for a tool call that is broken, or longer than the maximum of tokens.
+const BROKEN_TOOL_USE: &str =
+    "Model produced invalid sequence as part of ToolUse. Please refer to the model tool use troubleshooting guide.";
+
+fn with_number_mark(mut answer: Value) -> Value {
+    if let Some(confidence) = answer.pointer_mut("/classification/confidence") {
+        *confidence = json!(NUMBER_MARK);
+    }
+    answer
+}
+
+/// Writes answers in the form that the request asks for.
+struct Speaker<'a> {
+    form: Form<'a>,
+    as_text: bool,
+}
+
+impl Speaker<'_> {
+    fn stop_reason(&self) -> &'static str {
+        if self.tool().is_some() { "tool_use" } else { "end_turn" }
+    }
+
+    fn say(&self, answer: Value) -> Value {
+        match (self.tool(), self.form) {
+            (Some(tool), _) => tool_use(tool, answer),
+            (None, Form::JsonSchema) => json!([{"text": answer.to_string()}]),
+            (None, _) => json!([{"text": format!("Here is the analysis:\n\n```json\n{answer}\n```\n")}]),
+        }
+    }
+
+    /// Two tool calls, or the second answer alone in a text.
+    fn say_twice(&self, first: Value, second: Value) -> Value {
+        match self.tool() {
+            Some(tool) => json!([tool_use(tool, first)[0], tool_use(tool, second)[0]]),
+            None => self.say(second),
+        }
+    }
+
+    fn tool(&self) -> Option<&str> {
+        match self.form {
+            Form::Tool { name, .. } if !self.as_text => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// The default analysis with its label in capitals, its confidence as a string, and its
@@ -114,6 +178,7 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         FaultKind::ModelError => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
         FaultKind::Validation => (StatusCode::BAD_REQUEST, "ValidationException"),
         FaultKind::AccessDenied => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+        FaultKind::BrokenToolUse => (StatusCode::FAILED_DEPENDENCY, "ModelErrorException"),
         FaultKind::Hang
         | FaultKind::Garbage
         | FaultKind::Truncated
@@ -122,6 +187,9 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         | FaultKind::Unfit
         | FaultKind::WrongForm
         | FaultKind::Long
+        | FaultKind::InexactNumber
+        | FaultKind::MalformedToolUse
+        | FaultKind::MalformedModelOutput
         | FaultKind::NoTool => return None,
     })
 }
@@ -150,35 +218,4 @@ fn with_long_summary(mut answer: Value) -> Value {
 
 fn tool_use(name: &str, input: Value) -> Value {
     json!([{"toolUse": {"toolUseId": "stand-in-1", "name": name, "input": input}}])
-}
-
-/// The parameters of a request that the stand-in uses.
-struct ConverseRequest<'a> {
-    job_id: &'a str,
-    attempt: &'a str,
-    tool: &'a str,
-    schema: &'a Value,
-    text: String,
-    input_tokens: u64,
-    max_tokens: u64,
-    temperature: Option<f64>,
-}
-
-impl<'a> ConverseRequest<'a> {
-    fn parse(request: &'a Value) -> Result<Self, &'static str> {
-        let text_at = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
-        let tool = request.pointer("/toolConfig/tools/0/toolSpec").ok_or("toolConfig.tools must have a tool")?;
-        let text = reading::read_message(request.pointer("/messages/0").ok_or("messages must have a message")?)?;
-        let prompt_bytes = text_at("/system/0/text").unwrap_or_default().len() + tool.to_string().len();
-        Ok(Self {
-            job_id: text_at("/requestMetadata/job_id").unwrap_or("?"),
-            attempt: text_at("/requestMetadata/attempt").unwrap_or("?"),
-            tool: tool.get("name").and_then(Value::as_str).ok_or("toolSpec must have a name")?,
-            schema: tool.pointer("/inputSchema/json").ok_or("toolSpec must have an inputSchema.json")?,
-            input_tokens: count_tokens(&text) + prompt_bytes as u64 / 4,
-            temperature: request.pointer("/inferenceConfig/temperature").and_then(Value::as_f64),
-            max_tokens: request.pointer("/inferenceConfig/maxTokens").and_then(Value::as_u64).unwrap_or(4_096),
-            text,
-        })
-    }
 }

@@ -12,7 +12,7 @@
 //! | control | response or effect |
 //! | --- | --- |
 //! | `GET /_calls` | `{"total", "in_flight", "peak_in_flight", "throttled", "by_job": {id: n}, "async"}` |
-//! | `GET /_calls/log` | every call: job, attempt, outcome, start and end, tokens counted against the quota |
+//! | `GET /_calls/log` | every call: job, attempt, kind, form of the answer, outcome, start and end, tokens counted against the quota |
 //! | `GET`, `PUT /_behaviour` | `{"latency_ms", "tokens_per_minute", "requests_per_minute", "output_token_factor", "faults", "seed", "async_latency_ms", "async_faults"}` |
 //! | `POST /_reset` | clears the calls and the behaviour |
 //!
@@ -23,7 +23,9 @@
 mod analyst;
 mod async_invoke;
 pub mod behaviour;
+mod conversation;
 mod converse;
+mod families;
 mod invocations;
 mod reading;
 mod server;

@@ -18,7 +18,18 @@ use crate::invocations::Invocations;
 pub struct CallRecord {
     pub job_id: String,
     pub attempt: String,
+    /// `call` of `requestMetadata`.
+    pub call: String,
+    /// `generation` of `requestMetadata`.
+    pub generation: String,
     pub model_id: String,
+    /// `tool`, `any`, `auto`, `json_schema` or `text`: how the request asks for the answer.
+    pub form: &'static str,
+    /// `additionalModelRequestFields`.
+    pub request_fields: Value,
+    /// The text of the last tool result, or of the text block after the task: what the
+    /// caller says about an earlier answer.
+    pub complaint: Option<String>,
     pub max_tokens: u64,
     pub temperature: Option<f64>,
     /// The stop reason, the error code or the fault; `null` while the call runs.
@@ -134,6 +145,14 @@ impl Server {
         let latency = Duration::from_millis(state.behaviour.latency_ms);
         let call = InFlightCall { server: self.clone(), index, outcome: "dropped by the caller" };
         (call, CallPlan { latency, fault })
+    }
+
+    /// Logs a call that the model refuses before it works on it.
+    pub fn refuse_call(&self, mut call: CallRecord) {
+        call.began_ms = self.now_ms();
+        call.ended_ms = Some(call.began_ms);
+        call.outcome = Some("refused".to_owned());
+        self.state().log.push(call);
     }
 
     pub fn counts(&self) -> Value {

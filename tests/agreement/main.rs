@@ -1,6 +1,7 @@
 //! The template, the reference pages and the code agree.
 
 mod managed_policies;
+mod model_families;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,7 @@ fn read_variables<T>(read_config: impl Fn(Lookup<'_>) -> Result<T, ConfigError>)
         names.borrow_mut().insert(name.to_owned());
         let value = match name {
             variables::AWS_USE_DUALSTACK_ENDPOINT | variables::AWS_USE_FIPS_ENDPOINT | variables::DEDUPLICATE => "true",
+            variables::ANSWER_MODE => "auto",
             variables::CHUNK_MAX_BYTES => "1000",
             variables::MODEL_REQUEST_FIELDS => "{}",
             variables::TEMPERATURE => "1",

@@ -8,6 +8,7 @@ use aws_sdk_bedrockruntime::types::{
     ToolSpecification,
 };
 use aws_smithy_types::{Document, Number};
+use docket::domain::analysis::answer_form::AnswerMode;
 use serde_json::{Value, json};
 
 use super::connect::Connection;
@@ -22,8 +23,6 @@ const INVOKE: &str = "bedrock:InvokeModel";
 const PROMPT: &str = "Reply with the word OK.";
 /// The tool of the paid call, which the model may use.
 const TOOL: &str = "reply";
-/// Values of the consumer's `ANSWER_MODE` without a tool.
-const MODES_WITHOUT_TOOL: [&str; 2] = ["json_schema", "text"];
 /// Limits the price of the paid call.
 const CALL_MAX_TOKENS: i32 = 64;
 
@@ -109,7 +108,7 @@ pub async fn read_lifecycle(connection: &Connection, model_id: &str) -> Result<O
 }
 
 /// Makes one small paid call, with the temperature and the request fields of the consumer's
-/// environment. It offers a tool, because Docket's own calls do.
+/// environment. It offers a tool if Docket's own calls do.
 ///
 /// # Errors
 /// Bedrock does not execute the request.
@@ -122,14 +121,15 @@ pub async fn call_model(
     let temperature = environment.get("TEMPERATURE").and_then(|text| text.parse::<f32>().ok());
     let inference = InferenceConfiguration::builder().max_tokens(CALL_MAX_TOKENS).set_temperature(temperature);
     let fields = environment.get("MODEL_REQUEST_FIELDS").and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let mode = environment.get("ANSWER_MODE").map(String::as_str).unwrap_or_default();
+    let mode = environment.get("ANSWER_MODE").and_then(|text| text.parse::<AnswerMode>().ok()).unwrap_or_default();
+    let has_tool = mode.forms(model_id).first().is_some_and(|form| form.has_tool());
     let client = aws_sdk_bedrockruntime::Client::new(&connection.sdk);
     let response = client
         .converse()
         .model_id(model_id)
         .messages(prompt.build().expect("role and content are set"))
         .inference_config(inference.build())
-        .set_tool_config((!MODES_WITHOUT_TOOL.contains(&mode)).then(tool_config))
+        .set_tool_config(has_tool.then(tool_config))
         .set_additional_model_request_fields(fields.as_ref().map(to_document))
         .send()
         .await

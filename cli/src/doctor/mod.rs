@@ -16,6 +16,8 @@ mod topics;
 
 use std::collections::HashMap;
 
+use docket::domain::analysis::answer_form::profile_prefix;
+
 use self::line::{Line, Status};
 use self::mappings::list_sources;
 use crate::aws::api::Api;
@@ -173,7 +175,7 @@ async fn check_models(
 
 async fn check_model(connection: &Connection, model_id: &str) -> Line {
     let failed = |error: &AwsError| models::judge_failed_question(model_id, error, connection.is_local());
-    let foundation = match models::profile_prefix(model_id) {
+    let foundation = match profile_prefix(model_id) {
         None => model_id.to_owned(),
         Some(_) => match find_foundation_model(connection, model_id).await {
             Ok(Some(foundation)) => foundation,

@@ -1,5 +1,7 @@
 //! The models: whether the account may call them.
 
+use docket::domain::analysis::answer_form::profile_prefix;
+
 use super::line::Line;
 use crate::aws::error::AwsError;
 use crate::aws::functions::Function;
@@ -8,17 +10,6 @@ use crate::plan::prices::Prices;
 
 pub(super) const CHECK: &str = "model";
 pub(super) const CALL_CHECK: &str = "model call";
-
-/// Prefixes of inference profiles.
-///
-/// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
-const PROFILE_PREFIXES: [&str; 8] = ["apac", "au", "ca", "eu", "global", "jp", "us", "us-gov"];
-
-/// The prefix of an inference profile; `None` for the id of a foundation model.
-pub(super) fn profile_prefix(model_id: &str) -> Option<&str> {
-    let (prefix, _) = model_id.split_once('.')?;
-    PROFILE_PREFIXES.contains(&prefix).then_some(prefix)
-}
 
 /// The models that jobs of the stack may call: that of the consumer first, then those that
 /// the producer allows.
@@ -125,7 +116,7 @@ pub(super) fn judge_call(model_id: &str, result: Result<CallUsage, AwsError>, pr
             CALL_CHECK,
             model_id,
             detail,
-            "Check ModelId, Temperature and ModelRequestFields: see \"Choose the model\" in docs/guide/deploy.md.",
+            "Check ModelId, Temperature, ModelRequestFields and AnswerMode: see docs/operations/models.md.",
         ),
         "ThrottlingException" | "ServiceQuotaExceededException" => {
             let remedy = "Wait a minute, and run the command again. Then compare the quotas of the model.";
@@ -155,14 +146,6 @@ mod tests {
 
     fn error(code: &str) -> AwsError {
         AwsError { action: "bedrock:GetFoundationModelAvailability", code: code.to_owned(), message: "m".to_owned() }
-    }
-
-    #[test]
-    fn profile_prefix_is_a_known_geography() {
-        assert_eq!(profile_prefix(PROFILE), Some("us"));
-        assert_eq!(profile_prefix("us-gov.anthropic.claude-3-haiku-20240307-v1:0"), Some("us-gov"));
-        assert_eq!(profile_prefix(MODEL), None);
-        assert_eq!(profile_prefix("deepseek.v3.2"), None);
     }
 
     #[test]

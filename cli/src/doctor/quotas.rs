@@ -1,8 +1,8 @@
 //! The model's quotas in Service Quotas, compared with the parameters of the stack.
 
 use super::line::Line;
-use super::models::profile_prefix;
 use crate::aws::quotas::Quota;
+use docket::domain::analysis::answer_form::profile_prefix;
 
 pub(super) const CHECK: &str = "model quota";
 

@@ -1,3 +1,4 @@
+use super::answer_form::AnswerForm;
 use super::*;
 use crate::domain::document::TextFormat;
 use crate::domain::limits::OUTPUT_TOKENS_MAX;
@@ -44,13 +45,41 @@ fn failure_message_has_no_text_of_answer() {
 
 #[test]
 fn task_describes_the_content_block() {
-    let task = |document: &Document| Analysis::standard().task(document);
+    let task = |document: &Document| Analysis::standard().task(document, AnswerForm::Tool);
     let text = Document::new(None, b"words".to_vec()).unwrap();
     assert!(task(&text).starts_with("Analyse the document named \"document\". Summarise it"));
     let image = Document::new(None, b"GIF89a".to_vec()).unwrap();
     assert!(task(&image).contains("the image shows") && !task(&image).contains("named"));
     assert!(task(&Document::chunk(TextFormat::Txt, "words", 2, 5)).contains("part 2 of 5"));
     assert!(task(&Document::results("[]".into())).contains("one result for the whole document"));
+}
+
+#[test]
+fn prompt_names_the_tool_only_where_there_is_one() {
+    let document = Document::new(None, b"words".to_vec()).unwrap();
+    let schema = json!({"type": "object", "properties": {"rent": {"type": "number"}}});
+    let own = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
+    for analysis in [Analysis::standard(), &own] {
+        for form in [AnswerForm::Tool, AnswerForm::AnyTool, AnswerForm::AutoTool] {
+            assert!(analysis.task(&document, form).ends_with("Call the tool record_analysis."));
+            assert!(analysis.system(form).contains("tool"));
+        }
+        for form in [AnswerForm::JsonSchema, AnswerForm::Text] {
+            assert!(!analysis.task(&document, form).contains("tool") && !analysis.system(form).contains("tool"));
+        }
+        assert!(analysis.task(&document, AnswerForm::Text).ends_with(&analysis.schema.to_string()));
+    }
+}
+
+#[test]
+fn answer_in_a_text_is_checked_as_every_answer() {
+    let analysis = Analysis::standard();
+    assert_eq!(analysis.accept_text(&format!("```json\n{}\n```", good())), Ok((good(), false)));
+    let refused = |text: &str| analysis.accept_text(text).expect_err("refused").message;
+    assert_eq!(refused("A lease."), "the model's answer must have exactly one JSON object");
+    assert!(refused("{}").contains("the field \"summary\" is missing"));
+    let rounded = good().to_string().replace("0.5", "0.50000000000000000000001");
+    assert!(refused(&rounded).contains("at `/classification/confidence`: 64 bits"), "{}", refused(&rounded));
 }
 
 #[test]

@@ -56,6 +56,25 @@ pub enum AttemptError {
     Cancelled,
 }
 
+impl AttemptError {
+    /// The rank of an error: the most severe of several errors ends the attempt.
+    pub fn severity(&self) -> u8 {
+        match self {
+            Self::NoTime | Self::NotAlone => 0,
+            Self::OverQuota(_) => 1,
+            Self::Throttled(_) => 2,
+            Self::StoreUnavailable(_) => 3,
+            Self::Unproven { .. } => 4,
+            Self::NotStored(_) => 5,
+            Self::Transient(_) | Self::NoAnswer(_) => 6,
+            Self::Permanent(_) | Self::Refused(_) => 7,
+            // No call succeeds until the fault is mended, so other errors say nothing.
+            Self::AccountFault(_) | Self::OnHold(_) => 8,
+            Self::Cancelled => 9,
+        }
+    }
+}
+
 /// The wait of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnHold {

@@ -117,7 +117,11 @@ pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<Parse
 pub fn parse_job(body: Option<&str>, priority: Option<&str>) -> Result<Job, Failure> {
     let malformed = |message: String| Failure::new(codes::MALFORMED_MESSAGE, message);
     let body = body.ok_or_else(|| malformed("the message has no body".into()))?;
-    let body: MessageBody = json::read(body).map_err(|error| malformed(error.to_string()))?;
+    let text = body;
+    let body: MessageBody = json::read(text).map_err(|error| malformed(error.to_string()))?;
+    // Fields that Docket ignores may have any number.
+    let is_kept = |field: &str| ["analysis", "async_invoke", "metadata"].contains(&field);
+    json::check_numbers(text, is_kept).map_err(|problem| malformed(problem.to_string()))?;
     check_limits(&body).map_err(|problem| malformed(problem.to_string()))?;
     let work = match (body.document, body.document_s3, body.async_invoke) {
         (Some(text), None, None) => Work::Document(DocumentSource::Inline(text)),
@@ -278,6 +282,21 @@ mod tests {
         for fields in [r#"{"temperature": 1e-200}"#, r#"{"schema": {"type": "object", "": {}}}"#, &large] {
             assert!(analysis(fields).starts_with("`analysis`"), "{}", analysis(fields));
         }
+    }
+
+    #[test]
+    fn number_is_kept_exactly_or_the_body_is_malformed() {
+        let metadata =
+            |n: &str| format!(r#"{{"job_id": "a", "document": "x", "other": 1e30, "metadata": {{"n": {n}}}}}"#);
+        for number in ["18446744073709551616", "1e400", "0.12345678901234567890"] {
+            assert!(problem_of(&metadata(number)).starts_with("`metadata.n`: has a number"), "{number}");
+        }
+        let job = parse_job(Some(&metadata("18446744073709551615")), None).unwrap();
+        assert_eq!(job.metadata.unwrap()["n"], u64::MAX);
+        assert!(parse_job(Some(r#"{"job_id": "a", "document": "x", "other": 18446744073709551616}"#), None).is_ok());
+        let schema = r#"{"type": "object", "properties": {"n": {"maximum": 18446744073709551616}}}"#;
+        let body = format!(r#"{{"job_id": "a", "document": "x", "analysis": {{"schema": {schema}}}}}"#);
+        assert!(problem_of(&body).starts_with("`analysis.schema.properties.n.maximum`"));
     }
 
     #[test]

@@ -145,8 +145,7 @@ impl Gate {
                 self.known().in_doubt.remove(model_id);
                 Ok(())
             }
-            Verdict::OnHold(on_hold) => Err(AttemptError::OnHold(on_hold)),
-            Verdict::Fails(kind, reason) => Err(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await),
+            Verdict::Ends(error) => Err(error),
         }
     }
 
@@ -181,8 +180,7 @@ impl Gate {
                 }
                 own(failure)
             }
-            Verdict::OnHold(on_hold) => AttemptError::OnHold(on_hold),
-            Verdict::Fails(kind, reason) => self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await,
+            Verdict::Ends(error) => error,
             Verdict::Unknown => {
                 insert_bounded(&mut self.known().in_doubt, model_id.to_owned(), begun);
                 AttemptError::Unproven { error: failure, is_refusal }
@@ -208,7 +206,7 @@ impl Gate {
             return Verdict::Answers;
         }
         if let Some(on_hold) = self.blocks_model(model_id).await {
-            return Verdict::OnHold(on_hold);
+            return Verdict::Ends(AttemptError::OnHold(on_hold));
         }
         let verdict = self.canary.ask(model_id).await;
         info!(model_id, verdict = verdict.name(), "a canary asked whether the model answers");
@@ -218,7 +216,10 @@ impl Gate {
                 Verdict::Answers
             }
             CanaryVerdict::Throttled => Verdict::Unknown,
-            CanaryVerdict::Failed(kind, reason) => Verdict::Fails(kind, reason),
+            // The hold is open before the next record may ask.
+            CanaryVerdict::Failed(kind, reason) => {
+                Verdict::Ends(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await)
+            }
         }
     }
 
@@ -226,12 +227,10 @@ impl Gate {
     /// it. A crash between the two leaves a probe that finds no hold.
     pub async fn open(&self, target: HoldTarget, kind: HoldKind, reason: Failure) -> AttemptError {
         let waiting = AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
-        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
-            return waiting;
-        }
-        // One record of the batch opens the hold; the others find it.
+        // One record of the batch opens the hold; the others find it. A hold that was read
+        // long ago may have ended.
         let _reading = self.reading.lock().await;
-        if self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
+        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
             return waiting;
         }
         let hold = Hold::new(target.clone(), kind, reason, now());
@@ -246,11 +245,15 @@ impl Gate {
                     warn!(target = %target, kind = ?kind, code = hold.reason.code, "a hold was opened");
                 }
                 self.remember_hold(target, Some(hold));
+                waiting
             }
-            // The next error opens it.
-            Err(error) => warn!(service = error.service, code = error.code, "a hold could not be opened"),
+            // No probe may be in the queue, so the job must not wait for one. The next error
+            // opens the hold.
+            Err(error) => {
+                warn!(service = error.service, code = error.code, "a hold could not be opened");
+                error.into()
+            }
         }
-        waiting
     }
 
     /// Forgets a hold, so that the next look reads it again.
@@ -308,10 +311,9 @@ impl Gate {
 enum Verdict {
     /// The model answers other requests.
     Answers,
-    /// The model does not answer the canary either.
-    Fails(HoldKind, Failure),
-    /// The model is on hold already.
-    OnHold(OnHold),
+    /// The model is on hold: it does not answer the canary either, or another error
+    /// showed that.
+    Ends(AttemptError),
     /// There was no time to ask, or the model throttled.
     Unknown,
 }

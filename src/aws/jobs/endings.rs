@@ -201,7 +201,7 @@ impl Jobs {
             .set("status", attribute(&Status::Failed))
             .set("error", attribute(error))
             .set("completed_at", attribute(&now))
-            .remove(&["lease_until"])
+            .remove(&["lease_until", "waiting_for"])
     }
 }
 

@@ -14,8 +14,6 @@
 //! one at a time in each environment. If the canary succeeds, the error is the document's
 //! own. If it fails in the same way, a hold opens, and no attempt is charged.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +23,7 @@ use tracing::{info, warn};
 
 use super::canary::{Canary, CanaryVerdict};
 use super::delivery::Delivery;
+use super::gate_memory::{Known, insert_bounded};
 use crate::aws::jobs::Jobs;
 use crate::aws::queue::JobsQueue;
 use crate::clock::{now, until};
@@ -35,7 +34,7 @@ use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use crate::domain::ids::BatchId;
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::{Job, Work};
-use crate::domain::limits::{GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
+use crate::domain::limits::{HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
 use crate::domain::message::control::Control;
 
 /// Decides whether calls may begin. Clones share what this environment knows.
@@ -48,21 +47,6 @@ pub(super) struct Gate {
     /// Locks: one request for holds or a batch at a time, and one canary at a time.
     reading: Arc<AsyncMutex<()>>,
     asking: Arc<AsyncMutex<()>>,
-}
-
-/// The knowledge of this environment.
-#[derive(Debug, Default)]
-struct Known {
-    /// The holds, with the time of the read.
-    holds: HashMap<HoldTarget, (Option<Hold>, Timestamp)>,
-    /// The batches, with the time of the read.
-    batches: HashMap<BatchId, (Option<Batch>, Timestamp)>,
-    /// The time of the last answer of each model.
-    answered: HashMap<String, Timestamp>,
-    /// The models without evidence since an error that no canary could explain in time.
-    in_doubt: HashMap<String, Timestamp>,
-    /// The time of the last canary that explained an error: model, code and message.
-    own_errors: HashMap<(String, String, String), Timestamp>,
 }
 
 impl Gate {
@@ -208,8 +192,17 @@ impl Gate {
         if let Some(on_hold) = self.blocks_model(model_id).await {
             return Verdict::Ends(AttemptError::OnHold(on_hold));
         }
-        let verdict = self.canary.ask(model_id).await;
-        info!(model_id, verdict = verdict.name(), "a canary asked whether the model answers");
+        let mut verdict = self.canary.ask(model_id).await;
+        // A model that fails few of its calls may fail the canary too.
+        if matches!(verdict, CanaryVerdict::Failed(HoldKind::Outage, _)) {
+            if self.has_answered(model_id, since) {
+                return Verdict::Answers;
+            }
+            if until(delivery.deadline).saturating_sub(Delivery::time_after_call()) >= self.canary.timeout {
+                verdict = self.canary.ask(model_id).await;
+            }
+        }
+        info!(model_id, verdict = verdict.name(), "canaries asked whether the model answers");
         match verdict {
             CanaryVerdict::Answered => {
                 self.answered(model_id);
@@ -316,12 +309,4 @@ enum Verdict {
     Ends(AttemptError),
     /// There was no time to ask, or the model throttled.
     Unknown,
-}
-
-/// Inserts an entry. A full map is cleared first: what it forgets is read or asked again.
-fn insert_bounded<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V) {
-    if map.len() >= GATE_ENTRIES_MAX {
-        map.clear();
-    }
-    map.insert(key, value);
 }

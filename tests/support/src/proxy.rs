@@ -69,7 +69,10 @@ impl Forwarder {
             forwarded = forwarded.header(name, value);
         }
         let response = self.0.request(forwarded.body(Full::new(body)).expect("a valid request")).await.ok()?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        // The server sets the length of the body that it sends.
+        head.headers.remove("content-length");
+        head.headers.remove("transfer-encoding");
         Some(Response::from_parts(head, body.collect().await.ok()?.to_bytes()))
     }
 }

@@ -1,4 +1,4 @@
-//! The writes and reads of the jobs table beside the claim and its endings: a caller creates,
+//! The writes and reads of the jobs table other than the claim and its endings: a caller creates,
 //! cancels, retries and lists jobs, and workers open, probe and end holds. And the values that
 //! a stored result may hold.
 

@@ -178,7 +178,7 @@ CASES = [
         "src/consumer/hold_control.rs",
         "(ProbeStep::Ended | ProbeStep::Probe, _) => self.start_resend(target).await,",
         "(ProbeStep::Ended | ProbeStep::Probe, _) => Ok(Outcome::Acknowledge(Acknowledged::Superseded)),",
-        ("hold::jobs_are_resent_after_the_worker_that_ended_the_hold_was_killed",),
+        ("hold::jobs_are_resent_after_a_crash_at_the_end_of_the_hold",),
     ),
     Case(
         "the unchanged job at the end of a resend",

@@ -1,4 +1,4 @@
-//! What one environment of the consumer remembers about holds, batches and models.
+//! The memory of one environment of the consumer: holds, batches and answers of models.
 
 use std::collections::HashMap;
 use std::hash::Hash;

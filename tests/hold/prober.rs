@@ -46,7 +46,7 @@ async fn hold_is_probed_after_its_prober_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn jobs_are_resent_after_the_worker_that_ended_the_hold_was_killed() {
+async fn jobs_are_resent_after_a_crash_at_the_end_of_the_hold() {
     let account = Account::start(1).await;
     let ids = hold_jobs(&account).await;
     account.queue.lose(Some(r#""control":"resend""#));

@@ -208,7 +208,8 @@ async fn failed_start_ends_the_attempt_as_a_failed_call_would() {
         ("server_error", "pending", 1, ""),
         ("conflict", "failed", 1, "conflict_exception"),
         ("validation", "failed", 1, "validation_exception"),
-        ("access_denied", "failed", 1, "access_denied_exception"),
+        // A fault of the account fails no job: its message is retried.
+        ("access_denied", "pending", 0, ""),
     ] {
         world.model.behave(json!({"async_faults": [{"kind": kind}]}));
         let event = world.deliver(&[(body(kind), HashMap::new())]).await;
@@ -233,7 +234,7 @@ async fn failed_start_ends_the_attempt_as_a_failed_call_would() {
 async fn unanswered_poll_is_repeated_and_not_charged() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("MODEL_TIMEOUT_SECONDS", "2"), ("MAX_ATTEMPTS", "1")]).await;
-    let kinds = ["throttling", "server_error", "hang", "answer_lost"];
+    let kinds = ["throttling", "server_error", "hang", "answer_lost", "access_denied"];
     let faults: Vec<Value> = kinds.iter().map(|kind| json!({"kind": kind, "on": "get", "times": 1})).collect();
     world.model.behave(json!({"async_faults": faults}));
     world.send(&body("unanswered")).await;
@@ -241,14 +242,14 @@ async fn unanswered_poll_is_repeated_and_not_charged() {
     let row = world.row("unanswered").await.unwrap();
     assert_eq!(
         (row.charged_attempts, &async_calls(&world)["gets"], &async_calls(&world)["starts"]),
-        (1, &json!(5), &json!(1))
+        (1, &json!(6), &json!(1))
     );
-    assert_eq!(row.attempt, 6, "each poll increments the attempt, and none is charged");
+    assert_eq!(row.attempt, 7, "each poll increments the attempt, and none is charged");
     // A permanent error of a poll ends the job.
-    world.model.behave(json!({"async_faults": [{"kind": "access_denied", "on": "get"}]}));
+    world.model.behave(json!({"async_faults": [{"kind": "validation", "on": "get"}]}));
     world.send(&body("refused")).await;
     deliver_until_ended(&world, &consumer, "refused", "failed").await;
-    assert_eq!(read_error(&world, "refused").await.0, "access_denied_exception");
+    assert_eq!(read_error(&world, "refused").await.0, "validation_exception");
     assert_eq!(world.drain_dead_letters().await.len(), 1);
 }
 

@@ -169,7 +169,8 @@ async fn throttled_attempts_are_not_charged() {
 async fn transient_errors_fail_the_job_after_its_last_attempt() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("MAX_ATTEMPTS", "2")]).await;
-    world.model.behave(json!({"faults": [{"kind": "server_error"}]}));
+    // The canary succeeds, so the errors are the document's own.
+    world.model.behave(json!({"faults": [{"kind": "server_error", "job_id": "unlucky"}]}));
     let event = world.deliver(&[inline_message("unlucky")]).await;
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failures(&[message_id(&event, 0)])));
     assert_eq!(world.status("unlucky").await, "pending");

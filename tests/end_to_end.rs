@@ -66,7 +66,7 @@ async fn poison_delays_no_other_job_and_throttled_jobs_complete() {
     stand_in::put(
         &stack.outputs["ModelEndpointUrl"],
         json!({"latency_ms": 50, "seed": 7, "faults": [
-            {"kind": "access_denied", "job_id": ids[3]},
+            {"kind": "validation", "job_id": ids[3]},
             {"kind": "throttling", "rate": 0.3, "times": 30},
         ]}),
     );
@@ -91,9 +91,9 @@ async fn all_documents_complete_despite_throttles_errors_and_hangs() {
     let stack = Stack::new().await;
     let ids: Vec<String> = (0..2_000).map(|n| unique(&format!("storm-{n}"))).collect();
     let faults = json!([
-        {"kind": "throttling", "rate": 0.3},
-        {"kind": "server_error", "rate": 0.05},
-        {"kind": "hang", "rate": 0.02},
+        {"kind": "throttling", "rate": 0.3, "job_id_contains": "storm-"},
+        {"kind": "server_error", "rate": 0.05, "job_id_contains": "storm-"},
+        {"kind": "hang", "rate": 0.02, "job_id_contains": "storm-"},
     ]);
     stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 100, "faults": faults}));
     stack.send(&ids.iter().map(|id| message(id, "A lease of a flat for 900 euros.")).collect::<Vec<_>>()).await;
@@ -107,7 +107,9 @@ async fn all_documents_complete_despite_throttles_errors_and_hangs() {
     for id in &ids {
         let row = stack.row(id).await.expect("a stored job");
         assert_eq!(row.state.status().as_str(), "complete", "{id}");
-        assert_eq!(row.charged_attempts, charged[id.as_str()], "{id}: every call except the throttled ones is charged");
+        // Without time for a canary, an error is counted apart.
+        let counted = row.charged_attempts + row.unproven_errors;
+        assert_eq!(counted, charged[id.as_str()], "{id}: every call except the throttled ones is charged");
     }
     assert_eq!(stack.drain_dead_letters().await, 0);
     println!(

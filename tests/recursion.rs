@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use docket::domain::async_invocation::request::poll_delay;
-use docket::domain::job::stored::State as JobState;
+use docket::domain::job::stored::State;
 use docket::domain::limits::ASYNC_MAX_AGE;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_support::aws::{World, receive};
 use test_support::event_source::{CHAIN_MAX, count_invocations, deliver_records, trace_header};
 use test_support::function::Function;
+use test_support::proxy::{self, Forwarder, Request, Response};
 
 const TIME: Duration = Duration::from_secs(30);
 const JOB: &str = "long";
@@ -43,12 +42,11 @@ struct Clock {
 impl TimeLapse {
     /// Starts the proxy for an invocation of this duration.
     async fn start(world: &World, duration: Duration) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
         let aws = world.sdk.endpoint_url().expect("a local AWS").to_owned();
-        let lapse = Self { url, aws, model: world.model.url.clone(), duration, clock: Arc::default() };
-        let router = axum::Router::new().fallback(forward).with_state(lapse.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let model = world.model.url.clone();
+        let mut lapse = Self { url: String::new(), aws, model, duration, clock: Arc::default() };
+        let (served, forwarder) = (lapse.clone(), Forwarder::default());
+        lapse.url = proxy::serve(move |request| forward(served.clone(), forwarder.clone(), request)).await;
         lapse
     }
 
@@ -84,25 +82,13 @@ impl TimeLapse {
     }
 }
 
-async fn forward(State(lapse): State<TimeLapse>, request: Request) -> (StatusCode, Vec<u8>) {
-    let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a complete request");
-    let is_sqs = head.headers.contains_key("x-amz-target");
-    let is_poll = !is_sqs && head.method == "GET";
-    let base = if is_sqs { &lapse.aws } else { &lapse.model };
-    let mut forwarded = ureq::http::Request::builder().method(head.method.as_str()).uri(format!("{base}{}", head.uri));
-    for (name, value) in head.headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str())) {
-        forwarded = forwarded.header(name, value);
+async fn forward(lapse: TimeLapse, forwarder: Forwarder, request: Request) -> Option<Response> {
+    if request.headers().contains_key("x-amz-target") {
+        return forwarder.forward(&lapse.aws, request.map(|body| lapse.skip_delay(&body).into())).await;
     }
-    let body = if is_sqs { lapse.skip_delay(&body) } else { body.to_vec() };
-    let forwarded = forwarded.body(body).expect("a valid request");
-    let response = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut response = agent.run(forwarded).expect("the service answers");
-        (response.status(), response.body_mut().read_to_vec().expect("a complete response"))
-    });
-    let (status, answer) = response.await.expect("the request is forwarded");
-    (status, if is_poll { lapse.answer_poll(&answer) } else { answer })
+    let is_poll = request.method() == "GET";
+    let response = forwarder.forward(&lapse.model, request).await?;
+    Some(if is_poll { response.map(|body| lapse.answer_poll(&body).into()) } else { response })
 }
 
 /// One job with a long invocation, its consumer, and the time that passes.
@@ -170,7 +156,7 @@ async fn invocation_of_24_hours_completes_if_loops_are_allowed() {
     let chain = Chain::start(ASYNC_MAX_AGE).await;
     let invocations = chain.run(true).await;
     let row = chain.world.row(JOB).await.expect("a stored job");
-    let JobState::Complete(done) = row.state else { panic!("the job is not complete: {:?}", row.state) };
+    let State::Complete(done) = row.state else { panic!("the job is not complete: {:?}", row.state) };
     let (mut polls, mut waited) = (0, Duration::ZERO);
     while waited < ASYNC_MAX_AGE {
         polls += 1;

@@ -1,19 +1,22 @@
-//! The writes and reads of the jobs table that no worker makes: a caller creates,
-//! cancels, retries and lists jobs. And the values that a stored result may hold.
+//! The writes and reads of the jobs table other than the claim and its endings: a caller creates,
+//! cancels, retries and lists jobs, and workers open, probe and end holds. And the values that
+//! a stored result may hold.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use docket::aws::jobs::{ChangeOutcome, ClaimAnswer, CompleteError, Created, Fenced, Jobs, NewJob};
+use docket::aws::jobs::{ChangeOutcome, ClaimAnswer, CompleteError, Created, Fenced, Jobs, NewJob, Parked};
 use docket::clock::now;
 use docket::domain::batch::cursor::Select;
 use docket::domain::failure::Failure;
+use docket::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use docket::domain::ids::{BatchId, JobId, Owner};
 use docket::domain::job::claim::{Claim, Claimant};
 use docket::domain::job::priority::Priority;
-use docket::domain::job::stored::{Completed, State, Status, StoredResult, Usage};
+use docket::domain::job::stored::{Completed, State, Status, StoredJob, StoredResult, Usage};
 use docket::domain::json::fits_the_table;
 use docket::domain::limits::RESULT_MAX_DEPTH;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_support::aws::World;
 use test_support::{inline_job, released};
@@ -175,4 +178,120 @@ async fn number_beyond_the_range_of_dynamodb_is_rejected() {
         assert!(matches!(rejected, Err(CompleteError::Rejected(_))), "{number:e}: {rejected:?}");
         assert_eq!(world.status(&job_id).await, "processing");
     }
+}
+
+fn new_hold(reason: &str, at: Timestamp) -> Hold {
+    Hold::new(HoldTarget::Model("m".into()), HoldKind::AccountFault, Failure::new("c", reason), at)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn hold_is_opened_once_and_ended_once() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    let first = new_hold("first", at);
+    assert_eq!(jobs.end_hold(&first.target).await, Ok(false), "there is no hold");
+    assert_eq!(jobs.open_hold(&first).await, Ok(true));
+    assert_eq!(jobs.open_hold(&new_hold("second", at)).await, Ok(false));
+    assert_eq!(jobs.get_hold(&first.target).await, Ok(Some(first.clone())));
+    assert_eq!(jobs.get_hold(&HoldTarget::Store).await, Ok(None));
+    assert_eq!(jobs.list_holds().await, Ok(vec![first.clone()]));
+    assert_eq!(jobs.end_hold(&first.target).await, Ok(true));
+    assert_eq!(jobs.end_hold(&first.target).await, Ok(false));
+    assert_eq!((jobs.get_hold(&first.target).await, jobs.list_holds().await), (Ok(None), Ok(vec![])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn probe_has_one_prober_until_its_lease_expires() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    let (hold, lease) = (new_hold("first", at), Duration::from_secs(20));
+    let ms = Duration::from_millis(1);
+    let target = &hold.target;
+    assert_eq!(jobs.take_probe(target, 0, at + lease, at).await, Ok(false), "there is no hold");
+    assert!(world.item("hold/m").await.is_empty(), "a refused lease stores no hold");
+    jobs.open_hold(&hold).await.expect("the table answers");
+    assert_eq!(jobs.take_probe(target, 1, at + lease, at).await, Ok(false), "another probe is expected");
+    assert_eq!(jobs.take_probe(target, 0, at + lease, at).await, Ok(true));
+    assert_eq!(jobs.take_probe(target, 0, at + lease * 2, at + lease - ms).await, Ok(false), "the lease is held");
+    assert_eq!(jobs.take_probe(target, 0, at + lease * 2, at + lease).await, Ok(true), "the lease expired");
+    // Only the expected probe has a successor, and the successor is expected once.
+    let reason = Failure::new("c", "again");
+    let other = Hold { probe: 1, ..hold.clone() };
+    assert_eq!(jobs.expect_next_probe(&other, &reason, at).await, Ok(false));
+    assert_eq!(jobs.expect_next_probe(&hold, &reason, at).await, Ok(true));
+    assert_eq!(jobs.expect_next_probe(&hold, &reason, at).await, Ok(false));
+    let next = jobs.get_hold(target).await.expect("the table answers").expect("a hold");
+    assert_eq!((next.probe, next.probe_lease_until, &next.reason), (1, None, &reason));
+    assert_eq!((next.since, next.next_probe_at), (hold.since, at + probe_delay(hold.kind, 1)));
+    assert_eq!(jobs.take_probe(target, 0, at + lease, at).await, Ok(false), "an old probe");
+    assert_eq!(jobs.take_probe(target, 1, at + lease, at).await, Ok(true));
+    jobs.end_hold(target).await.expect("the table answers");
+    assert_eq!(jobs.expect_next_probe(&next, &reason, at).await, Ok(false));
+    assert!(world.item("hold/m").await.is_empty(), "an ended hold stays ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn job_waits_only_if_no_worker_has_it() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    let target = HoldTarget::Model("m".into());
+    let park = async |job_id: &str, at| jobs.park(&inline_job(job_id), &target, None, at).await;
+    // The job of another producer's message is stored, and its claim finds it.
+    assert_eq!(park("new", at).await, Ok(Parked::Waiting));
+    let row = world.row("new").await.expect("a stored job");
+    assert_eq!((&row.state, row.attempt, row.waiting_for.as_ref()), (&State::Pending, 0, Some(&target)));
+    jobs.create(new_job("pending", None), now()).await.expect("the table answers");
+    assert_eq!(park("pending", at).await, Ok(Parked::Waiting));
+    let row = world.row("pending").await.expect("a stored job");
+    assert_eq!((row.waiting_for.as_ref(), row.request_hash.as_deref()), (Some(&target), Some("hash of pending")));
+    // A worker has the job, then its lease expires.
+    let claim = claim_job(&jobs, "claimed").await;
+    let Ok(Parked::NotPending(row)) = park("claimed", now()).await else { panic!("a claimed job was parked") };
+    assert_eq!((row.attempt, row.waiting_for), (1, None));
+    assert_eq!(park("claimed", claim.lease_until).await, Ok(Parked::Waiting));
+    let row = world.row("claimed").await.expect("a stored job");
+    assert_eq!((row.state.status().as_str(), row.waiting_for.as_ref()), ("processing", Some(&target)));
+    complete_with(&jobs, "complete", json!({})).await.expect("the table answers");
+    let before = world.item("complete").await;
+    assert!(matches!(park("complete", now()).await, Ok(Parked::NotPending(_))));
+    assert_eq!(world.item("complete").await, before);
+    // A claim ends the wait.
+    assert_eq!(claim_job(&jobs, "new").await.attempt, 1);
+    assert_eq!(world.row("new").await.expect("a stored job").waiting_for, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn wait_is_ended_by_the_resend_that_read_it() {
+    let world = World::new().await;
+    let (jobs, at) = (world.jobs(), now());
+    let (model, batch) = (HoldTarget::Model("m".into()), HoldTarget::Batch("b".parse().expect("a valid batch id")));
+    let ids: BTreeSet<String> = (0..20).map(|n| format!("waits-{n}")).collect();
+    for id in &ids {
+        assert_eq!(jobs.park(&inline_job(id), &model, None, at).await, Ok(Parked::Waiting));
+    }
+    let waiting = async |target, limit| {
+        let found = jobs.waiting_jobs(target, limit).await.expect("the table answers");
+        found.into_iter().map(|id| id.to_string()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!((waiting(&model, 100).await, waiting(&model, 7).await.len()), (ids.clone(), 7));
+    assert_eq!(waiting(&batch, 100).await, BTreeSet::new());
+    let row = world.row("waits-0").await.expect("a stored job");
+    jobs.unpark(&row, &batch).await.expect("the table answers");
+    assert_eq!(world.row("waits-0").await.expect("a stored job").waiting_for, Some(model.clone()), "another target");
+    // The new message waits again before the resend ends the first wait.
+    jobs.park(&inline_job("waits-0"), &model, None, at + Duration::from_secs(1)).await.expect("the table answers");
+    jobs.unpark(&row, &model).await.expect("the table answers");
+    let row = world.row("waits-0").await.expect("a stored job");
+    assert_eq!(row.waiting_for, Some(model.clone()), "a later wait");
+    jobs.unpark(&row, &model).await.expect("the table answers");
+    assert_eq!(world.row("waits-0").await.expect("a stored job").waiting_for, None);
+    assert_eq!(waiting(&model, 100).await.len(), 19);
+    // A job that is not stored stays so.
+    let unknown = StoredJob::new(parse_id("unknown"), at);
+    jobs.unpark(&unknown, &model).await.expect("the table answers");
+    assert!(world.item("unknown").await.is_empty());
 }

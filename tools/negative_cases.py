@@ -43,6 +43,7 @@ class Case:
 
 CLAIM = "src/aws/jobs/claim.rs"
 ENDINGS = "src/aws/jobs/endings.rs"
+GATE = "src/consumer/gate.rs"
 FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
 
 CASES = [
@@ -77,8 +78,8 @@ CASES = [
     Case(
         "the lease in the claim",
         CLAIM,
-        "{lease} <= {now} AND {charged_attempts}",
-        "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {charged_attempts}",
+        "{lease} <= {now} AND {ran_alone}",
+        "{lease} > :zero AND ({lease} > {now} OR {lease} <= {now}) AND {ran_alone}",
         ("claim", "interleavings"),
     ),
     Case(
@@ -112,8 +113,8 @@ CASES = [
     Case(
         "the free attempt of a throttled call",
         "src/domain/job/ending.rs",
-        "AttemptError::Throttled(_) => Ending::Release {\n            charged: false,",
-        "AttemptError::Throttled(_) => Ending::Release {\n            charged: true,",
+        "self.release(false, full_jitter(self.receive_count, self.random), reason, Some(error))",
+        "self.release(true, full_jitter(self.receive_count, self.random), reason, Some(error))",
         ("consumer",),
     ),
     Case(
@@ -157,6 +158,34 @@ CASES = [
         "self.fit == Fit::Marginal",
         "self.fit == Fit::Never",
         ("quota",),
+    ),
+    Case(
+        "the free release of a held job",
+        "src/domain/job/ending.rs",
+        "AttemptError::OnHold(OnHold { target, reason, charged }) => Ending::Release(Release {\n            charged,",
+        "AttemptError::OnHold(OnHold { target, reason, .. }) => Ending::Release(Release {\n            charged: true,",
+        ("hold::access_denied_for_20_minutes_costs_no_document",),
+    ),
+    Case(
+        "the canary after an unknown refusal",
+        GATE,
+        "match self.ask(model_id, begun, delivery).await {",
+        "self.answered(model_id);\n        match self.ask(model_id, begun, delivery).await {",
+        ("hold::model_that_refuses_every_request_fails_no_document",),
+    ),
+    Case(
+        "the resend after a probe without a hold",
+        "src/consumer/hold_control.rs",
+        "(ProbeStep::Ended | ProbeStep::Probe, _) => self.start_resend(target).await,",
+        "(ProbeStep::Ended | ProbeStep::Probe, _) => Ok(Outcome::Acknowledge(Acknowledged::Superseded)),",
+        ("hold::jobs_are_resent_after_a_crash_at_the_end_of_the_hold",),
+    ),
+    Case(
+        "the unchanged job at the end of a resend",
+        "src/aws/jobs/holds.rs",
+        '"{waiting_for} = {shard} AND {updated_at} = {as_read}"',
+        '"{waiting_for} = {shard} AND ({updated_at} = {as_read} OR {updated_at} <> {as_read})"',
+        ("stored_jobs::wait_is_ended_by_the_resend_that_read_it",),
     ),
     Case(
         "the status before a change",

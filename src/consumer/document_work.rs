@@ -143,9 +143,10 @@ impl DocumentWork {
         if !error.is_refusal() || self.store.ask().await.is_ok() {
             return AttemptError::NotStored(reason);
         }
-        match self.analyser.gate.open(HoldTarget::Store, HoldKind::StoreRefusal, reason).await {
+        match self.analyser.gate.open(HoldTarget::Store, HoldKind::StoreRefusal, reason.clone()).await {
             AttemptError::OnHold(on_hold) => AttemptError::OnHold(OnHold { charged: true, ..on_hold }),
-            other => other,
+            // The hold could not be opened, and the call is paid for.
+            _ => AttemptError::NotStored(reason),
         }
     }
 

@@ -14,8 +14,6 @@
 //! one at a time in each environment. If the canary succeeds, the error is the document's
 //! own. If it fails in the same way, a hold opens, and no attempt is charged.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +23,7 @@ use tracing::{info, warn};
 
 use super::canary::{Canary, CanaryVerdict};
 use super::delivery::Delivery;
+use super::gate_memory::{Known, insert_bounded};
 use crate::aws::jobs::Jobs;
 use crate::aws::queue::JobsQueue;
 use crate::clock::{now, until};
@@ -35,7 +34,7 @@ use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use crate::domain::ids::BatchId;
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::{Job, Work};
-use crate::domain::limits::{GATE_ENTRIES_MAX, HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
+use crate::domain::limits::{HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
 use crate::domain::message::control::Control;
 
 /// Decides whether calls may begin. Clones share what this environment knows.
@@ -48,21 +47,6 @@ pub(super) struct Gate {
     /// Locks: one request for holds or a batch at a time, and one canary at a time.
     reading: Arc<AsyncMutex<()>>,
     asking: Arc<AsyncMutex<()>>,
-}
-
-/// The knowledge of this environment.
-#[derive(Debug, Default)]
-struct Known {
-    /// The holds, with the time of the read.
-    holds: HashMap<HoldTarget, (Option<Hold>, Timestamp)>,
-    /// The batches, with the time of the read.
-    batches: HashMap<BatchId, (Option<Batch>, Timestamp)>,
-    /// The time of the last answer of each model.
-    answered: HashMap<String, Timestamp>,
-    /// The models without evidence since an error that no canary could explain in time.
-    in_doubt: HashMap<String, Timestamp>,
-    /// The time of the last canary that explained an error: model, code and message.
-    own_errors: HashMap<(String, String, String), Timestamp>,
 }
 
 impl Gate {
@@ -145,8 +129,7 @@ impl Gate {
                 self.known().in_doubt.remove(model_id);
                 Ok(())
             }
-            Verdict::OnHold(on_hold) => Err(AttemptError::OnHold(on_hold)),
-            Verdict::Fails(kind, reason) => Err(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await),
+            Verdict::Ends(error) => Err(error),
         }
     }
 
@@ -181,8 +164,7 @@ impl Gate {
                 }
                 own(failure)
             }
-            Verdict::OnHold(on_hold) => AttemptError::OnHold(on_hold),
-            Verdict::Fails(kind, reason) => self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await,
+            Verdict::Ends(error) => error,
             Verdict::Unknown => {
                 insert_bounded(&mut self.known().in_doubt, model_id.to_owned(), begun);
                 AttemptError::Unproven { error: failure, is_refusal }
@@ -208,17 +190,29 @@ impl Gate {
             return Verdict::Answers;
         }
         if let Some(on_hold) = self.blocks_model(model_id).await {
-            return Verdict::OnHold(on_hold);
+            return Verdict::Ends(AttemptError::OnHold(on_hold));
         }
-        let verdict = self.canary.ask(model_id).await;
-        info!(model_id, verdict = verdict.name(), "a canary asked whether the model answers");
+        let mut verdict = self.canary.ask(model_id).await;
+        // A model that fails few of its calls may fail the canary too.
+        if matches!(verdict, CanaryVerdict::Failed(HoldKind::Outage, _)) {
+            if self.has_answered(model_id, since) {
+                return Verdict::Answers;
+            }
+            if until(delivery.deadline).saturating_sub(Delivery::time_after_call()) >= self.canary.timeout {
+                verdict = self.canary.ask(model_id).await;
+            }
+        }
+        info!(model_id, verdict = verdict.name(), "canaries asked whether the model answers");
         match verdict {
             CanaryVerdict::Answered => {
                 self.answered(model_id);
                 Verdict::Answers
             }
             CanaryVerdict::Throttled => Verdict::Unknown,
-            CanaryVerdict::Failed(kind, reason) => Verdict::Fails(kind, reason),
+            // The hold is open before the next record may ask.
+            CanaryVerdict::Failed(kind, reason) => {
+                Verdict::Ends(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await)
+            }
         }
     }
 
@@ -226,12 +220,10 @@ impl Gate {
     /// it. A crash between the two leaves a probe that finds no hold.
     pub async fn open(&self, target: HoldTarget, kind: HoldKind, reason: Failure) -> AttemptError {
         let waiting = AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
-        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
-            return waiting;
-        }
-        // One record of the batch opens the hold; the others find it.
+        // One record of the batch opens the hold; the others find it. A hold that was read
+        // long ago may have ended.
         let _reading = self.reading.lock().await;
-        if self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
+        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
             return waiting;
         }
         let hold = Hold::new(target.clone(), kind, reason, now());
@@ -246,11 +238,15 @@ impl Gate {
                     warn!(target = %target, kind = ?kind, code = hold.reason.code, "a hold was opened");
                 }
                 self.remember_hold(target, Some(hold));
+                waiting
             }
-            // The next error opens it.
-            Err(error) => warn!(service = error.service, code = error.code, "a hold could not be opened"),
+            // No probe may be in the queue, so the job must not wait for one. The next error
+            // opens the hold.
+            Err(error) => {
+                warn!(service = error.service, code = error.code, "a hold could not be opened");
+                error.into()
+            }
         }
-        waiting
     }
 
     /// Forgets a hold, so that the next look reads it again.
@@ -308,18 +304,9 @@ impl Gate {
 enum Verdict {
     /// The model answers other requests.
     Answers,
-    /// The model does not answer the canary either.
-    Fails(HoldKind, Failure),
-    /// The model is on hold already.
-    OnHold(OnHold),
+    /// The model is on hold: it does not answer the canary either, or another error
+    /// showed that.
+    Ends(AttemptError),
     /// There was no time to ask, or the model throttled.
     Unknown,
-}
-
-/// Inserts an entry. A full map is cleared first: what it forgets is read or asked again.
-fn insert_bounded<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V) {
-    if map.len() >= GATE_ENTRIES_MAX {
-        map.clear();
-    }
-    map.insert(key, value);
 }

@@ -14,7 +14,7 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::probe::{ProbeStep, probe_step};
 use crate::domain::hold::{Hold, HoldTarget, probe_delay};
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
-use crate::domain::job::stored::{State, StoredJob};
+use crate::domain::job::stored::StoredJob;
 use crate::domain::limits::{
     CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN, STORE_RESERVE,
 };
@@ -138,7 +138,7 @@ impl HoldControl {
             .map(async |row| {
                 let sent = self.send_message(&row).await;
                 match &sent {
-                    Ok(()) => jobs.unpark(&row.job_id, target).await,
+                    Ok(()) => jobs.unpark(&row, target).await,
                     Err(_) => sent,
                 }
             })
@@ -156,11 +156,17 @@ impl HoldControl {
     /// Sends a new message for a waiting job. A job whose document came in its message and
     /// is not in the bucket waits for that message.
     async fn send_message(&self, row: &StoredJob) -> Result<(), Unavailable> {
-        if !matches!(row.state, State::Pending) {
+        if row.state.status().has_ended() {
             return Ok(());
         }
         let async_invoke = match &row.async_request {
-            Some(at) => serde_json::from_value(self.objects.load(at).await?).ok(),
+            Some(at) => match self.objects.load(at).await {
+                Ok(request) => serde_json::from_value(request).ok(),
+                // The object's retention is over. The job must not keep others from their
+                // messages.
+                Err(error) if error.is_missing() => None,
+                Err(error) => return Err(error),
+            },
             None => None,
         };
         match MessageBody::of_stored(row, async_invoke) {

@@ -41,8 +41,9 @@ async fn claim(consumer: &Consumer, job: Job, delivery: Delivery) -> Result<(Att
     // A running invocation is paid for, so its polls pass.
     if delivery.poll.is_none()
         && let Some(on_hold) = consumer.gate.blocks(&job, consumer.documents.analyser.model.model_id()).await
+        && let Some(outcome) = consumer.parking.park(&job, on_hold, &delivery).await
     {
-        return Err(consumer.parking.park(&job, &on_hold, &delivery).await);
+        return Err(outcome);
     }
     let owner = Owner::new(Uuid::new_v4());
     let (permit, resumed) = match &job.work {

@@ -14,6 +14,7 @@ mod delivery;
 mod document_reader;
 mod document_work;
 mod gate;
+mod gate_memory;
 mod hold_control;
 mod job;
 mod memory_budget;

@@ -9,8 +9,10 @@ use crate::aws::documents::Documents;
 use crate::aws::jobs::Parked;
 use crate::clock::now;
 use crate::domain::document::{DocumentRecord, sha256_hex};
+use crate::domain::hold::HoldTarget;
 use crate::domain::job::ending::OnHold;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
+use crate::domain::job::stored::StoredJob;
 use crate::domain::job::{DocumentSource, Job, Work};
 
 /// Parks waiting jobs.
@@ -22,41 +24,51 @@ pub(super) struct Parking {
 }
 
 impl Parking {
-    /// Parks an unclaimed job, and returns the outcome of its message.
+    /// Parks an unclaimed job, and returns the outcome of its message. `None` if the job
+    /// need not wait, because its stored job names another model.
     ///
     /// A job that cannot be parked waits until SQS delivers its message again.
-    pub async fn park(&self, job: &Job, on_hold: &OnHold, delivery: &Delivery) -> Outcome {
-        self.gate.revive_probe(&on_hold.target).await;
+    pub async fn park(&self, job: &Job, on_hold: OnHold, delivery: &Delivery) -> Option<Outcome> {
         let jobs = &self.gate.jobs;
         let stored = match jobs.get(&job.job_id).await {
             Ok(stored) => stored,
-            Err(error) => return delivery.retry_unavailable(job, &error),
+            Err(error) => return Some(delivery.retry_unavailable(job, &error)),
         };
+        let on_hold = match stored.as_ref().and_then(requested_model) {
+            // A message of a resend or a retry does not name the model.
+            Some(model_id) if matches!(on_hold.target, HoldTarget::Model(_)) => {
+                self.gate.blocks_model(model_id).await?
+            }
+            _ => on_hold,
+        };
+        self.gate.revive_probe(&on_hold.target).await;
         let document = match &stored {
             Some(row) if row.state.status().has_ended() && delivery.redrive_of != Some(row.attempt) => {
-                return Outcome::Acknowledge(Acknowledged::AlreadyFinished);
+                return Some(Outcome::Acknowledge(Acknowledged::AlreadyFinished));
             }
-            // The job waits already, with its document in the bucket.
-            Some(row) if row.waiting_for.as_ref() == Some(&on_hold.target) && row.document.location().is_some() => {
-                return delivery.retry_on_hold(on_hold);
+            Some(row) if row.document.location().is_some() => {
+                // The first delivery of a message writes in any case: a resend may have sent
+                // the message, and must not end this wait.
+                if row.waiting_for.as_ref() == Some(&on_hold.target) && delivery.receive_count > 1 {
+                    return Some(delivery.retry_on_hold(&on_hold));
+                }
+                None
             }
-            Some(row) if row.document.location().is_some() => None,
-            Some(_) | None => self.store_document(job).await,
+            Some(_) | None => match &job.work {
+                Work::Document(DocumentSource::S3(location)) => Some(DocumentRecord::unread(location)),
+                Work::Document(DocumentSource::Inline(_)) | Work::AsyncInvocation(_) => self.store_document(job).await,
+            },
         };
-        match jobs.park(job, &on_hold.target, document.as_ref(), now()).await {
-            Ok(Parked::Waiting | Parked::NotPending(_)) => delivery.retry_on_hold(on_hold),
+        Some(match jobs.park(job, &on_hold.target, document.as_ref(), now()).await {
+            Ok(Parked::Waiting | Parked::NotPending(_)) => delivery.retry_on_hold(&on_hold),
             Err(error) => delivery.retry_unavailable(job, &error),
-        }
+        })
     }
 
-    /// The record of a job's document in the bucket; stores a document that came in the
-    /// message. `None` if the bucket did not store it, or the job has no document.
+    /// Stores a document that came in the message, and returns its record. `None` if the
+    /// bucket did not store it, or no document came in the message.
     pub async fn store_document(&self, job: &Job) -> Option<DocumentRecord> {
-        let text = match &job.work {
-            Work::Document(DocumentSource::S3(location)) => return Some(DocumentRecord::unread(location)),
-            Work::Document(DocumentSource::Inline(text)) => text,
-            Work::AsyncInvocation(_) => return None,
-        };
+        let Work::Document(DocumentSource::Inline(text)) = &job.work else { return None };
         let sha256 = sha256_hex(text.as_bytes());
         let key = format!("documents/{}/{sha256}.txt", job.job_id);
         match self.documents.store(&self.bucket, &key, text.clone(), sha256).await {
@@ -68,4 +80,9 @@ impl Parking {
             }
         }
     }
+}
+
+/// The model that a stored job requests, if it requests one itself.
+fn requested_model(row: &StoredJob) -> Option<&str> {
+    row.model_id.as_deref().or(row.analysis.as_ref().and_then(|own| own.model_id.as_deref()))
 }

@@ -70,7 +70,8 @@ impl Producer {
 }
 
 fn has_job_id(job: &RawValue) -> bool {
-    serde_json::from_str::<Map<String, Value>>(job.get()).is_ok_and(|fields| fields.contains_key("job_id"))
+    serde_json::from_str::<Map<String, Value>>(job.get())
+        .is_ok_and(|fields| fields.get("job_id").is_some_and(|id| !id.is_null()))
 }
 
 /// Runs tasks, [`CONCURRENT_REQUEST_JOBS`] at a time, and returns their results in order.

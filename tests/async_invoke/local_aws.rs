@@ -38,8 +38,8 @@ async fn describe_server(url: &str, bucket: &str, model_id: &str) -> Value {
         "output": output_uri.starts_with(&uri),
         "ended": ended_at.is_some(),
         "listed": is_listed,
-        "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Permanent(_))),
-        "invalid": matches!(invalid, Err(AttemptError::Permanent(_))),
+        "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Refused(_))),
+        "invalid": matches!(invalid, Err(AttemptError::Refused(_))),
     })
 }
 

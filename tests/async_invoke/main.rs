@@ -110,7 +110,7 @@ async fn start_after_a_lost_response_finds_its_invocation() {
         stand_in.behave(json!({"async_faults": [{"kind": kind, "times": 2}]}));
         for _ in 0..2 {
             let lost = start(&model, kind, 0).await.expect_err("the response is lost");
-            assert!(matches!(&lost, AttemptError::Transient(failure) if failure.code == code), "{kind}: {lost:?}");
+            assert!(matches!(&lost, AttemptError::NoAnswer(failure) if failure.code == code), "{kind}: {lost:?}");
         }
         let found = start(&model, kind, 0).await.unwrap();
         assert_eq!(start(&model, kind, 0).await.unwrap(), found);
@@ -244,11 +244,11 @@ async fn poll_reports_a_failed_invocation_with_its_reason() {
 }
 
 #[tokio::test]
-async fn poll_of_an_unknown_invocation_is_a_permanent_error() {
+async fn poll_of_an_unknown_invocation_is_refused() {
     let stand_in = StandIn::start();
     let arn = InvocationArn::new("arn:aws:bedrock:us-east-1:000000000000:async-invoke/aaaaaaaaaaaa");
     let error = model(&stand_in).await.poll(&arn).await.expect_err("the invocation is unknown");
-    assert!(matches!(error, AttemptError::Permanent(_)), "{error:?}");
+    assert!(matches!(error, AttemptError::Refused(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn local_limits_agree_with_those_of_the_service() {
         invalid.check().expect_err("the local limits refuse the request");
         let error = start_request(&model, "a-job", 0, &invalid).await.expect_err("the service refuses it");
         assert!(
-            matches!(&error, AttemptError::Permanent(failure) if failure.code == "validation_exception"),
+            matches!(&error, AttemptError::Refused(failure) if failure.code == "validation_exception"),
             "{error:?}"
         );
     }

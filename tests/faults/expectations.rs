@@ -24,11 +24,14 @@ pub async fn check_ending(world: &World, case: &Case, body: &str, dead_letters: 
             let has_reason = |letter: &ReceivedMessage| letter.attributes["error_code"] == "malformed_message";
             expect(dead_letters.iter().any(has_reason), "no dead letter".into());
         }
-        (Scenario::Succeeds | Scenario::ThrottledFirst, Some(State::Complete(completed))) => {
+        (Scenario::Succeeds | Scenario::ThrottledFirst | Scenario::AccountFault, Some(State::Complete(completed))) => {
             let result = completed.result.inline().expect("an inline result");
             let summary = result["summary"].as_str().unwrap_or_default();
             expect(summary.contains("900 euros"), format!("a wrong result: {summary}"));
             expect(dead_letters.is_empty(), format!("complete, but with a dead letter: {dead_letters:?}"));
+            let charged = stored.as_ref().map_or(0, |stored| stored.charged_attempts as usize);
+            expect(charged <= 1 + case.faults.len(), format!("{charged} charged attempts"));
+            expect(stored.as_ref().is_some_and(|stored| stored.waiting_for.is_none()), "complete, but waiting".into());
         }
         (Scenario::AsyncInvocation, Some(State::Complete(completed))) => {
             let output = &completed.result.inline().expect("an inline result")["output"];

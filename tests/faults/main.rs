@@ -8,6 +8,7 @@ mod delivery;
 mod expectations;
 mod proxy;
 mod scenario;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ async fn create_world() -> Arc<World> {
     world.model.behave(json!({"faults": [
         {"kind": "throttling", "job_id_contains": "throttled-first", "times_per_job": 1},
         {"kind": "validation", "job_id_contains": "permanently-bad"},
+        {"kind": "access_denied", "job_id_contains": "account-fault", "times_per_job": 1},
     ]}));
     let s3 = aws_sdk_s3::Client::new(&world.sdk);
     let document = "The tenant pays a rent of 900 euros for the flat in Mill Lane.".as_bytes().to_vec();
@@ -106,7 +108,7 @@ async fn job_with_one_fault_at_any_request_ends_correctly() {
         let case = |faults, name| Case { scenario, faults, kills_every_call: false, name };
         cases.push(case(BTreeMap::new(), "without-faults".into()));
         for number in 1..=scenario.requests() {
-            for fault in FAULTS {
+            for fault in scenario.faults().iter().copied() {
                 cases.push(case(BTreeMap::from([(number, fault)]), format!("{number}-{fault:?}")));
             }
         }

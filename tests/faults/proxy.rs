@@ -212,9 +212,12 @@ impl Proxy {
         };
         let uri = format!("{base}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
         let mut forwarded = Request::builder().method(head.method).uri(uri);
-        for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host") {
+        for (name, value) in
+            head.headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()))
+        {
             forwarded = forwarded.header(name, value);
         }
+        let body = crate::waits::shorten_wait(kind, body);
         // A separate task: the request takes effect and is recorded even if the worker
         // stops waiting for its response.
         let (client, requests) = (self.client.clone(), self.requests.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::proxy::Fault;
+use crate::proxy::{FAULTS, Fault};
 
 /// How many attempts may be charged to a job in these tests.
 pub const MAX_ATTEMPTS: u32 = 3;
@@ -15,15 +15,22 @@ pub enum Scenario {
     PermanentlyBad,
     Malformed,
     AsyncInvocation,
+    /// The account's access to the model is denied at the first call, then granted.
+    AccountFault,
 }
 
-pub const SCENARIOS: [Scenario; 5] = [
+pub const SCENARIOS: [Scenario; 6] = [
     Scenario::Succeeds,
     Scenario::ThrottledFirst,
     Scenario::PermanentlyBad,
     Scenario::Malformed,
     Scenario::AsyncInvocation,
+    Scenario::AccountFault,
 ];
+
+/// The faults of requests during a hold. Its delays make the runs long.
+const FAULTS_OF_HOLDS: [Fault; 5] =
+    [Fault::LoseResponse, Fault::Error500, Fault::Hang, Fault::KillBefore, Fault::KillAfter];
 
 impl Scenario {
     /// The number of requests without faults.
@@ -34,14 +41,23 @@ impl Scenario {
             Self::PermanentlyBad => 9,   // two holds, claim, get document, converse, canary, get, dead letter, fail
             Self::Malformed => 1,        // dead letter
             Self::AsyncInvocation => 10, // get, claim, start, send, wait; get, resume, poll, list, complete
+            // two holds, claim, get document, converse, probe, hold, release, visibility; get, lease,
+            // canary, end, resend; get, 4 queries, rows, send, end of the wait, resend; get, 4
+            // queries, last look
+            Self::AccountFault => 29,
         }
+    }
+
+    /// The faults of single requests.
+    pub fn faults(self) -> &'static [Fault] {
+        if self == Self::AccountFault { &FAULTS_OF_HOLDS } else { &FAULTS }
     }
 
     /// The number of Converse calls without faults.
     pub fn calls(self) -> usize {
         match self {
             Self::Succeeds | Self::PermanentlyBad => 1,
-            Self::ThrottledFirst => 2,
+            Self::ThrottledFirst | Self::AccountFault => 2,
             Self::Malformed | Self::AsyncInvocation => 0,
         }
     }
@@ -54,6 +70,7 @@ impl Scenario {
             Self::PermanentlyBad => "permanently-bad",
             Self::Malformed => "malformed",
             Self::AsyncInvocation => "async-invocation",
+            Self::AccountFault => "account-fault",
         }
     }
 }

@@ -4,6 +4,9 @@
 //! The claim's decision is the real function; the model adds the environment. The negative
 //! control removes one safeguard at a time, and the exploration must then find an error.
 
+mod hold;
+mod hold_state;
+mod hold_world;
 mod job;
 mod world;
 

@@ -34,7 +34,7 @@ const HOLDS: &str = "holds";
 pub enum Parked {
     /// The stored job waits.
     Waiting,
-    /// The job is not `pending`; the stored job, which did not change.
+    /// A worker holds the job, or the job has ended; the stored job, which did not change.
     NotPending(Box<StoredJob>),
 }
 
@@ -143,8 +143,8 @@ impl Jobs {
         }
     }
 
-    /// Stores that a `pending` job waits, and stores the job if it has no item yet.
-    /// `document` is the location of its document, from which a new message is made.
+    /// Stores that a job waits which no worker holds, and stores the job if it has no item
+    /// yet. `document` is the location of its document, from which a new message is made.
     pub async fn park(
         &self,
         job: &Job,
@@ -166,9 +166,14 @@ impl Jobs {
         if let Some(document) = document {
             update = update.set("document", attribute(document));
         }
-        let (job_id, status) = (update.name("job_id"), update.name("status"));
+        let (job_id, status, lease) = (update.name("job_id"), update.name("status"), update.name("lease_until"));
         let pending = update.value("pending", attribute(&Status::Pending));
-        let condition = format!("attribute_not_exists({job_id}) OR {status} = {pending}");
+        let processing = update.value("processing", attribute(&Status::Processing));
+        let now = update.value("now", number(now.as_millisecond()));
+        // A worker that crashed leaves its job `processing`.
+        let condition = format!(
+            "attribute_not_exists({job_id}) OR {status} = {pending} OR ({status} = {processing} AND {lease} <= {now})"
+        );
         match self.write(&job.job_id, update, condition, ReturnValue::None).await? {
             Write::Done(_) => Ok(Parked::Waiting),
             Write::Refused(Some(row)) => Ok(Parked::NotPending(row)),
@@ -176,13 +181,16 @@ impl Jobs {
         }
     }
 
-    /// Stores that a job no longer waits, because its new message is in the queue. A job
-    /// that waits for another target meanwhile does not change.
-    pub async fn unpark(&self, job_id: &JobId, target: &HoldTarget) -> Result<(), Unavailable> {
+    /// Stores that a job no longer waits, because its new message is in the queue. `row` is
+    /// the stored job as it was before the message was sent. A job that changed since does
+    /// not change: the new message may already wait again.
+    pub async fn unpark(&self, row: &StoredJob, target: &HoldTarget) -> Result<(), Unavailable> {
         let mut update = Update::new().remove(&["waiting_for"]);
-        let waiting_for = update.name("waiting_for");
-        let shard = update.value("shard", text(waiting_shard(target, job_id)));
-        self.write(job_id, update, format!("{waiting_for} = {shard}"), ReturnValue::None).await?;
+        let (waiting_for, updated_at) = (update.name("waiting_for"), update.name("updated_at"));
+        let shard = update.value("shard", text(waiting_shard(target, &row.job_id)));
+        let as_read = update.value("as_read", attribute(&row.updated_at));
+        let condition = format!("{waiting_for} = {shard} AND {updated_at} = {as_read}");
+        self.write(&row.job_id, update, condition, ReturnValue::None).await?;
         Ok(())
     }
 

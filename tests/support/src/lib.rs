@@ -6,9 +6,11 @@ pub mod description;
 pub mod event_listener;
 pub mod event_source;
 pub mod function;
+pub mod proxy;
 pub mod stack;
 pub mod stand_in;
 pub mod table;
+pub mod virtual_queue;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,9 @@
+//! A fault of the account costs no document: the consumer's real binary in several
+//! environments, while the model or the bucket refuses every request. Time is compressed.
+
+mod account;
+mod account_fault;
+mod outage;
+mod pause;
+mod prober;
+mod store;

@@ -67,7 +67,8 @@ impl Consumer {
             let message_id = record.message_id.clone();
             if suspect.is_some_and(|suspect| suspect != place) {
                 let consumer = self.clone();
-                running.push((message_id, tokio::spawn(async move { record::make_room(&consumer, record).await })));
+                running
+                    .push((message_id, tokio::spawn(async move { record::return_to_queue(&consumer, record).await })));
                 continue;
             }
             let is_alone = suspect.is_some() || count == 1;

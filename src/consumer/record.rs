@@ -69,7 +69,7 @@ impl Record {
 }
 
 /// Returns a message to the queue, because a suspect of its batch runs alone.
-pub(super) async fn make_room(consumer: &Consumer, record: Record) -> Handled {
+pub(super) async fn return_to_queue(consumer: &Consumer, record: Record) -> Handled {
     let after = SUSPECT_DELAY.mul_f64(0.5 + fastrand::f64() / 2.0);
     if let Some(receipt) = &record.receipt_handle {
         change_visibility(consumer, &record, receipt, after).await;

@@ -1,4 +1,4 @@
-//! Finds the suspects of a batch: jobs whose worker fell silent beside other jobs.
+//! Finds the suspects of a batch: jobs whose worker fell silent together with other jobs.
 //!
 //! Nobody knows which of the jobs in flight ended their worker, for example by its memory. So
 //! none of them is charged for it, and each runs alone from then on. A job that falls silent

@@ -33,7 +33,7 @@ enum Form {
     Usual,
     /// The redrive of this failed attempt: charged attempts restart.
     Redrive(u32),
-    /// A job whose worker fell silent beside other jobs at this attempt: the earlier attempt
+    /// A job whose worker fell silent together with other jobs at this attempt: the earlier attempt
     /// is not charged.
     TakeOver(u32),
 }

@@ -47,7 +47,7 @@ pub enum AttemptError {
     NotStored(Failure),
     /// The function's invocation had too little time left for a call: not charged.
     NoTime,
-    /// The job is a suspect, and other jobs run beside it: not charged.
+    /// The job is a suspect, and other jobs run at the same time: not charged.
     NotAlone,
     /// The model's quota is exhausted and no call was made: not charged, and retried
     /// after this delay.

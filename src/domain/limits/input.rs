@@ -59,7 +59,8 @@ pub const PATTERNS_COMPILED_MAX_BYTES: usize = 512 * 1_024;
 pub const PATTERN_CACHE_MAX_BYTES: usize = 64 * 1_024;
 
 /// Most rules that the validation of one answer may apply: the answer's JSON values times
-/// the rules that the schema applies to one value. It is about 2 s of processor time.
+/// the rules that the schema applies to one value. It takes up to about a second of
+/// processor time.
 pub const VALIDATION_RULES_MAX: u64 = 20_000_000;
 
 /// Most rules that a validation applies to find the place of a mismatch. The validator

@@ -1,5 +1,5 @@
 //! Work that costs processor time: compiling a schema, validating an answer, parsing
-//! messages. It runs on threads of its own, because the functions have one thread that also
+//! messages. It runs on separate threads, because the functions have one thread that also
 //! keeps the time of the response.
 //!
 //! Each piece of work has a thread with a large stack, and there are [`HEAVY_WORK_THREADS`]
@@ -21,7 +21,7 @@ static THREADS: Semaphore = Semaphore::const_new(HEAVY_WORK_THREADS);
 #[error("took more than {} s", HEAVY_WORK_TIME.as_secs())]
 pub struct Abandoned;
 
-/// Runs work on a thread of its own, as soon as one is free. A panic of the work continues
+/// Runs work on a separate thread, as soon as one is free. A panic of the work continues
 /// in the caller.
 ///
 /// # Errors

@@ -100,7 +100,7 @@ impl Consumer {
     }
 }
 
-/// Parses the messages on a thread of its own: a batch has up to 6 MB of JSON.
+/// Parses the messages on a separate thread: a batch has up to 6 MB of JSON.
 async fn parse(event: SqsEvent) -> Vec<(Option<String>, Result<Record, RetryReason>)> {
     let ids: Vec<_> = event.records.iter().map(|message| message.message_id.clone()).collect();
     match heavy_work::run(move || record::parse_all(event.records)).await {

@@ -128,7 +128,7 @@ fn reason_of(error: &thompson::BuildError) -> &'static str {
     }
 }
 
-/// What a rule costs with the rules that it applies.
+/// The cost of a rule with the rules that it applies.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
     /// The most rules that are applied to one value, here or inside the value.

@@ -5,7 +5,8 @@
 //! `HOSTILE_SEED` generates other cases. A failure prints the seed and the number.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use docket::domain::analysis::{Analysis, AnalysisRequest};
 use docket::domain::failure::codes;
@@ -20,6 +21,9 @@ const CASES_PER_PROCESS: u64 = 50;
 /// Most processor time of one case. Code without optimisation is slower; `cargo test --release` measures the budget itself.
 const CPU_MAX_MS: u64 = if cfg!(debug_assertions) { 400 } else { 100 };
 
+/// Processor time after which a child process is ended.
+const CHILD_CPU_MAX: Duration = Duration::from_secs(60);
+
 /// Most memory of one case.
 const MEMORY_MAX_KB: u64 = 50 * 1_024;
 
@@ -33,12 +37,15 @@ fn hostile_input_is_refused_or_used_within_its_budget() {
     let mut slowest = String::new();
     let (mut refused, mut slowest_ms, mut largest_kb) = (0, 0, 0);
     for first in (0..CASES).step_by(CASES_PER_PROCESS as usize) {
-        let output = Command::new(&test)
+        let child = Command::new(&test)
             .args(["--exact", "child_process_runs_cases", "--ignored", "--nocapture"])
             .env("HOSTILE_FIRST", first.to_string())
             .env("HOSTILE_SEED", seed().to_string())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("the child process starts");
+        let output = wait_or_kill(child);
         let text = String::from_utf8_lossy(&output.stdout);
         let ended: Vec<&str> =
             text.lines().filter_map(|line| line.split_once("ended ").map(|(_, ended)| ended)).collect();
@@ -68,6 +75,20 @@ fn hostile_input_is_refused_or_used_within_its_budget() {
     }
     println!("seed {}: {refused} of {CASES} refused; slowest {slowest}; at most {largest_kb} kB", seed());
     assert!(refused > CASES / 5 && refused < CASES * 4 / 5, "the cases are too mild or too wild: {refused} refused");
+}
+
+/// Waits for the end of a child process, and ends it if it uses too much processor time.
+fn wait_or_kill(mut child: Child) -> Output {
+    while child.try_wait().expect("a child process").is_none() {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
+        let busy = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+        let nanoseconds: u64 = busy.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum();
+        if Duration::from_nanos(nanoseconds) > CHILD_CPU_MAX {
+            child.kill().expect("the process ends");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("the output")
 }
 
 /// Validates the largest answers that the budget allows, by schemas that apply many rules to

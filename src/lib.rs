@@ -27,7 +27,7 @@
 //! | [`aws`] | one module a service; the only layer that names the AWS SDK |
 //! | [`domain`] | the rules, pure: no AWS, no clock, no environment |
 //!
-//! Every layer above the domain may use [`clock`], [`config`], [`log`] and [`metrics`].
+//! Every layer above the domain may use [`clock`], [`config`], [`heavy_work`], [`log`] and [`metrics`].
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -36,6 +36,7 @@ pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod domain;
+pub mod heavy_work;
 pub mod log;
 pub mod metrics;
 pub mod notifier;

@@ -1,6 +1,7 @@
 //! Converse calls to the stand-in: the requests, and the meaning of each response.
 //! These tests need no local AWS.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
@@ -36,7 +37,7 @@ async fn start_model(stand_in: &StandIn, timeout: Duration) -> Model {
 
 async fn analyse_text(
     model: &Model,
-    analysis: &Analysis,
+    analysis: &Arc<Analysis>,
     text: &str,
 ) -> Result<docket::aws::model::Answer, AttemptError> {
     let job_id = "a-job".parse().unwrap();
@@ -97,7 +98,7 @@ async fn custom_schema_is_answered() {
         "properties": {"monthly_rent": {"type": "number"}, "landlord": {"type": "string"}},
         "required": ["monthly_rent", "landlord"]
     });
-    let analysis = Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap();
+    let analysis = Arc::new(Analysis::new(&AnalysisRequest { schema: Some(schema), ..Default::default() }).unwrap());
     let text = "This lease is made by the landlord Anna Berg. The monthly rent is 1,250.50 euros, due on the first.";
     let answer = analyse_text(&start_model(&stand_in, Duration::from_secs(10)).await, &analysis, text).await.unwrap();
     assert_eq!(answer.result["monthly_rent"], 1250.5);

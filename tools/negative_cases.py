@@ -188,6 +188,13 @@ CASES = [
         ("stored_jobs::wait_is_ended_by_the_resend_that_read_it",),
     ),
     Case(
+        "the budget of a schema",
+        "src/domain/analysis/schema.rs",
+        "check_budget(schema)?",
+        "check_budget(schema).unwrap_or(1)",
+        ("hostile_jobs::hostile_jobs_fail_and_innocent_jobs_complete_with_one_call", "hostile_input"),
+    ),
+    Case(
         "the status before a change",
         "src/domain/events.rs",
         "if before.has_ended() {",

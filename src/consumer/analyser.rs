@@ -21,7 +21,7 @@ use super::delivery::Delivery;
 use super::gate::Gate;
 use super::schema_primer::SchemaPrimer;
 use crate::aws::chunk_results::{ChunkResult, ChunkResults};
-use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Model, Question, Rejected};
+use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Model, Question, Rejected, slow_validation};
 use crate::clock::{now, until};
 use crate::domain::analysis::answer_form::AnswerForm;
 use crate::domain::document::chunks::{group_results, split_text};
@@ -30,6 +30,7 @@ use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::stored::Usage;
 use crate::domain::limits::{CHUNK_STORE_TIMEOUT, CHUNKS_MAX, CONCURRENT_CHUNKS, DOCUMENT_MAX_BYTES};
+use crate::heavy_work;
 
 /// Analyses documents within the model's quota.
 #[derive(Debug, Clone)]
@@ -313,7 +314,9 @@ impl LongText<'_> {
             let message = format!("the stored chunk results could not be read ({})", error.code);
             AttemptError::Transient(Failure::new(codes::DOCUMENT_UNAVAILABLE, message))
         })?;
-        Ok(stored.filter(|stored| self.call.analysis.check(&stored.result).is_ok()))
+        let analysis = self.call.analysis.clone();
+        let check = move || stored.filter(|stored| analysis.check(&stored.result).is_ok());
+        heavy_work::run(check).await.map_err(|abandoned| AttemptError::Permanent(slow_validation(abandoned)))
     }
 
     /// Checks that there is time for a call and for storing its result.

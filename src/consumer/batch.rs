@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use crate::clock::{now, until};
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Retry, RetryReason};
 use crate::domain::limits::RESPONSE_MARGIN;
+use crate::heavy_work::{self, Abandoned};
 use crate::metrics;
 
 /// The locks by which records of the same job run one after the other. The first
@@ -47,15 +47,13 @@ impl Consumer {
         let mut locks = JobLocks::new();
         let mut running = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(count);
-        for message in event.records {
-            let message_id = message.message_id.clone();
-            // Parsing is guarded too: a body that panics ends its own record.
-            match catch_unwind(AssertUnwindSafe(|| Record::parse(message))) {
+        for (message_id, parsed) in parse(event).await {
+            match parsed {
                 Ok(record) => records.push(record),
-                Err(_) => {
-                    error!(message_id, "the parsing of a message panicked");
-                    let panicked = Handled::without_usage(Retry::at_visibility_timeout(RetryReason::Panicked));
-                    running.push((message_id, tokio::spawn(ready(panicked))));
+                Err(reason) => {
+                    error!(message_id, reason = reason.as_str(), "a message was not parsed");
+                    let retried = Handled::without_usage(Retry::at_visibility_timeout(reason));
+                    running.push((message_id, tokio::spawn(ready(retried))));
                 }
             }
         }
@@ -100,6 +98,15 @@ impl Consumer {
         }
         write_metrics(function, &handled, started.elapsed());
         response(handled.into_iter().map(|(message_id, handled)| (message_id, handled.outcome)))
+    }
+}
+
+/// Parses the messages on a separate thread: a batch has up to 6 MB of JSON.
+async fn parse(event: SqsEvent) -> Vec<(Option<String>, Result<Record, RetryReason>)> {
+    let ids: Vec<_> = event.records.iter().map(|message| message.message_id.clone()).collect();
+    match heavy_work::run(move || record::parse_all(event.records)).await {
+        Ok(parsed) => ids.into_iter().zip(parsed).collect(),
+        Err(Abandoned) => ids.into_iter().map(|id| (id, Err(RetryReason::NoTime))).collect(),
     }
 }
 

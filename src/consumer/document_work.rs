@@ -2,6 +2,7 @@
 
 use super::admission::{NotAdmitted, Permit};
 use super::analyser::Analyser;
+use super::analyses::Analyses;
 use super::attempt::Attempt;
 use super::delivery::Delivery;
 use super::document_reader::DocumentReader;
@@ -28,6 +29,7 @@ use crate::domain::limits::FETCH_RESERVE;
 pub(super) struct DocumentWork {
     pub reader: DocumentReader,
     pub analyser: Analyser,
+    pub analyses: Analyses,
     pub results: ResultStore,
     pub store: StoreProbe,
     pub deduplicate: bool,
@@ -98,9 +100,7 @@ impl DocumentWork {
         }
         let of_batch = batch.as_ref().and_then(|batch| batch.analysis.as_ref());
         let request = claim.analysis.as_deref().or(of_batch);
-        let custom = request.map(Analysis::new).transpose();
-        let custom = custom.map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
-        let analysis = custom.as_ref().unwrap_or_else(|| Analysis::standard());
+        let analysis = &self.analyses.get(request).await?;
         let of_analysis = request.and_then(|request| request.model_id.as_deref());
         let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.model.model_id());
         let time = delivery.time_before_call();

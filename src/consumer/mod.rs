@@ -5,6 +5,7 @@
 
 mod admission;
 mod analyser;
+mod analyses;
 mod async_invocation;
 mod attempt;
 mod batch;
@@ -35,6 +36,7 @@ use aws_config::SdkConfig;
 
 use self::admission::Admission;
 use self::analyser::Analyser;
+use self::analyses::Analyses;
 use self::async_invocation::AsyncInvocations;
 use self::attempt::Endings;
 use self::batches::Batches;
@@ -115,6 +117,7 @@ impl Consumer {
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,
                 },
+                analyses: Analyses::default(),
                 results: results.clone(),
                 store: StoreProbe { objects: objects.clone() },
                 deduplicate: config.deduplicate,

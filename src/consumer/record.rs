@@ -1,7 +1,7 @@
 //! One record: a message in, its outcome out. A retried message also gets its next
 //! visibility time.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::SqsMessage;
@@ -18,7 +18,8 @@ use crate::domain::async_invocation::poll::Poll;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
-use crate::domain::limits::{LEASE_MARGIN, SUSPECT_DELAY};
+use crate::domain::json_values::count_values;
+use crate::domain::limits::{BATCH_VALUES_MAX, JOB_VALUES_MAX, LEASE_MARGIN, SUSPECT_DELAY};
 use crate::domain::message::attributes::{self, Attribute, AttributeValue, ReceivedAttributes};
 use crate::domain::message::body::{self, ParsedMessage};
 use crate::domain::message::dead_letter::DeadLetter;
@@ -35,6 +36,34 @@ pub(super) struct Record {
     redrive_of: Option<u32>,
     poll: Option<Poll>,
     parsed: Result<ParsedMessage, Failure>,
+}
+
+/// Parses the messages of a batch, in their order. The smallest are parsed first, so that
+/// large ones wait when the batch exceeds [`BATCH_VALUES_MAX`].
+pub(super) fn parse_all(messages: Vec<SqsMessage>) -> Vec<Result<Record, RetryReason>> {
+    let values = |message: &SqsMessage| {
+        let body = message.body.as_deref().unwrap_or_default();
+        // A message over its own limit is not built.
+        count_values(body, JOB_VALUES_MAX).unwrap_or_default()
+    };
+    let mut counted: Vec<_> = messages.into_iter().enumerate().map(|(place, m)| (values(&m), place, m)).collect();
+    counted.sort_by_key(|(count, place, _)| (*count, *place));
+    let mut total = 0;
+    let mut parsed: Vec<_> = counted
+        .into_iter()
+        .map(|(count, place, message)| {
+            total += count;
+            let record = if total > BATCH_VALUES_MAX {
+                Err(RetryReason::BatchTooLarge)
+            } else {
+                // A body that panics ends its own record.
+                catch_unwind(AssertUnwindSafe(|| Record::parse(message))).map_err(|_| RetryReason::Panicked)
+            };
+            (place, record)
+        })
+        .collect();
+    parsed.sort_by_key(|(place, _)| *place);
+    parsed.into_iter().map(|(_, record)| record).collect()
 }
 
 impl Record {

@@ -188,6 +188,15 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
+/// Whether a value nests at most `depth_left` levels deep.
+pub fn is_within_depth(value: &Value, depth_left: usize) -> bool {
+    match value {
+        Value::Array(items) => depth_left > 0 && items.iter().all(|item| is_within_depth(item, depth_left - 1)),
+        Value::Object(fields) => depth_left > 0 && fields.values().all(|field| is_within_depth(field, depth_left - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
 /// Whether DynamoDB can store a value that nests at most `depth_left` levels deep.
 ///
 /// DynamoDB allows no empty attribute name, and limits the magnitude of a number.

@@ -6,10 +6,12 @@ use std::time::Duration;
 mod batch;
 mod call;
 mod hold;
+mod input;
 
 pub use self::batch::*;
 pub use self::call::*;
 pub use self::hold::*;
+pub use self::input::*;
 
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.
 ///

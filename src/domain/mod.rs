@@ -16,6 +16,7 @@ pub mod hold;
 pub mod ids;
 pub mod job;
 pub mod json;
+pub mod json_values;
 pub mod limits;
 pub mod message;
 pub mod quota;

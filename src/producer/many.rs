@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::request::{JobFields, Submission, idempotency_key, read_body};
+use super::request::{JobFields, Submission, check_job_values, idempotency_key, read_body};
 use super::{Answer, Producer, request_id};
 use crate::domain::ids::BatchId;
 use crate::domain::json;
@@ -59,6 +59,7 @@ impl Producer {
     }
 
     async fn submit_one(&self, job: &RawValue, batch_id: &BatchId, key: Option<String>) -> Result<Value, Problem> {
+        check_job_values(job.get())?;
         let mut fields: JobFields = json::read_strictly(job.get())?;
         if fields.batch_id.as_ref().is_some_and(|given| given != batch_id) {
             return Err(Problem::invalid("batch_id", "`batch_id` must be the batch of the path, or missing"));

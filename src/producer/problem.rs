@@ -63,8 +63,9 @@ impl Problem {
         Self { field: Some(field.to_owned()), ..Self::new(problem_type::INVALID_FIELD, detail) }
     }
 
-    pub fn too_large(field: &str, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), ..Self::new(problem_type::TOO_LARGE, detail) }
+    /// The body, or a field of it, exceeds a limit.
+    pub fn too_large(field: Option<&str>, detail: impl Into<String>) -> Self {
+        Self { field: field.map(str::to_owned), ..Self::new(problem_type::TOO_LARGE, detail) }
     }
 
     pub fn conflict(job_id: &JobId) -> Self {

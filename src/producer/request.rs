@@ -13,7 +13,10 @@ use crate::domain::failure::codes;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
 use crate::domain::json;
-use crate::domain::limits::{DOCUMENT_MAX_BYTES, IDEMPOTENCY_KEY_MAX_BYTES, REQUEST_MAX_BYTES};
+use crate::domain::json_values::{TooManyValues, count_values};
+use crate::domain::limits::{
+    DOCUMENT_MAX_BYTES, IDEMPOTENCY_KEY_MAX_BYTES, JOB_VALUES_MAX, REQUEST_MAX_BYTES, REQUEST_VALUES_MAX,
+};
 use crate::domain::message::body::check_metadata;
 
 /// The header that makes a request repeatable.
@@ -70,7 +73,9 @@ pub(super) struct JobFields {
 impl Submission {
     /// Parses and checks the request for one job.
     pub fn from_request(request: &Request, allowed: &AllowedModels) -> Result<Self, Problem> {
-        Self::new(json::read_strictly(read_body(request)?)?, idempotency_key(request)?, allowed)
+        let body = read_body(request)?;
+        check_job_values(body)?;
+        Self::new(json::read_strictly(body)?, idempotency_key(request)?, allowed)
     }
 
     /// Checks the fields of one job; `key` is the job's idempotency key.
@@ -192,20 +197,28 @@ pub(super) fn read_body(request: &Request) -> Result<&str, Problem> {
     }
     if bytes.len() > REQUEST_MAX_BYTES {
         let detail = format!("the body must have at most {REQUEST_MAX_BYTES} bytes; it has {}", bytes.len());
-        return Err(Problem::too_large("document", detail));
+        return Err(Problem::too_large(Some("document"), detail));
     }
-    std::str::from_utf8(bytes).map_err(|_| Problem::not_json("the body is not UTF-8"))
+    let body = std::str::from_utf8(bytes).map_err(|_| Problem::not_json("the body is not UTF-8"))?;
+    count_values(body, REQUEST_VALUES_MAX).map_err(|error| Problem::too_large(None, error.to_string()))?;
+    Ok(body)
+}
+
+/// Checks the number of JSON values of one job, before they are built.
+pub(super) fn check_job_values(job: &str) -> Result<(), Problem> {
+    let detail = |error: TooManyValues| format!("{error} in one job");
+    count_values(job, JOB_VALUES_MAX).map(drop).map_err(|error| Problem::too_large(None, detail(error)))
 }
 
 fn check_document(text: &str) -> Result<(), Problem> {
     if text.len() > DOCUMENT_MAX_BYTES {
         let failure = too_large("a document", text.len(), DOCUMENT_MAX_BYTES);
-        return Err(Problem::too_large("document", failure.message));
+        return Err(Problem::too_large(Some("document"), failure.message));
     }
     match Document::new(None, text.as_bytes().to_vec()) {
         Ok(_) => Ok(()),
         Err(failure) if failure.code == codes::DOCUMENT_TOO_LARGE => {
-            Err(Problem::too_large("document", failure.message))
+            Err(Problem::too_large(Some("document"), failure.message))
         }
         Err(failure) => Err(Problem::invalid("document", failure.message)),
     }
@@ -294,6 +307,16 @@ mod tests {
         assert!(read(&document(DOCUMENT_MAX_BYTES), None).is_ok());
         assert_eq!(read(&document(DOCUMENT_MAX_BYTES + 1), None).unwrap_err()["status"], 413);
         assert_eq!(read(&document(REQUEST_MAX_BYTES), None).unwrap_err()["status"], 413);
+    }
+
+    #[test]
+    fn request_with_too_many_values_is_413_before_they_are_built() {
+        let metadata = |count: usize| format!(r#"{{"document": "x", "metadata": {{"a": [{}0]}}}}"#, "0,".repeat(count));
+        let problem = read(&metadata(JOB_VALUES_MAX), None).unwrap_err();
+        assert_eq!((&problem["status"], problem.get("field")), (&json!(413), None));
+        assert_eq!(problem["detail"], "the JSON must have at most 20000 values in one job");
+        let problem = read(&metadata(REQUEST_VALUES_MAX), None).unwrap_err();
+        assert_eq!(problem["detail"], "the JSON must have at most 200000 values");
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn check_file(fields: &Fields, max_bytes: usize) -> Result<(), Problem> {
     }
     if fields.size > max_bytes {
         let detail = format!("`size` must be between 1 and {max_bytes} bytes; it is {}", fields.size);
-        return Err(Problem::too_large("size", detail));
+        return Err(Problem::too_large(Some("size"), detail));
     }
     Ok(fields.metadata.iter().try_for_each(check_metadata)?)
 }

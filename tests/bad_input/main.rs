@@ -23,6 +23,7 @@ use docket::domain::message::dead_letter::DeadLetter;
 use docket::domain::message::s3_event;
 use fuzz::fuzz;
 use serde_json::{Value, json};
+use test_support::hostile::{HOSTILE_DATA, HOSTILE_THEMES, hostile_case};
 use test_support::{event, file, read};
 
 /// The sample SQS events, ordered by name, so that a seed gives the same inputs on every
@@ -40,9 +41,17 @@ fn bodies() -> Vec<Vec<u8>> {
     events().iter().flat_map(bodies).filter_map(|record| Some(record["body"].as_str()?.as_bytes().to_vec())).collect()
 }
 
+/// Generated hostile messages that a corruption may keep whole. Cases with much data are not
+/// built, because they would take more memory than the targets.
+fn hostile_messages() -> Vec<Vec<u8>> {
+    let numbers = (0..160).filter(|number| !HOSTILE_DATA.contains(&(number % HOSTILE_THEMES)));
+    let messages = numbers.map(|number| hostile_case(20, number).message.into_bytes());
+    messages.filter(|message| message.len() < 16 * 1024).collect()
+}
+
 #[test]
 fn any_message_body_is_a_job_or_an_error() {
-    fuzz(check!(), &bodies(), |bytes| {
+    fuzz(check!(), &[bodies(), hostile_messages()].concat(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
         let attribute = body.get(..3);
         let attributes = ReceivedAttributes { priority: attribute, failed_attempt: attribute, poll: attribute };
@@ -127,12 +136,15 @@ fn any_custom_analysis_is_built_without_panic() {
         json!({"schema": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}, "required": ["a"]}}),
         json!({"schema": {"type": "object", "$defs": {"n": {"$ref": "#/$defs/n"}}, "properties": {"n": {"$ref": "#"}}}}),
     ];
-    let requests: Vec<Vec<u8>> = requests.iter().map(|request| request.to_string().into_bytes()).collect();
+    let mut requests: Vec<Vec<u8>> = requests.iter().map(|request| request.to_string().into_bytes()).collect();
+    let hostile = hostile_messages();
+    let hostile = hostile.iter().filter_map(|message| serde_json::from_slice::<Value>(message).ok());
+    requests.extend(hostile.filter_map(|message| Some(message.get("analysis")?.to_string().into_bytes())));
     let answer = json!({"a": "a".repeat(64) + "!", "n": {"n": {"n": {}}}});
     fuzz(check!(), &requests, |bytes| {
         let Ok(request) = serde_json::from_slice::<AnalysisRequest>(bytes) else { return };
         if let Ok(analysis) = Analysis::new(&request) {
-            let _ = analysis.check(&answer);
+            let _ = analysis.accept(answer.clone());
         }
     });
 }

@@ -38,6 +38,13 @@ use crate::domain::failure::{Failure, codes};
 use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::stored::Usage;
+use crate::heavy_work::{self, Abandoned};
+
+/// The failure of an answer whose validation was abandoned.
+pub fn slow_validation(abandoned: Abandoned) -> Failure {
+    let message = format!("validating the model's answer {abandoned}; simplify `analysis.schema`");
+    Failure::new(codes::ANALYSIS_INVALID, message)
+}
 
 /// A client of Converse, and the settings of its calls. Clones share what they have learned
 /// about models and connections.
@@ -81,7 +88,7 @@ pub struct Call<'a> {
     /// The model or inference profile.
     pub model_id: &'a str,
     /// The instructions and the schema of the answer.
-    pub analysis: &'a Analysis,
+    pub analysis: &'a Arc<Analysis>,
 }
 
 /// A call that Bedrock answered, and thus charges.
@@ -214,7 +221,11 @@ impl Model {
             "model answered"
         );
         let model_id = call.model_id.to_owned();
-        let read = read_answer(&output, &rounded, call.analysis, form, self.max_tokens(call));
+        let (analysis, max_tokens) = (call.analysis.clone(), self.max_tokens(call));
+        let read = heavy_work::run(move || read_answer(&output, &rounded, &analysis, form, max_tokens)).await;
+        let read = read.unwrap_or_else(|abandoned| {
+            Err(Rejected { error: AttemptError::Permanent(slow_validation(abandoned)), complaint: None })
+        });
         let answer = read.map(|(result, repaired)| Answer {
             result,
             repaired,

@@ -5,17 +5,21 @@
 //! the analysis' schema. An answer that does not fit the schema is a failure.
 
 pub mod answer_form;
+#[cfg(test)]
+mod budget_tests;
 mod json_text;
 mod repair;
 mod request;
 mod schema;
+mod schema_budget;
+mod schema_graph;
 mod strict_schema;
 #[cfg(test)]
 mod tests;
 
 pub use self::request::{AnalysisRequest, InvalidAnalysis};
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -25,8 +29,10 @@ use self::schema::{Mismatch, Validator, check_labels, check_schema, default_sche
 use crate::domain::document::{Content, Document, Role, sha256_hex};
 use crate::domain::exact_json::find_inexact_numbers;
 use crate::domain::failure::{Failure, codes};
-use crate::domain::json::{fits_the_table, table_bytes};
-use crate::domain::limits::{ANALYSIS_MAX_BYTES, INSTRUCTIONS_MAX_BYTES, RESULT_MAX_BYTES, RESULT_MAX_DEPTH};
+use crate::domain::json::{fits_the_table, is_within_depth, table_bytes};
+use crate::domain::limits::{
+    ANALYSIS_MAX_BYTES, INSTRUCTIONS_MAX_BYTES, RESULT_MAX_BYTES, RESULT_MAX_DEPTH, VALIDATION_RULES_MAX,
+};
 
 /// The document's name in the request. It is neutral, because a name could contain
 /// instructions.
@@ -68,12 +74,12 @@ pub struct Analysis {
     validator: Validator,
 }
 
-static DEFAULT: LazyLock<Analysis> =
-    LazyLock::new(|| Analysis::new(&AnalysisRequest::default()).expect("the default analysis is valid"));
+static DEFAULT: LazyLock<Arc<Analysis>> =
+    LazyLock::new(|| Arc::new(Analysis::new(&AnalysisRequest::default()).expect("the default analysis is valid")));
 
 impl Analysis {
     /// The default analysis: summary, classification and key points.
-    pub fn standard() -> &'static Self {
+    pub fn standard() -> &'static Arc<Self> {
         &DEFAULT
     }
 
@@ -177,6 +183,9 @@ impl Analysis {
     /// The failure of the answer as the model sent it.
     pub fn accept(&self, answer: Value) -> Result<(Value, bool), Failure> {
         let Err(failure) = self.check(&answer) else { return Ok((answer, false)) };
+        if failure.code == codes::ANSWER_TOO_LARGE || !self.validator.can_repair(&answer) {
+            return Err(failure);
+        }
         let repaired = repair::repair(&self.schema, answer);
         if self.check(&repaired).is_ok() { Ok((repaired, true)) } else { Err(failure) }
     }
@@ -186,6 +195,15 @@ impl Analysis {
     /// # Errors
     /// A failure that names the position and contains no text of the answer.
     pub fn check(&self, answer: &Value) -> Result<(), Failure> {
+        // The budget of the schema holds for answers of this depth.
+        if !is_within_depth(answer, RESULT_MAX_DEPTH) || !self.validator.is_within_budget(answer) {
+            let problem = format!(
+                "the model's answer must have at most {RESULT_MAX_DEPTH} levels, and at most {VALIDATION_RULES_MAX} \
+                 JSON values times the {} rules that its schema applies to one value",
+                self.validator.rules_per_value
+            );
+            return Err(Failure::new(codes::ANSWER_TOO_LARGE, problem));
+        }
         self.validator.check(answer).map_err(|Mismatch { at, problem }| {
             let place = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
             Failure::new(codes::ANSWER_UNFIT, format!("the model's answer does not fit the schema{place}: {problem}"))

@@ -5,8 +5,12 @@ use jsonschema::{PatternOptions, ValidationError};
 use serde_json::{Value, json};
 
 use super::request::{InvalidAnalysis, invalid};
+use super::schema_budget::check_budget;
 use crate::domain::json::fits_the_table;
-use crate::domain::limits::{LABEL_MAX_BYTES, LABELS_MAX, RESULT_MAX_DEPTH};
+use crate::domain::limits::{
+    LABEL_MAX_BYTES, LABELS_MAX, PATTERN_CACHE_MAX_BYTES, PATTERNS_COMPILED_MAX_BYTES, REPAIR_RULES_MAX,
+    RESULT_MAX_DEPTH, VALIDATION_DETAIL_MAX, VALIDATION_RULES_MAX,
+};
 
 /// The schema of the default analysis.
 ///
@@ -70,7 +74,11 @@ pub(super) fn check_schema(schema: &Value) -> Result<Value, InvalidAnalysis> {
 
 /// A compiled schema that validates answers.
 #[derive(Debug)]
-pub(super) struct Validator(jsonschema::Validator);
+pub(super) struct Validator {
+    compiled: jsonschema::Validator,
+    /// The most rules that the schema applies to one value.
+    pub rules_per_value: u64,
+}
 
 /// The first part of an answer that does not fit the schema.
 pub(super) struct Mismatch {
@@ -83,22 +91,54 @@ pub(super) struct Mismatch {
 impl Validator {
     /// Compiles a schema of draft 2020-12, unless its `$schema` names another draft.
     ///
-    /// Callers send schemas, so a pattern must match in linear time and a reference
-    /// may only point into the schema itself.
+    /// Callers send schemas. The budget is therefore checked first, a pattern must match in
+    /// linear time, and a reference may only point into the schema itself. `format` is no
+    /// rule in any draft.
     ///
     /// # Errors
     /// [`InvalidAnalysis`] names the place in the schema that cannot be used.
     pub fn new(schema: &Value) -> Result<Self, InvalidAnalysis> {
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex()).offline();
-        options.build(schema).map(Self).map_err(|error| invalid_schema(&error))
+        let rules_per_value = check_budget(schema)?;
+        let patterns =
+            PatternOptions::regex().size_limit(PATTERNS_COMPILED_MAX_BYTES).dfa_size_limit(PATTERN_CACHE_MAX_BYTES);
+        let options = jsonschema::options().with_pattern_options(patterns).should_validate_formats(false).offline();
+        let compiled = options.build(schema).map_err(|error| invalid_schema(&error))?;
+        Ok(Self { compiled, rules_per_value })
+    }
+
+    /// Whether the validation of an answer stays within [`VALIDATION_RULES_MAX`].
+    pub fn is_within_budget(&self, answer: &Value) -> bool {
+        self.rules_for(answer) <= VALIDATION_RULES_MAX
+    }
+
+    /// Whether the repair of an answer stays short. A repair follows the same references and
+    /// branches, to a greater depth.
+    pub fn can_repair(&self, answer: &Value) -> bool {
+        self.rules_per_value <= REPAIR_RULES_MAX && self.rules_for(answer) <= VALIDATION_DETAIL_MAX
+    }
+
+    fn rules_for(&self, answer: &Value) -> u64 {
+        self.rules_per_value.saturating_mul(count_values(answer))
     }
 
     /// Validates an answer. The error is the first mismatch.
     pub fn check(&self, answer: &Value) -> Result<(), Mismatch> {
-        self.0.validate(answer).map_err(|error| {
+        if self.rules_for(answer) > VALIDATION_DETAIL_MAX {
+            let problem = || Mismatch { at: String::new(), problem: "a rule is broken".to_owned() };
+            return if self.compiled.is_valid(answer) { Ok(()) } else { Err(problem()) };
+        }
+        self.compiled.validate(answer).map_err(|error| {
             let error = innermost_error(&error);
             Mismatch { at: error.instance_path().to_string(), problem: problem_of(error) }
         })
+    }
+}
+
+fn count_values(value: &Value) -> u64 {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count_values).sum(),
+        Value::Object(fields) => fields.values().map(count_values).sum(),
+        _ => 0,
     }
 }
 
@@ -158,8 +198,7 @@ mod tests {
     #[test]
     fn recursive_schema_validation_terminates() {
         let endless = json!({"type": "object", "allOf": [{"$ref": "#"}]});
-        // JSON Schema does not define the result; only the termination matters.
-        let _ = Validator::new(&endless).unwrap().check(&json!({}));
+        assert!(Validator::new(&endless).is_err());
         let tree = json!({"type": "object", "properties": {"child": {"$ref": "#"}}, "additionalProperties": false});
         let validator = Validator::new(&tree).unwrap();
         assert!(validator.check(&json!({"child": {"child": {}}})).is_ok());

@@ -87,8 +87,8 @@ pub enum Decision {
         /// redrive.
         charged_attempts: u32,
     },
-    /// The worker may claim the job, as attempt + 1. The earlier attempt fell silent beside
-    /// other jobs, so it is not charged, and the job becomes a suspect.
+    /// The worker may claim the job, as attempt + 1. The earlier attempt fell silent
+    /// together with other jobs, so it is not charged, and the job becomes a suspect.
     TakeOver {
         /// The charged attempts after the claim, which are those before it.
         charged_attempts: u32,

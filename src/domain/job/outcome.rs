@@ -85,6 +85,8 @@ pub enum RetryReason {
     TooEarly,
     /// A suspect of the same batch must run alone; not charged.
     SuspectFirst,
+    /// The messages of the batch have too many JSON values together; not charged.
+    BatchTooLarge,
     /// Another worker probes the hold of this message.
     ProbeBusy,
     /// The handling of the message panicked.
@@ -107,6 +109,7 @@ impl RetryReason {
             Self::OnHold => "on_hold",
             Self::Unproven => "unproven",
             Self::NotStored => "not_stored",
+            Self::BatchTooLarge => "batch_too_large",
             Self::ProbeBusy => "probe_busy",
             Self::TooEarly => "too_early",
             Self::SuspectFirst => "suspect_first",

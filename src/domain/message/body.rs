@@ -14,8 +14,10 @@ use crate::domain::job::priority::Priority;
 use crate::domain::job::stored::StoredJob;
 use crate::domain::job::{DocumentSource, Job, Work};
 use crate::domain::json;
+use crate::domain::json_values::count_values;
 use crate::domain::limits::{
-    BUCKET_MAX_BYTES, INLINE_RESULT_MAX_BYTES, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES, RESULT_MAX_DEPTH,
+    BUCKET_MAX_BYTES, INLINE_RESULT_MAX_BYTES, JOB_VALUES_MAX, KEY_MAX_BYTES, METADATA_MAX_BYTES, MODEL_ID_MAX_BYTES,
+    RESULT_MAX_DEPTH,
 };
 
 /// The body of a job's message. Docket and any other producer may send it. Unknown
@@ -89,6 +91,8 @@ pub enum ParsedMessage {
 /// # Errors
 /// A [`codes::MALFORMED_MESSAGE`] that names the field and contains no text of the body.
 pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<ParsedMessage, Failure> {
+    count_values(body.unwrap_or_default(), JOB_VALUES_MAX)
+        .map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))?;
     if let Some(control) = body.and_then(Control::parse) {
         return Ok(ParsedMessage::Control(control));
     }

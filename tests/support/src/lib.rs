@@ -6,6 +6,7 @@ pub mod description;
 pub mod event_listener;
 pub mod event_source;
 pub mod function;
+pub mod hostile;
 pub mod proxy;
 pub mod stack;
 pub mod stand_in;

@@ -38,7 +38,7 @@ async fn describe_server(url: &str, bucket: &str, model_id: &str) -> Value {
         "output": output_uri.starts_with(&uri),
         "ended": ended_at.is_some(),
         "listed": is_listed,
-        "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Refused(_))),
+        "unknown": matches!(model.poll(&unknown).await, Err(AttemptError::Refused(_) | AttemptError::AccountFault(_))),
         "invalid": matches!(invalid, Err(AttemptError::Refused(_))),
     })
 }

@@ -94,7 +94,9 @@ async fn run_all(cases: Vec<Case>) {
             println!("faults: {done} of {total} runs");
         }
         if !problems.is_empty() {
-            failed.push(format!("{case:?}\n  {}", problems.join("\n  ")));
+            let problem = format!("{case:?}\n  {}", problems.join("\n  "));
+            println!("faults: ended wrongly: {problem}");
+            failed.push(problem);
         }
     }
     assert!(failed.is_empty(), "{} of {total} ended wrongly:\n{}", failed.len(), failed.join("\n\n"));

@@ -108,7 +108,11 @@ async fn run_all(cases: Vec<Case>) {
 async fn job_with_one_fault_at_any_request_ends_correctly() {
     let mut cases = Vec::new();
     let only = std::env::var("FAULT_SCENARIO").ok();
-    let is_selected = |scenario: &Scenario| only.as_ref().is_none_or(|slug| scenario.slug() == slug);
+    // The scenario of a hold takes minutes, because each run waits for probes.
+    let is_selected = |scenario: &Scenario| match &only {
+        Some(slug) => scenario.slug() == slug,
+        None => *scenario != Scenario::AccountFault,
+    };
     for scenario in SCENARIOS.into_iter().filter(is_selected) {
         let case = |faults, name| Case { scenario, faults, kills_every_call: false, name };
         cases.push(case(BTreeMap::new(), "without-faults".into()));

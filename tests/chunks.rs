@@ -100,6 +100,7 @@ async fn throttled_chunk_costs_no_other_chunk_a_second_call() {
         (4, 3),
         "the calls in flight were completed"
     );
+    world.end_backoff("long").await;
     assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
     assert_eq!(world.model.calls_of("long"), 7, "five chunks, one join, and one throttled call");
     let done = read_completion(&world, "long").await;
@@ -122,8 +123,10 @@ async fn chunks_left_without_time_run_in_the_next_invocation() {
     let event = deliver_text(&world, "long", &text_of_five_chunks()).await;
     assert_eq!(consumer.invoke(event.clone(), time).await, Ok(one_failure(&event)));
     assert_eq!((world.model.calls_of("long"), world.row("long").await.unwrap().charged_attempts), (4, 0));
+    world.end_backoff("long").await;
     assert_eq!(consumer.invoke(event.clone(), time).await, Ok(one_failure(&event)));
     assert_eq!((world.model.calls_of("long"), world.row("long").await.unwrap().charged_attempts), (5, 0));
+    world.end_backoff("long").await;
     assert_eq!(consumer.invoke(event, time).await, Ok(no_failures()));
     assert_eq!((world.model.calls_of("long"), read_completion(&world, "long").await.chunks), (6, Some(5)));
 }

@@ -37,13 +37,6 @@ fn inline_message(job_id: &str) -> (String, HashMap<String, String>) {
     message(json!({"job_id": job_id, "document": "The tenant pays a rent of 900 euros for the flat."}))
 }
 
-/// Lets a released job be claimed before its backoff ends.
-async fn end_backoff(world: &World, job_id: &str) {
-    let mut item = world.item(job_id).await;
-    item.remove("not_before").expect("the job has a backoff");
-    world.put_item(item).await;
-}
-
 /// The message that the redrive of a dead letter sends.
 fn redrive_message(letter: &ReceivedMessage) -> (String, HashMap<String, String>) {
     (letter.body.clone(), letter.attributes.clone())
@@ -164,7 +157,7 @@ async fn throttled_attempts_are_not_charged() {
         assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failures(&[message_id(&event, 0)])));
         let row = world.row("throttled").await.unwrap();
         assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("pending", attempt, 0));
-        end_backoff(&world, "throttled").await;
+        world.end_backoff("throttled").await;
     }
     assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()));
     let row = world.row("throttled").await.unwrap();
@@ -182,7 +175,7 @@ async fn transient_errors_fail_the_job_after_its_last_attempt() {
     let event = world.deliver(&[inline_message("unlucky")]).await;
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(failures(&[message_id(&event, 0)])));
     assert_eq!(world.status("unlucky").await, "pending");
-    end_backoff(&world, "unlucky").await;
+    world.end_backoff("unlucky").await;
     assert_eq!(consumer.invoke(event.clone(), TIME).await, Ok(no_failures()));
     let State::Failed { error, .. } = world.row("unlucky").await.unwrap().state else {
         panic!("the job has not failed")

@@ -51,7 +51,7 @@ async fn finished_jobs_and_finished_batches_are_published() {
     let listener = start_listener(&stack, &[&names[0], &names[1], &waiting]).await;
     let ids = names.clone().map(|batch| (0..100).map(|n| format!("{batch}-{n}")).collect::<Vec<String>>());
     // Long enough for all jobs to be stored before the first one ends.
-    let faults = json!([{"kind": "access_denied", "job_id": ids[0][3]}]);
+    let faults = json!([{"kind": "guardrail", "job_id": ids[0][3]}]);
     stand_in::put(&stack.outputs["ModelEndpointUrl"], json!({"latency_ms": 5_000, "faults": faults}));
     // The document of this job is never uploaded, so neither the job nor its batch ends.
     let upload = json!({"filename": "later.txt", "size": 10, "batch_id": waiting});

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use docket::domain::hold::HoldTarget;
 use docket::domain::job::stored::{State, StoredResult};
 use serde_json::{Value, json};
 use test_support::aws::World;
@@ -44,7 +45,7 @@ async fn large_result_in_the_bucket_reads_like_an_inline_result() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
-async fn refused_result_is_counted_as_store_unavailable() {
+async fn refused_result_is_charged_and_holds_the_store() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("DOCUMENTS_BUCKET", "no-such-bucket")]).await;
     world.model.behave(json!({"faults": [{"kind": "long"}]}));
@@ -52,9 +53,11 @@ async fn refused_result_is_counted_as_store_unavailable() {
     let retried = json!({"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]});
     assert_eq!(consumer.invoke(event, TIME).await, Ok(retried));
     let stored = world.row("refused").await.unwrap();
-    assert_eq!((stored.state, stored.charged_attempts), (State::Pending, 0));
+    assert_eq!((stored.state, stored.charged_attempts), (State::Pending, 1), "the call is paid for");
+    assert_eq!(stored.waiting_for, Some(HoldTarget::Store));
     let output = consumer.output().await;
-    assert!(output.contains("\"outcome\":\"store_unavailable\"") && !output.contains("throttled"), "{output}");
+    assert!(output.contains("\"outcome\":\"on_hold\"") && !output.contains("throttled"), "{output}");
+    assert!(output.contains("\"cause\":\"s3:PutObject/NoSuchBucket\""), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,9 @@ pub(crate) fn remedy(code: &str) -> &'static str {
         "document_not_found" => "Upload the document again.",
         "document_forbidden" => "Grant the consumer's role access to the bucket, or restore the object.",
         "document_type_unknown" => "Convert the document to a supported type.",
+        "model_error_exception" => {
+            "Raise `analysis.max_tokens` or the parameter MaxTokens, or set the parameter AnswerMode to `text`."
+        }
         "document_encrypted" => "Remove the password.",
         "analysis_invalid" => "Correct the analysis; the message names the field.",
         "guardrail_intervened" => "Review the document or the guardrail.",

@@ -189,6 +189,13 @@ impl World {
         client.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("the item is written");
     }
 
+    /// Lets a released job be claimed before its backoff ends.
+    pub async fn end_backoff(&self, job_id: &str) {
+        let mut item = self.item(job_id).await;
+        item.remove("not_before").expect("the job has a backoff");
+        self.put_item(item).await;
+    }
+
     /// Receives and deletes all messages of the dead-letter queue.
     pub async fn drain_dead_letters(&self) -> Vec<ReceivedMessage> {
         drain_messages(&self.sdk, &self.dead_letters).await

@@ -29,6 +29,7 @@ fn message(job_id: &str, batch_id: &str) -> String {
 #[ignore = "needs the local AWS: make test"]
 async fn hold_is_listed_and_its_lift_completes_the_jobs() {
     let stack = Stack::new().await;
+    stack.drain_dead_letters().await;
     let model = &stack.outputs["ModelEndpointUrl"];
     stand_in::put(model, json!({"faults": [{"kind": "access_denied"}]}));
     let batch = unique("held");

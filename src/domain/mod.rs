@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod async_invocation;
 pub mod backoff;
 pub mod batch;
+pub mod csv_cell;
 pub mod document;
 pub mod events;
 pub mod exact_json;

@@ -1,7 +1,5 @@
 //! Pages of a batch's results, as JSON Lines or CSV.
 
-use std::borrow::Cow;
-
 use lambda_http::Request;
 use serde_json::Value;
 
@@ -9,6 +7,7 @@ use super::pages::{Fetch, read_filter};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::batch::cursor::{Cursor, Page, Select};
+use crate::domain::csv_cell::safe_cell;
 use crate::domain::ids::BatchId;
 use crate::domain::limits::PAGE_MAX_BYTES;
 
@@ -103,17 +102,14 @@ fn csv_failed() -> Problem {
     Problem::internal("the results could not be written as CSV; ask for application/jsonl")
 }
 
-/// Writes one cell. A leading `'` keeps a spreadsheet from running a text that begins
-/// like a formula, because the text comes from a document or a model.
-///
-/// <https://owasp.org/www-community/attacks/CSV_Injection>
+/// Writes one cell. The text comes from a document or a model, so it must not become a
+/// formula.
 fn csv_cell(value: Option<&Value>) -> String {
-    let text = match value {
-        None | Some(Value::Null) => Cow::Borrowed(""),
-        Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
-        Some(other) => return other.to_string(),
-    };
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.into_owned() }
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => safe_cell(text).into_owned(),
+        Some(other) => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +126,7 @@ mod tests {
     fn csv_cell_is_never_a_formula() {
         assert_eq!(csv_cell(Some(&json!("=HYPERLINK(1)"))), "'=HYPERLINK(1)");
         assert_eq!(csv_cell(Some(&json!("@x"))), "'@x");
+        assert_eq!(csv_cell(Some(&json!(" =1"))), "' =1");
         assert_eq!(csv_cell(Some(&json!("plain"))), "plain");
         assert_eq!(csv_cell(Some(&json!(-0.5))), "-0.5");
         assert_eq!(csv_cell(None), "");

@@ -6,6 +6,7 @@ PYTHON ?= python3
 PORT ?= 4566
 TEST_PORT ?= 4666
 MODEL_ENDPOINT ?=
+MODEL ?=
 STACK_PARAMETERS ?=
 CASES ?= 10000
 SEED ?=
@@ -24,7 +25,8 @@ export SAM_CLI_TELEMETRY := 0
 .PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control second-dynamodb mutants api-cases
 
 help:
-	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents"
+	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents;"
+	@echo "                       MODEL=smollm2 lets a small language model answer"
 	@echo "make check             format, lints, unit tests, texts and docs: no local AWS"
 	@echo "make test              make check, then every test on a local AWS"
 	@echo "make up, make down     start and end the local AWS; PORT=4566 MODEL_ENDPOINT=… STACK_PARAMETERS=\"…\""
@@ -47,7 +49,7 @@ setup-template: setup
 	@$(PYTHON) tools/setup.py --template-tools
 
 demo: setup
-	@$(BIN)/python tools/demo.py --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)"
+	@$(BIN)/python tools/demo.py --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)" --model "$(MODEL)"
 
 up: setup
 	@$(LOCAL_AWS) up --port $(PORT) --model-endpoint "$(MODEL_ENDPOINT)" --parameters "$(STACK_PARAMETERS)" \
@@ -106,8 +108,8 @@ test: check setup-template
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten minutes
 # of each fuzz target, and the negative control.
 faults: setup
-	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 \
-		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim batches"
+	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 HOLD_DOCUMENTS=2000 \
+		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim batches hold"
 	@$(MAKE) negative-control second-dynamodb
 
 # Removes each safeguard in turn: a test must fail.

@@ -9,21 +9,29 @@ from lab import BenchError
 MB_PER_PROCESSOR = 1_769
 SMALLEST_MB = 128
 PERIOD_US = 20_000
-QUOTA_US = PERIOD_US * SMALLEST_MB // MB_PER_PROCESSOR
+
+
+def quota_us(memory_mb: int) -> int:
+    """The processor time of a function with `memory_mb` in each PERIOD_US."""
+    return PERIOD_US * memory_mb // MB_PER_PROCESSOR
+
+
+QUOTA_US = quota_us(SMALLEST_MB)
 
 ROOT_V1, ROOT_V2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
 
 
 class CpuShare:
-    """A control group whose processes together get QUOTA_US of every PERIOD_US."""
+    """A control group whose processes together get the share of a function with `memory_mb`."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_mb: int = SMALLEST_MB) -> None:
+        quota = quota_us(memory_mb)
         name = f"docket-bench-{os.getpid()}"
         try:
             if (ROOT_V2 / "cgroup.controllers").exists():
-                self.group = self._make_group(ROOT_V2 / name, {"cpu.max": f"{QUOTA_US} {PERIOD_US}"})
+                self.group = self._make_group(ROOT_V2 / name, {"cpu.max": f"{quota} {PERIOD_US}"})
             else:
-                limits = {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(QUOTA_US)}
+                limits = {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(quota)}
                 self.group = self._make_group(ROOT_V1 / name, limits)
         except OSError as error:
             raise BenchError(f"cannot create a control group ({error.strerror}): run the benchmark as root") from error

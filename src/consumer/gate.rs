@@ -31,10 +31,10 @@ use crate::domain::batch::Batch;
 use crate::domain::failure::Failure;
 use crate::domain::hold::account_fault::normalised_message;
 use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::{Job, Work};
-use crate::domain::limits::{HOLD_PROBE_MARGIN, HOLD_TTL, OWN_ERROR_TTL};
+use crate::domain::limits::{HOLD_PROBE_MARGIN, HOLD_TTL, OUTAGE_CANARIES, OWN_ERROR_TTL};
 use crate::domain::message::control::Control;
 
 /// Decides whether calls may begin. Clones share what this environment knows.
@@ -115,6 +115,7 @@ impl Gate {
     pub fn answered(&self, model_id: &str) {
         let mut known = self.known();
         known.in_doubt.remove(model_id);
+        known.recent_calls(model_id).add_answered();
         insert_bounded(&mut known.answered, model_id.to_owned(), now());
     }
 
@@ -133,12 +134,13 @@ impl Gate {
         }
     }
 
-    /// Says what the error of a call shows: the document's own error, a hold, or neither.
+    /// Says what the error of a job's call shows: the document's own error, a hold, or
+    /// neither.
     ///
     /// `begun` is the time at which the call began.
     pub async fn judge(
         &self,
-        model_id: &str,
+        (job_id, model_id): (&JobId, &str),
         error: AttemptError,
         begun: Timestamp,
         delivery: &Delivery,
@@ -152,6 +154,9 @@ impl Gate {
             _ => return error,
         };
         let is_refusal = matches!(error, AttemptError::Refused(_));
+        if !is_refusal {
+            self.known().recent_calls(model_id).add_unanswered(job_id.clone());
+        }
         let own = if is_refusal { AttemptError::Permanent } else { AttemptError::Transient };
         let name = (model_id.to_owned(), failure.code.clone(), normalised_message(&failure.message));
         if is_refusal && self.known().own_errors.get(&name).is_some_and(|at| now() < *at + OWN_ERROR_TTL) {
@@ -175,7 +180,7 @@ impl Gate {
     /// Whether the model answers other requests: it answered one after `since`, or it
     /// answers the canary.
     async fn ask(&self, model_id: &str, since: Timestamp, delivery: &Delivery) -> Verdict {
-        if self.has_answered(model_id, since) {
+        if self.is_answering(model_id, since) {
             return Verdict::Answers;
         }
         let time = until(delivery.deadline).saturating_sub(Delivery::time_after_call());
@@ -186,25 +191,17 @@ impl Gate {
             return Verdict::Unknown;
         };
         // Another record's canary may have answered the question.
-        if self.has_answered(model_id, since) {
+        if self.is_answering(model_id, since) {
             return Verdict::Answers;
         }
         if let Some(on_hold) = self.blocks_model(model_id).await {
             return Verdict::Ends(AttemptError::OnHold(on_hold));
         }
-        let mut verdict = self.canary.ask(model_id).await;
-        // A model that fails few of its calls may fail the canary too.
-        if matches!(verdict, CanaryVerdict::Failed(HoldKind::Outage, _)) {
-            if self.has_answered(model_id, since) {
-                return Verdict::Answers;
-            }
-            if until(delivery.deadline).saturating_sub(Delivery::time_after_call()) >= self.canary.timeout {
-                verdict = self.canary.ask(model_id).await;
-            }
-        }
+        let verdict = self.ask_canaries(model_id, since, delivery).await;
         info!(model_id, verdict = verdict.name(), "canaries asked whether the model answers");
         match verdict {
             CanaryVerdict::Answered => {
+                self.known().recent.remove(model_id);
                 self.answered(model_id);
                 Verdict::Answers
             }
@@ -214,6 +211,36 @@ impl Gate {
                 Verdict::Ends(self.open(HoldTarget::Model(model_id.to_owned()), kind, reason).await)
             }
         }
+    }
+
+    /// Sends canaries until they decide, or until no time is left for another one.
+    ///
+    /// One failure is enough while most calls fail. Otherwise two must fail, because a
+    /// model that fails few of its calls may fail a canary too.
+    async fn ask_canaries(&self, model_id: &str, since: Timestamp, delivery: &Delivery) -> CanaryVerdict {
+        let is_failing = self.known().recent_calls(model_id).mostly_fail();
+        let mut verdict = self.canary.ask(model_id).await;
+        for _ in 1..OUTAGE_CANARIES {
+            let needs_another = match verdict {
+                CanaryVerdict::Answered => is_failing,
+                CanaryVerdict::Failed(HoldKind::Outage, _) => !is_failing,
+                CanaryVerdict::Failed(..) | CanaryVerdict::Throttled => false,
+            };
+            let has_time = until(delivery.deadline).saturating_sub(Delivery::time_after_call()) >= self.canary.timeout;
+            if !needs_another || !has_time {
+                break;
+            }
+            if !is_failing && self.has_answered(model_id, since) {
+                return CanaryVerdict::Answered;
+            }
+            let next = self.canary.ask(model_id).await;
+            let is_second_failure = matches!((&verdict, &next), (CanaryVerdict::Failed(..), CanaryVerdict::Failed(..)));
+            verdict = next;
+            if is_second_failure {
+                break;
+            }
+        }
+        verdict
     }
 
     /// Opens a hold, unless one exists for its target: sends its first probe, then stores
@@ -252,6 +279,12 @@ impl Gate {
     /// Forgets a hold, so that the next look reads it again.
     pub fn forget_hold(&self, target: &HoldTarget) {
         self.known().holds.remove(target);
+    }
+
+    /// Whether the model answered another request after `since`, and does not fail most
+    /// calls.
+    fn is_answering(&self, model_id: &str, since: Timestamp) -> bool {
+        self.has_answered(model_id, since) && !self.known().recent_calls(model_id).mostly_fail()
     }
 
     fn has_answered(&self, model_id: &str, since: Timestamp) -> bool {

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
 
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,7 +15,8 @@ use crate::analyst;
 use crate::behaviour::FaultKind;
 use crate::conversation::{ConverseRequest, Form, count_tokens};
 use crate::families::{find_refusal, writes_tool_call_as_text};
-use crate::server::{CallRecord, Server};
+use crate::language_model::{self, LanguageModel};
+use crate::server::{CallRecord, InFlightCall, Server};
 
 pub async fn converse(
     State(server): State<Server>,
@@ -57,6 +60,11 @@ pub async fn converse(
         return error(status, code, message);
     }
     tokio::time::sleep(plan.latency).await;
+    if plan.fault.is_none()
+        && let Some(model) = server.language_model()
+    {
+        return written_response(model, &request, &body, call).await;
+    }
     let answer = analyst::analyse(&request.schema, &request.text);
     let speaker = Speaker { form: request.form, as_text: writes_tool_call_as_text(&model_id, &body) };
     let (stop_reason, content) = match plan.fault {
@@ -87,20 +95,44 @@ pub async fn converse(
     call.set_outcome(stop_reason);
     let output_tokens = count_tokens(&content.to_string()).min(request.max_tokens);
     call.settle(reserved, request.input_tokens, output_tokens);
-    let response = json!({
-        "metrics": {"latencyMs": plan.latency.as_millis() as u64},
-        "output": {"message": {"role": "assistant", "content": content}},
-        "stopReason": stop_reason,
-        "usage": {
-            "inputTokens": request.input_tokens,
-            "outputTokens": output_tokens,
-            "totalTokens": request.input_tokens + output_tokens,
-        },
-    });
+    let response = response_body(stop_reason, content, plan.latency, [request.input_tokens, output_tokens]);
     // No number in memory has that many digits.
     let body = response.to_string().replace(&format!("\"{NUMBER_MARK}\""), INEXACT_NUMBER);
     let body = body.replace(&format!("\\\"{NUMBER_MARK}\\\""), INEXACT_NUMBER);
     ([("content-type", "application/json")], body).into_response()
+}
+
+/// The answer of a language model on this machine.
+async fn written_response(
+    model: &LanguageModel,
+    request: &ConverseRequest<'_>,
+    body: &Value,
+    mut call: InFlightCall,
+) -> Response {
+    let started = Instant::now();
+    let written = match model.write(request, body).await {
+        Ok(written) => written,
+        Err(problem) => {
+            call.set_outcome("ModelErrorException");
+            let message = format!("the language model did not answer: {problem}");
+            return error(StatusCode::FAILED_DEPENDENCY, "ModelErrorException", &message);
+        }
+    };
+    let (stop_reason, content) = language_model::say(request.form, &written);
+    call.set_outcome(stop_reason);
+    let tokens = [written.input_tokens, written.output_tokens];
+    call.settle(request.input_tokens + request.max_tokens, tokens[0], tokens[1]);
+    Json(response_body(stop_reason, content, started.elapsed(), tokens)).into_response()
+}
+
+/// The body of a response, with the tokens of input and output.
+fn response_body(stop_reason: &str, content: Value, latency: Duration, [input, output]: [u64; 2]) -> Value {
+    json!({
+        "metrics": {"latencyMs": latency.as_millis() as u64},
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": stop_reason,
+        "usage": {"inputTokens": input, "outputTokens": output, "totalTokens": input + output},
+    })
 }
 
 /// The place of a number that is written into the response's text.

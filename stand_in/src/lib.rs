@@ -27,6 +27,7 @@ mod conversation;
 mod converse;
 mod families;
 mod invocations;
+mod language_model;
 mod reading;
 mod server;
 
@@ -38,6 +39,7 @@ use tokio::net::TcpListener;
 
 use self::behaviour::Behaviour;
 use self::invocations::Invocations;
+use self::language_model::LanguageModel;
 use self::server::Server;
 
 /// The initial behaviour of a stand-in, and the S3 endpoint of its outputs.
@@ -48,6 +50,8 @@ pub struct Options {
     /// The S3 endpoint that receives the outputs of StartAsyncInvoke, such as
     /// `http://127.0.0.1:4566`. Without it, the stand-in stores no output.
     pub s3_endpoint: Option<String>,
+    /// The server of a language model that answers in place of the stand-in's sentences.
+    pub language_model: Option<String>,
 }
 
 /// Serves the stand-in on `listener` until the future is dropped.
@@ -66,7 +70,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<(
         .route("/_behaviour", get(server::show_behaviour).put(server::change_behaviour))
         .route("/_reset", post(async |State(server): State<Server>| server.reset()))
         .layer(DefaultBodyLimit::max(32 * 1024 * 1024))
-        .with_state(Server::new(options.behaviour, invocations));
+        .with_state(Server::new(options.behaviour, invocations, options.language_model.map(LanguageModel::new)));
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });

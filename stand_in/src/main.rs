@@ -16,6 +16,8 @@ GET /_calls/log, GET and PUT /_behaviour, POST /_reset.
   --latency-ms MS      duration of each call in milliseconds; default 0
   --s3-endpoint URL    S3 endpoint that stores the outputs of StartAsyncInvoke;
                        without it, no output is stored
+  --language-model URL server of a language model that writes the answers;
+                       tools/language_model.py is one
   --help               show this text";
 
 struct Arguments {
@@ -71,6 +73,7 @@ fn parse_arguments(mut words: impl Iterator<Item = String>) -> Result<Option<Arg
             }
             "--latency-ms" => arguments.options.behaviour.latency_ms = number()?,
             "--s3-endpoint" => arguments.options.s3_endpoint = Some(value.trim_end_matches('/').to_owned()),
+            "--language-model" => arguments.options.language_model = Some(value.trim_end_matches('/').to_owned()),
             _ => return Err(format!("unknown option {word}")),
         }
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::behaviour::{Behaviour, FaultKind};
 use crate::invocations::Invocations;
+use crate::language_model::LanguageModel;
 
 /// One Converse call, as `GET /_calls/log` returns it.
 #[derive(Debug, Clone, Serialize)]
@@ -89,6 +90,7 @@ impl TokenBucket {
 pub struct Server {
     state: Arc<Mutex<ServerState>>,
     invocations: Invocations,
+    language_model: Option<LanguageModel>,
     started: Instant,
 }
 
@@ -107,9 +109,13 @@ pub struct InFlightCall {
 }
 
 impl Server {
-    pub fn new(behaviour: Behaviour, invocations: Invocations) -> Self {
+    pub fn new(behaviour: Behaviour, invocations: Invocations, language_model: Option<LanguageModel>) -> Self {
         let state = ServerState { behaviour, ..ServerState::default() };
-        Self { state: Arc::new(Mutex::new(state)), invocations, started: Instant::now() }
+        Self { state: Arc::new(Mutex::new(state)), invocations, language_model, started: Instant::now() }
+    }
+
+    pub fn language_model(&self) -> Option<&LanguageModel> {
+        self.language_model.as_ref()
     }
 
     pub fn invocations(&self) -> &Invocations {

@@ -26,6 +26,16 @@ const VISIBILITY: Duration = Duration::from_secs(120);
 pub const MODEL: &str = "test.model-v1:0";
 const TEXT: &str = "The tenant pays a rent of 900 euros for the flat in Mill Lane.";
 
+/// The number of documents of a test: `HOLD_DOCUMENTS`, or `default`.
+pub fn documents(default: usize) -> usize {
+    std::env::var("HOLD_DOCUMENTS").map_or(default, |text| text.parse().expect("HOLD_DOCUMENTS is a number"))
+}
+
+/// The time in which the consumers of a test complete this many waiting jobs.
+pub fn completion_time(documents: usize) -> Duration {
+    5 * Duration::from_secs(60) + documents as u32 * Duration::from_millis(200)
+}
+
 /// The faults of the services, and the requests that show them.
 #[derive(Default)]
 pub struct Services {
@@ -130,9 +140,18 @@ impl Account {
     /// Sends jobs whose documents are in the message, in the bucket, and in S3 events, in
     /// turn. Returns their ids.
     pub async fn send_mixed(&self, count: usize) -> Vec<String> {
+        let mut ids = Vec::with_capacity(count);
+        while ids.len() < count {
+            let next = ids.len()..count.min(ids.len() + 300);
+            ids.extend(self.send_range(next).await);
+        }
+        ids
+    }
+
+    async fn send_range(&self, numbers: std::ops::Range<usize>) -> Vec<String> {
         let s3 = aws_sdk_s3::Client::new(&self.world.sdk);
         let bucket = &self.world.bucket;
-        join_all((0..count).map(async |n| {
+        join_all(numbers.map(async |n| {
             let key = format!("uploads/held/{n}.txt");
             if n % 3 > 0 {
                 let text = format!("{TEXT} {n}").into_bytes();
@@ -172,7 +191,11 @@ impl Account {
     }
 
     pub async fn rows(&self, ids: &[String]) -> Vec<Option<StoredJob>> {
-        join_all(ids.iter().map(|id| self.world.row(id))).await
+        let mut rows = Vec::with_capacity(ids.len());
+        for some in ids.chunks(300) {
+            rows.extend(join_all(some.iter().map(|id| self.world.row(id))).await);
+        }
+        rows
     }
 
     /// Lets virtual time skip to this time.
@@ -208,18 +231,15 @@ impl Account {
     }
 
     pub async fn wait_until_complete(&self, ids: &[String]) {
-        let mut left: Vec<&String> = ids.iter().collect();
-        test_support::eventually("complete jobs", async || {
-            while let Some(id) = left.last() {
-                match self.world.status(id).await {
-                    "complete" => left.pop(),
-                    "failed" => panic!("{:?}", self.world.row(id).await),
-                    _ => return None,
-                };
-            }
-            Some(())
-        })
-        .await;
+        // Each job has its own limit: thousands of jobs take longer than `eventually` waits.
+        for id in ids.iter().rev() {
+            test_support::eventually("a complete job", async || match self.world.status(id).await {
+                "complete" => Some(()),
+                "failed" => panic!("{:?}", self.world.row(id).await),
+                _ => None,
+            })
+            .await;
+        }
     }
 
     /// The times at which a function sent the first message that resends jobs.

@@ -17,6 +17,7 @@
 
 pub mod account_fault;
 pub mod probe;
+pub mod recent_calls;
 pub mod waiting;
 
 use std::fmt;

@@ -36,6 +36,19 @@ pub const HOLD_TTL: Duration = Duration::from_secs(10);
 /// because a canary succeeded.
 pub const OWN_ERROR_TTL: Duration = Duration::from_secs(600);
 
+/// Calls of a model by which an environment recognises a partial outage.
+pub const RECENT_CALLS: usize = 20;
+
+/// Least number of calls without an answer in a partial outage, out of the last
+/// [`RECENT_CALLS`].
+pub const OUTAGE_FAILURES_MIN: usize = 8;
+
+/// Least number of jobs whose calls have no answer in a partial outage.
+pub const OUTAGE_JOBS_MIN: usize = 4;
+
+/// Canaries of which one failure proves a partial outage.
+pub const OUTAGE_CANARIES: u32 = 3;
+
 /// Most models, batches or errors that an environment of the consumer remembers.
 pub const GATE_ENTRIES_MAX: usize = 1_000;
 

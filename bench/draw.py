@@ -20,6 +20,7 @@ DOCKET = "docket"
 MEASURES = {
     "start": (["time", "memory"], "A cold start of the process, without Lambda's part of it. Docket is one file; Python reads the packages of boto3 first."),
     "first": (["time"], "The first document of a cold environment, with TLS handshakes to table and model. The processor is a full one, or the share of the smallest memory size."),
+    "cold": (None, "The slowest requests of a cold environment with the processor share of 512 MB. They decide the time-outs of table and bucket."),
     "cpu": (["time"], "Processor time per document in a warm environment. The remaining duration of a document is waiting time."),
     "environment": (["time"], "The time that Lambda bills. The documents of a batch wait concurrently, so larger batches cost less per document."),
     "requests": (["all"], "Requests per message, by the state of its job."),
@@ -27,6 +28,7 @@ MEASURES = {
     "memory": (None, "Peak memory while a batch is processed."),
     "headline": (["wall time"], "The complete stack on the local AWS, from the queue to the last stored result. The line is 1.15 × the bound by the model's time."),
     "size": (["zip", "unpacked", "clean build"], "The size of the packages that are uploaded, and that Lambda loads before the first start."),
+    "submit": (["time", "memory", "second run", "results"], "The command line, with a folder of ten thousand files. The line is 1.15 × the time of `aws s3 sync`."),
     "quota": (["quota used", "fullest minute", "calls throttled", "extra writes a job", "function time", "total time"], "A model with a quota of tokens, and all documents in the queue at the start."),
 }
 

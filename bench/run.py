@@ -18,7 +18,7 @@ from lab import BenchError, Lab, print_error, print_status
 from results import RESULTS, ROOT
 
 TARGET = ROOT / "target"
-MEASURES = ("start", "first", "cold", "cpu", "environment", "requests", "duplicates", "memory", "size", "headline", "quota")
+MEASURES = ("start", "first", "cold", "cpu", "environment", "requests", "duplicates", "memory", "size", "submit", "headline", "quota")
 REPEATS = 5
 
 

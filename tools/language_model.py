@@ -37,7 +37,8 @@ class Model:
     def __init__(self):
         from llama_cpp import Llama
 
-        self.llama = Llama(model_path=str(find_model()), n_ctx=CONTEXT_TOKENS, verbose=False)
+        # With larger batches, version 0.3.36 crashes on processors with AMX.
+        self.llama = Llama(model_path=str(find_model()), n_ctx=CONTEXT_TOKENS, n_ubatch=1, verbose=False)
         self.lock = threading.Lock()
 
     def count_tokens(self, messages: list[dict]) -> int:

@@ -17,11 +17,12 @@ use crate::domain::job::stored::{State, StoredJob};
 /// The place of the record that must run alone; `None` if the batch has no suspect.
 ///
 /// Only redelivered messages can be those of suspects, so a batch of new messages costs no
-/// read. If the table does not answer, the claim of each job still finds the suspects.
+/// read. A suspect whose message came alone is found, too: its message must return when its
+/// lease ends. If the table does not answer, the claim of each job still finds the suspects.
 pub(super) async fn find_suspect(jobs: &Jobs, records: &[Record], now: Timestamp) -> Option<usize> {
     let redelivered: BTreeSet<&JobId> =
         records.iter().filter(|record| record.receive_count > 1).filter_map(Record::job_id).collect();
-    if redelivered.is_empty() || records.len() < 2 {
+    if redelivered.is_empty() {
         return None;
     }
     let redelivered: Vec<JobId> = redelivered.into_iter().cloned().collect();

@@ -6,6 +6,7 @@ pub mod outcome;
 pub mod priority;
 pub mod stored;
 pub mod stranded;
+pub mod suspect;
 
 use serde_json::{Map, Value};
 

@@ -77,7 +77,8 @@ impl Producer {
         not_retried.truncate(NOT_RETRIED_LISTED_MAX);
         let not_retried = not_retried.into_iter().map(|(job_id, detail)| json!({"job_id": job_id, "detail": detail}));
         let not_retried: Vec<Value> = not_retried.collect();
-        let body = json!({"batch_id": batch_id, "retried": retried, "not_retried": not_retried, "continues": continues});
+        let body =
+            json!({"batch_id": batch_id, "retried": retried, "not_retried": not_retried, "continues": continues});
         Ok(Answer::json(202, body))
     }
 
@@ -89,9 +90,8 @@ impl Producer {
             let page = self.jobs.get_page(batch_id, filter, cursor, CHANGE_PAGE).await?;
             let rows = self.jobs.get_many_without_results(&page.job_ids).await?;
             let rows = rows.into_iter().filter(|row| filter.matches(row));
-            let cancelled = rows.map(|row| {
-                async move { self.jobs.cancel(&row.job_id, now()).await.map_err(Problem::from) }.boxed()
-            });
+            let cancelled = rows
+                .map(|row| async move { self.jobs.cancel(&row.job_id, now()).await.map_err(Problem::from) }.boxed());
             run_concurrently(cancelled.collect()).await?;
             cursor = page.next;
             if cursor.is_none() || Instant::now() >= until {

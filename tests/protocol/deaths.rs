@@ -62,12 +62,26 @@ struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     /// A worker receives the messages of these jobs. `first` is the suspect that runs, if any.
-    Deliver { worker: usize, batch: u8, first: Option<usize> },
+    Deliver {
+        worker: usize,
+        batch: u8,
+        first: Option<usize>,
+    },
     /// The culprit's call ends the worker.
-    Die { worker: usize },
-    Complete { worker: usize, job: usize },
-    Throttle { worker: usize, job: usize },
-    ExpireLease { job: usize },
+    Die {
+        worker: usize,
+    },
+    Complete {
+        worker: usize,
+        job: usize,
+    },
+    Throttle {
+        worker: usize,
+        job: usize,
+    },
+    ExpireLease {
+        job: usize,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -159,12 +173,16 @@ impl Model for Deaths {
                 continue;
             }
             for batch in self.batches(world) {
-                let is_suspect = |job: &usize| has(batch, *job) && is_suspect(&stored(&world.jobs[*job]), timestamp(NOW));
+                let is_suspect =
+                    |job: &usize| has(batch, *job) && is_suspect(&stored(&world.jobs[*job]), timestamp(NOW));
                 let suspects: Vec<usize> = (0..self.jobs).filter(is_suspect).collect();
                 match suspects.is_empty() || self.removed == Removed::Solitude {
                     true => actions.push(Action::Deliver { worker, batch, first: None }),
-                    false => actions
-                        .extend(suspects.into_iter().map(|job| Action::Deliver { worker, batch, first: Some(job) })),
+                    false => actions.extend(suspects.into_iter().map(|job| Action::Deliver {
+                        worker,
+                        batch,
+                        first: Some(job),
+                    })),
                 }
             }
         }
@@ -178,7 +196,9 @@ impl Model for Deaths {
             Action::Deliver { worker, first: Some(job), .. } => self.claim(&mut world, worker, job, true),
             Action::Deliver { worker, batch, first: None } => {
                 let is_alone = batch.count_ones() == 1 || self.removed == Removed::Solitude;
-                (0..self.jobs).filter(|job| has(batch, *job)).for_each(|job| self.claim(&mut world, worker, job, is_alone));
+                (0..self.jobs)
+                    .filter(|job| has(batch, *job))
+                    .for_each(|job| self.claim(&mut world, worker, job, is_alone));
             }
             Action::Die { worker } => {
                 let held = std::mem::take(&mut world.workers[worker]);

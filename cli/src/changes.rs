@@ -18,10 +18,24 @@ const SHOWN_MAX: usize = 10;
 pub(crate) enum Selection {
     /// A batch.
     Batch(BatchId),
-    /// The failed jobs of a batch with this error code.
-    ErrorCode(BatchId, String),
+    /// The jobs of a batch that match a filter of the API, such as `status=pending`.
+    Filter(BatchId, String),
     /// Single jobs.
     Jobs(Vec<JobId>),
+}
+
+impl Selection {
+    /// The failed jobs of a batch with an error code.
+    pub fn with_error_code(batch_id: BatchId, code: &str) -> Self {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let encode = |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        Self::Filter(batch_id, format!("error_code={}", code.bytes().map(encode).collect::<String>()))
+    }
+
+    /// The jobs of a batch with a status.
+    pub fn with_status(batch_id: BatchId, status: &str) -> Self {
+        Self::Filter(batch_id, format!("status={status}"))
+    }
 }
 
 /// How a command runs.
@@ -47,16 +61,15 @@ pub(crate) async fn retry(target: &Target, selection: Selection, mode: Mode) -> 
         let client = Client::open(target).await?;
         match selection {
             Selection::Batch(batch_id) => {
-                let jobs = list(&client, &batch_id, "&status=failed", |_| true).await?;
+                let jobs = list(&client, &batch_id, "&status=failed").await?;
                 ask("Retry", "failed jobs", &jobs, mode)?;
-                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id).await }
+                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id, "").await }
             }
-            Selection::ErrorCode(batch_id, code) => {
-                let has_code = |job: &Value| job["error"]["code"] == code.as_str();
-                let jobs = list(&client, &batch_id, "&status=failed", has_code).await?;
-                ask("Retry", "failed jobs", &jobs, mode)?;
-                let ids: Vec<&str> = jobs.iter().filter_map(|job| job["job_id"].as_str()).collect();
-                change_jobs(&client, &ids, Change::Retry).await
+            Selection::Filter(batch_id, filter) => {
+                let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
+                ask("Retry", "jobs", &jobs, mode)?;
+                let query = format!("?{filter}");
+                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id, &query).await }
             }
             Selection::Jobs(ids) => change_named(&client, &ids, Change::Retry, mode).await,
         }
@@ -69,7 +82,15 @@ pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) ->
     let command = async {
         let client = Client::open(target).await?;
         match selection {
-            Selection::Batch(batch_id) | Selection::ErrorCode(batch_id, _) => {
+            Selection::Filter(batch_id, filter) => {
+                let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
+                ask("Cancel", "jobs", &jobs, mode)?;
+                let path = format!("/batches/{batch_id}");
+                let counts = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
+                let before = counts["request_counts"]["cancelled"].as_u64().unwrap_or(0);
+                cancel_batch(&client, &batch_id, &format!("?{filter}"), before).await
+            }
+            Selection::Batch(batch_id) => {
                 let path = format!("/batches/{batch_id}");
                 let batch = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
                 let counts = &batch["request_counts"];
@@ -78,7 +99,7 @@ pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) ->
                     "Cancel the batch {batch_id}? {unfinished} unfinished jobs are cancelled, and it takes no more jobs."
                 );
                 confirm(&question, mode.has_consent)?;
-                cancel_batch(&client, &batch_id, counts["cancelled"].as_u64().unwrap_or(0)).await
+                cancel_batch(&client, &batch_id, "", counts["cancelled"].as_u64().unwrap_or(0)).await
             }
             Selection::Jobs(ids) => change_named(&client, &ids, Change::Cancel, mode).await,
         }
@@ -109,17 +130,10 @@ fn printable_line(text: &str) -> String {
     printable(text) + "\n"
 }
 
-async fn list(
-    client: &Client,
-    batch_id: &BatchId,
-    filter: &str,
-    is_selected: impl Fn(&Value) -> bool,
-) -> Result<Vec<Value>, CommandError> {
+async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> Result<Vec<Value>, CommandError> {
     let mut jobs = Vec::new();
     each_job(client, batch_id, filter, |job| {
-        if is_selected(&job) {
-            jobs.push(job);
-        }
+        jobs.push(job);
         Ok(())
     })
     .await?;
@@ -182,26 +196,24 @@ async fn change_jobs(client: &Client, ids: &[&str], change: Change) -> Result<Ch
     Ok(changes)
 }
 
-async fn retry_batch(client: &Client, batch_id: &BatchId) -> Result<Changes, CommandError> {
-    let (mut changes, mut progress) = (Changes::default(), Progress::new());
-    loop {
-        let body = client.ask("POST", &format!("/batches/{batch_id}/retry"), None, &[202]).await?.json();
-        let retried = body["retried"].as_u64().unwrap_or(0);
-        changes.changed += retried;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let refused = body["not_retried"].as_array().into_iter().flatten();
-        changes.refused = refused.map(|job| (text(&job["job_id"]), text(&job["detail"]))).collect();
-        progress.show("", changes.changed, changes.changed, &format!("{} jobs retried", changes.changed));
-        // Without an effect, a further request would have none either.
-        if body["has_more"] != true || retried == 0 {
-            return Ok(changes);
-        }
+/// Retries the jobs of a batch by one request. Docket retries the jobs that the request has no
+/// time for by itself.
+async fn retry_batch(client: &Client, batch_id: &BatchId, query: &str) -> Result<Changes, CommandError> {
+    let body = client.ask("POST", &format!("/batches/{batch_id}/retry{query}"), None, &[202]).await?.json();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let refused = body["not_retried"].as_array().into_iter().flatten();
+    if body["continues"] == true {
+        print_status("Docket retries the remaining jobs by itself");
     }
+    Ok(Changes {
+        changed: body["retried"].as_u64().unwrap_or(0),
+        refused: refused.map(|job| (text(&job["job_id"]), text(&job["detail"]))).collect(),
+    })
 }
 
-async fn cancel_batch(client: &Client, batch_id: &BatchId, before: u64) -> Result<Changes, CommandError> {
+async fn cancel_batch(client: &Client, batch_id: &BatchId, query: &str, before: u64) -> Result<Changes, CommandError> {
     loop {
-        let batch = client.ask("DELETE", &format!("/batches/{batch_id}"), None, &[200]).await?.json();
+        let batch = client.ask("DELETE", &format!("/batches/{batch_id}{query}"), None, &[200]).await?.json();
         if batch["has_more"] != true {
             let cancelled = batch["request_counts"]["cancelled"].as_u64().unwrap_or(0);
             return Ok(Changes { changed: cancelled.saturating_sub(before), refused: Vec::new() });

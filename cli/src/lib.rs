@@ -135,18 +135,23 @@ async fn list_jobs(arguments: JobsArguments) -> Exit {
 }
 
 async fn retry(arguments: RetryArguments) -> Exit {
-    let RetryArguments { batch, jobs, error_code, yes, json, stack } = arguments;
-    let selection = match (batch, error_code) {
-        (Some(batch), Some(code)) => Selection::ErrorCode(batch, code),
-        (Some(batch), None) => Selection::Batch(batch),
-        (None, _) => Selection::Jobs(jobs),
+    let RetryArguments { batch, jobs, error_code, status, yes, json, stack } = arguments;
+    let selection = match (batch, error_code, status) {
+        (Some(batch), Some(code), _) => Selection::with_error_code(batch, &code),
+        (Some(batch), None, Some(status)) => Selection::with_status(batch, status.as_str()),
+        (Some(batch), None, None) => Selection::Batch(batch),
+        (None, ..) => Selection::Jobs(jobs),
     };
     changes::retry(&stack.target(), selection, Mode { has_consent: yes, json }).await
 }
 
 async fn cancel(arguments: CancelArguments) -> Exit {
-    let CancelArguments { batch, jobs, yes, json, stack } = arguments;
-    let selection = batch.map_or(Selection::Jobs(jobs), Selection::Batch);
+    let CancelArguments { batch, jobs, status, yes, json, stack } = arguments;
+    let selection = match (batch, status) {
+        (Some(batch), Some(status)) => Selection::with_status(batch, status.as_str()),
+        (Some(batch), None) => Selection::Batch(batch),
+        (None, _) => Selection::Jobs(jobs),
+    };
     changes::cancel(&stack.target(), selection, Mode { has_consent: yes, json }).await
 }
 

@@ -93,6 +93,10 @@ pub(super) struct StoredJobItem {
     pub attempts: Vec<EndedAttempt>,
     #[serde(default)]
     pub unproven_errors: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resends: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resent_at: Option<Timestamp>,
     #[serde(default)]
     pub created_at: Timestamp,
     #[serde(default)]
@@ -130,7 +134,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 39] = [
+pub(super) const WITHOUT_RESULT: [&str; 41] = [
     "job_id",
     "status",
     "attempt",
@@ -157,6 +161,8 @@ pub(super) const WITHOUT_RESULT: [&str; 39] = [
     "last_error",
     "attempts",
     "unproven_errors",
+    "resends",
+    "resent_at",
     "created_at",
     "updated_at",
     "completed_at",
@@ -171,6 +177,10 @@ pub(super) const WITHOUT_RESULT: [&str; 39] = [
     "chunks",
     "error",
 ];
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 /// Reads an item; `None` if it is no stored job.
 pub(super) fn decode(item: Item) -> Option<StoredJob> {
@@ -239,6 +249,8 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
         last_error: item.last_error,
         attempts: item.attempts,
         unproven_errors: item.unproven_errors,
+        resends: item.resends,
+        resent_at: item.resent_at,
         created_at: item.created_at,
         updated_at: item.updated_at,
     })

@@ -20,8 +20,10 @@ pub mod presigned_downloads;
 pub mod presigned_uploads;
 pub mod queue;
 pub mod quota;
+pub mod requeue;
 mod s3;
 mod update;
+pub mod uploaded_objects;
 
 use std::collections::HashMap;
 use std::time::Duration;

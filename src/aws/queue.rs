@@ -8,9 +8,10 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 
 use super::Unavailable;
+use crate::domain::ids::JobId;
 use crate::domain::job::priority::Priority;
 use crate::domain::limits::{ASYNC_POLL_CAP, HOLD_PROBE_MAX, VISIBILITY_MAX};
-use crate::domain::message::attributes::{Attribute, AttributeValue, FAILED_ATTEMPT, PRIORITY};
+use crate::domain::message::attributes::{Attribute, AttributeValue, FAILED_ATTEMPT, JOB_ID, PRIORITY};
 use crate::domain::message::body::MessageBody;
 use crate::domain::message::control::Control;
 use crate::domain::message::dead_letter::DeadLetter;
@@ -45,11 +46,24 @@ impl JobsQueue {
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>
     pub async fn backlog(&self, arn: Option<&str>) -> Result<u64, Unavailable> {
+        self.backlog_of(self.source_url(arn)).await
+    }
+
+    /// Estimates the messages of both queues, as [`backlog`](Self::backlog) does.
+    pub async fn depth(&self) -> Result<u64, Unavailable> {
+        let high = match &self.high_url {
+            Some(url) => self.backlog_of(url).await?,
+            None => 0,
+        };
+        Ok(self.backlog_of(&self.url).await? + high)
+    }
+
+    async fn backlog_of(&self, url: &str) -> Result<u64, Unavailable> {
         use QueueAttributeName::{
             ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
             ApproximateNumberOfMessagesNotVisible as Hidden,
         };
-        let request = self.client.get_queue_attributes().queue_url(self.source_url(arn));
+        let request = self.client.get_queue_attributes().queue_url(url);
         let request = request.attribute_names(Visible).attribute_names(Delayed).attribute_names(Hidden);
         let response = request.send().await.map_err(|error| Unavailable::new("sqs:GetQueueAttributes", &error))?;
         let counts = response.attributes.unwrap_or_default();
@@ -127,6 +141,16 @@ impl JobsQueue {
     }
 }
 
+/// A received dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedLetter {
+    /// The job; `None` if the letter names none.
+    pub job_id: Option<JobId>,
+    /// The failed attempt of the job.
+    pub failed_attempt: Option<u32>,
+    receipt_handle: String,
+}
+
 /// The dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
@@ -138,6 +162,47 @@ impl DeadLetterQueue {
     /// The queue with this URL.
     pub fn new(config: &SdkConfig, url: String) -> Self {
         Self { client: Client::new(config), url }
+    }
+
+    /// Receives at most ten dead letters, which stay invisible for `visibility`.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>
+    pub async fn receive(&self, visibility: Duration) -> Result<Vec<ReceivedLetter>, Unavailable> {
+        let response = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(10)
+            .visibility_timeout(visibility.as_secs() as i32)
+            .wait_time_seconds(0)
+            .message_attribute_names(JOB_ID)
+            .message_attribute_names(FAILED_ATTEMPT)
+            .send()
+            .await
+            .map_err(|error| Unavailable::new("sqs:ReceiveMessage", &error))?;
+        let letters = response.messages.unwrap_or_default().into_iter().filter_map(|message| {
+            let text = |name: &str| message.message_attributes.as_ref()?.get(name)?.string_value.clone();
+            let (job_id, failed_attempt) = (text(JOB_ID), text(FAILED_ATTEMPT));
+            Some(ReceivedLetter {
+                job_id: job_id.and_then(|id| id.parse().ok()),
+                failed_attempt: failed_attempt.and_then(|attempt| attempt.parse().ok()),
+                receipt_handle: message.receipt_handle?,
+            })
+        });
+        Ok(letters.collect())
+    }
+
+    /// Deletes a received dead letter.
+    pub async fn delete(&self, letter: &ReceivedLetter) -> Result<(), Unavailable> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&letter.receipt_handle);
+        request.send().await.map(drop).map_err(|error| Unavailable::new("sqs:DeleteMessage", &error))
+    }
+
+    /// Lets a received dead letter be received again at once.
+    pub async fn put_back(&self, letter: &ReceivedLetter) -> Result<(), Unavailable> {
+        let request = self.client.change_message_visibility().queue_url(&self.url);
+        let request = request.receipt_handle(&letter.receipt_handle).visibility_timeout(0);
+        request.send().await.map(drop).map_err(|error| Unavailable::new("sqs:ChangeMessageVisibility", &error))
     }
 
     /// Sends a dead letter: the message's body, and attributes with its reason.

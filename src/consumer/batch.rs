@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 use tracing::{error, warn};
@@ -61,14 +62,18 @@ impl Consumer {
         if let Some(place) = suspect {
             record::show_at_lease_end(self, &records[place], deadline).await;
         }
-        for (place, record) in records.into_iter().enumerate() {
+        let (kept, returned): (Vec<_>, Vec<_>) =
+            records.into_iter().enumerate().partition(|(place, _)| suspect.is_none_or(|suspect| suspect == *place));
+        // The suspect may end the process, so the other messages return before it begins.
+        let returned = returned.into_iter().map(|(_, record)| {
             let message_id = record.message_id.clone();
-            if suspect.is_some_and(|suspect| suspect != place) {
-                let consumer = self.clone();
-                running
-                    .push((message_id, tokio::spawn(async move { record::return_to_queue(&consumer, record).await })));
-                continue;
-            }
+            async { (message_id, record::return_to_queue(self, record).await) }
+        });
+        for (message_id, handled) in join_all(returned).await {
+            running.push((message_id, tokio::spawn(ready(handled))));
+        }
+        for (_, record) in kept {
+            let message_id = record.message_id.clone();
             let is_alone = suspect.is_some() || count == 1;
             let lock = record.job_id().map(|id| locks.entry(id.clone()).or_default().clone());
             let (consumer, permits) = (self.clone(), permits.clone());

@@ -1,24 +1,24 @@
-//! The work of control messages: probe a hold, and send the messages of waiting jobs.
+//! The work of control messages: probe a hold, send the messages of waiting jobs, sweep, and
+//! continue the retry of a batch.
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use super::batch_retry;
 use super::canary::CanaryVerdict;
 use super::gate::Gate;
 use super::store_probe::StoreProbe;
+use super::sweep::Sweep;
 use crate::aws::Unavailable;
-use crate::aws::json_objects::JsonObjects;
 use crate::clock::{now, until};
 use crate::domain::failure::Failure;
 use crate::domain::hold::probe::{ProbeStep, probe_step};
 use crate::domain::hold::{Hold, HoldTarget, probe_delay};
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
-use crate::domain::job::stored::StoredJob;
 use crate::domain::limits::{
     CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN, STORE_RESERVE,
 };
-use crate::domain::message::body::MessageBody;
 use crate::domain::message::control::Control;
 
 /// Handles control messages.
@@ -26,7 +26,7 @@ use crate::domain::message::control::Control;
 pub(super) struct HoldControl {
     pub gate: Gate,
     pub store: StoreProbe,
-    pub objects: JsonObjects,
+    pub sweep: Sweep,
 }
 
 /// The result of a probe.
@@ -43,6 +43,8 @@ impl HoldControl {
         let handled = match control {
             Control::Probe { target, number } => self.probe(&target, number, deadline).await,
             Control::Resend { target, last_look } => self.resend(&target, last_look).await,
+            Control::Sweep { after, expected } => self.sweep.run(after, expected, deadline).await,
+            Control::Retry(retry) => batch_retry::run(&self.sweep.requeue, retry, deadline).await,
         };
         handled.unwrap_or_else(|error| {
             warn!(service = error.service, code = error.code, "a control message could not be handled");
@@ -136,11 +138,12 @@ impl HoldControl {
         let rows = rows.into_iter().filter(|row| row.waiting_for.as_ref() == Some(target));
         let sent = stream::iter(rows)
             .map(async |row| {
-                let sent = self.send_message(&row).await;
-                match &sent {
-                    Ok(()) => jobs.unpark(&row, target).await,
-                    Err(_) => sent,
+                // A job whose document came in its message and is not in the bucket waits for
+                // that message.
+                if !row.state.status().has_ended() {
+                    self.sweep.requeue.send(&row, None).await?;
                 }
+                jobs.unpark(&row, target).await
             })
             .buffer_unordered(CONCURRENT_RESENDS)
             .collect::<Vec<_>>()
@@ -151,28 +154,6 @@ impl HoldControl {
         // A second gives the index time to drop the jobs that no longer wait.
         self.gate.queue.send_control(&further, std::time::Duration::from_secs(1)).await?;
         Ok(resent)
-    }
-
-    /// Sends a new message for a waiting job. A job whose document came in its message and
-    /// is not in the bucket waits for that message.
-    async fn send_message(&self, row: &StoredJob) -> Result<(), Unavailable> {
-        if row.state.status().has_ended() {
-            return Ok(());
-        }
-        let async_invoke = match &row.async_request {
-            Some(at) => match self.objects.load(at).await {
-                Ok(request) => serde_json::from_value(request).ok(),
-                // The object's retention is over. The job must not keep others from their
-                // messages.
-                Err(error) if error.is_missing() => None,
-                Err(error) => return Err(error),
-            },
-            None => None,
-        };
-        match MessageBody::of_stored(row, async_invoke) {
-            Some(body) => self.gate.queue.send(&body, row.priority, None).await,
-            None => Ok(()),
-        }
     }
 
     async fn is_blocked(&self, target: &HoldTarget) -> Result<bool, Unavailable> {

@@ -9,6 +9,7 @@ mod analyses;
 mod async_invocation;
 mod attempt;
 mod batch;
+mod batch_retry;
 mod batches;
 mod canary;
 mod delivery;
@@ -27,6 +28,7 @@ mod result_store;
 mod schema_primer;
 mod store_probe;
 mod suspects;
+mod sweep;
 
 pub use self::response::BatchFailed;
 
@@ -49,6 +51,7 @@ use self::parking::Parking;
 use self::result_store::ResultStore;
 use self::schema_primer::SchemaPrimer;
 use self::store_probe::StoreProbe;
+use self::sweep::Sweep;
 use crate::aws::async_invoke::{AsyncModel, AsyncTimeouts};
 use crate::aws::chunk_results::ChunkResults;
 use crate::aws::documents::Documents;
@@ -58,6 +61,8 @@ use crate::aws::model::{Model, ModelSettings};
 use crate::aws::output_objects::OutputObjects;
 use crate::aws::queue::{DeadLetterQueue, JobsQueue};
 use crate::aws::quota::Quotas;
+use crate::aws::requeue::Requeue;
+use crate::aws::uploaded_objects::UploadedObjects;
 use crate::config::ConsumerConfig;
 use crate::domain::limits::{RESPONSE_MARGIN, STORE_RESERVE};
 
@@ -99,12 +104,18 @@ impl Consumer {
         let bucket = config.documents_bucket;
         let objects = JsonObjects::new(sdk, bucket.clone());
         let results = ResultStore { jobs: jobs.clone(), objects: objects.clone() };
+        let dead_letters = DeadLetterQueue::new(sdk, config.dead_letter_queue_url);
+        let sweep = Sweep {
+            requeue: Requeue { jobs: jobs.clone(), queue: queue.clone(), objects: objects.clone() },
+            uploads: UploadedObjects::new(sdk, bucket.clone()),
+            dead_letters: dead_letters.clone(),
+        };
         let gate = Gate::new(jobs.clone(), queue.clone(), Canary::new(model.clone()));
         Self {
             endings: Endings {
                 jobs: jobs.clone(),
                 batches: Batches::new(jobs.clone()),
-                dead_letters: DeadLetterQueue::new(sdk, config.dead_letter_queue_url),
+                dead_letters,
                 max_attempts: config.max_attempts,
             },
             documents: DocumentWork {
@@ -132,7 +143,7 @@ impl Consumer {
                 poll_timeout: timeout,
             },
             parking: Parking { gate: gate.clone(), documents: Documents::new(sdk), bucket },
-            holds: HoldControl { gate: gate.clone(), store: StoreProbe { objects: objects.clone() }, objects },
+            holds: HoldControl { gate: gate.clone(), store: StoreProbe { objects: objects.clone() }, sweep },
             gate,
             queue,
             max_concurrent_records: config.max_concurrent_records,

@@ -225,6 +225,8 @@ mod tests {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            resends: 0,
+            resent_at: None,
             created_at: at(1),
             updated_at: at(9),
         }

@@ -96,6 +96,12 @@ pub mod codes {
         INVOCATION_TIMED_OUT = "invocation_timed_out";
         /// The job's batch is paused.
         BATCH_PAUSED = "batch_paused";
+        /// The job's batch was cancelled.
+        BATCH_CANCELLED = "batch_cancelled";
+        /// No document arrived at the presigned URL of an upload.
+        UPLOAD_EXPIRED = "upload_expired";
+        /// The job's message is lost, and its document is not in the bucket.
+        MESSAGE_LOST = "message_lost";
         /// DynamoDB, SQS or S3 did not answer.
         STORE_UNAVAILABLE = "store_unavailable";
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::holds::{hold_view, pause_view};
 use super::many::run_concurrently;
+use super::pages::{CANCELLED_STATUSES, read_change_filter};
 use super::problem::Problem;
 use super::request::{check_analysis, read_body};
 use super::{Answer, Producer};
@@ -16,6 +17,7 @@ use crate::aws::jobs::CreatedBatch;
 use crate::clock::now;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::batch::Batch;
+use crate::domain::batch::cursor::Select;
 use crate::domain::batch::filter::Filter;
 use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::Tally;
@@ -75,8 +77,18 @@ impl Producer {
     ///
     /// After [`CHANGE_TIME`], the answer has `has_more`: the caller repeats the request,
     /// which cancels the remaining jobs.
-    pub(super) async fn cancel_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+    ///
+    /// With a filter, only the unfinished jobs that match it are cancelled, and the batch takes
+    /// further jobs.
+    pub(super) async fn cancel_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+        let filter = read_change_filter(request, &CANCELLED_STATUSES)?;
         self.batch_view(batch_id).await?;
+        if filter != Filter::from(Select::Unfinished) {
+            let has_more = self.cancel_matching(batch_id, &filter).await?;
+            let mut view = self.batch_view(batch_id).await?;
+            view["has_more"] = json!(has_more);
+            return Ok(Answer::json(200, view));
+        }
         self.jobs.cancel_batch(batch_id, now()).await?;
         let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
         let has_more = loop {

@@ -1,24 +1,22 @@
-//! Changes of existing jobs: cancel a job, retry a failed job, or retry all failed
-//! jobs of a batch.
+//! Changes of existing jobs: cancel or retry one, or those of a batch that match a filter.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use lambda_http::Request;
 use serde_json::{Value, json};
 
 use super::many::run_concurrently;
+use super::pages::{RETRIED_STATUSES, read_change_filter};
 use super::problem::Problem;
 use super::{Answer, Producer};
-use crate::aws::Unavailable;
 use crate::aws::jobs::ChangeOutcome;
 use crate::clock::now;
-use crate::domain::async_invocation::request::AsyncInvoke;
-use crate::domain::batch::cursor::Select;
 use crate::domain::batch::filter::Filter;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::job::stored::{Status, StoredJob};
-use crate::domain::limits::{CHANGE_TIME, PAGE_MAX};
-use crate::domain::message::body::MessageBody;
+use crate::domain::job::stored::Status;
+use crate::domain::limits::{CHANGE_PAGE, CHANGE_TIME, NOT_RETRIED_LISTED_MAX, RETRY_REQUEST_TIME};
+use crate::domain::message::control::{BatchRetry, Control};
 
 impl Producer {
     /// `DELETE /jobs/{job_id}`.
@@ -38,97 +36,75 @@ impl Producer {
         }
     }
 
-    /// `POST /jobs/{job_id}/retry`.
+    /// `POST /jobs/{job_id}/retry`: retries a failed job, or an unfinished one whose message may
+    /// be lost.
     pub(super) async fn retry_job(&self, job_id: &JobId) -> Result<Answer, Problem> {
         let row = self.jobs.get(job_id).await?.ok_or_else(Problem::no_such_job)?;
         if let Some(batch_id) = &row.batch_id {
             self.check_not_cancelled(batch_id).await?;
         }
-        self.retry_stored_job(row).await?;
-        Ok(Answer::json(202, json!({"job_id": job_id, "status": Status::Pending})))
+        match self.requeue.retry(&row, now()).await?.refusal() {
+            None => Ok(Answer::json(202, json!({"job_id": job_id, "status": Status::Pending}))),
+            Some(reason) => Err(Problem::invalid_state(Some(job_id), reason)),
+        }
     }
 
-    /// `POST /batches/{batch_id}/retry`: retries every failed job of the batch whose
-    /// document or asynchronous request is in the bucket.
+    /// `POST /batches/{batch_id}/retry`: retries the batch's jobs that match the query's filter,
+    /// by default all failed ones.
     ///
-    /// After [`CHANGE_TIME`], the answer has `has_more`: the caller repeats the request,
-    /// which retries the remaining jobs.
-    pub(super) async fn retry_batch(&self, batch_id: &BatchId) -> Result<Answer, Problem> {
+    /// After [`RETRY_REQUEST_TIME`], the consumer retries the remaining jobs, and the answer
+    /// has `continues`.
+    pub(super) async fn retry_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+        let filter = read_change_filter(request, &RETRIED_STATUSES)?;
         self.check_batch_exists(batch_id).await?;
         self.check_not_cancelled(batch_id).await?;
-        let failed = Filter::from(Select::Only(Status::Failed));
-        let (mut retried, mut not_retried) = (0, Vec::new());
-        let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
-        let has_more = loop {
-            let page = self.jobs.get_page(batch_id, &failed, cursor, PAGE_MAX).await?;
-            let rows = self.jobs.get_many_without_results(&page.job_ids).await?;
-            let retries = rows.into_iter().map(|row| self.retry_or_explain(row).boxed());
-            for explanation in run_concurrently(retries.collect()).await? {
-                match explanation {
-                    Some(explanation) => not_retried.push(explanation),
-                    None => retried += 1,
-                }
-            }
+        let (asked_at, until) = (now(), now() + RETRY_REQUEST_TIME);
+        let (mut retried, mut not_retried, mut cursor) = (0, Vec::new(), None);
+        let continues = loop {
+            let page = self.requeue.retry_page(batch_id, &filter, cursor, asked_at, until).await?;
+            retried += page.retried;
+            not_retried.extend(page.not_retried);
             cursor = page.next;
-            if cursor.is_none() || Instant::now() >= until {
-                break cursor.is_some();
+            if cursor.is_none() {
+                break false;
+            }
+            if now() >= until {
+                let next = BatchRetry { batch_id: batch_id.clone(), filter, cursor, asked_at };
+                self.requeue.queue.send_control(&Control::Retry(next), Duration::ZERO).await?;
+                break true;
             }
         };
-        let body = json!({"batch_id": batch_id, "retried": retried, "not_retried": not_retried, "has_more": has_more});
+        not_retried.truncate(NOT_RETRIED_LISTED_MAX);
+        let not_retried = not_retried.into_iter().map(|(job_id, detail)| json!({"job_id": job_id, "detail": detail}));
+        let not_retried: Vec<Value> = not_retried.collect();
+        let body =
+            json!({"batch_id": batch_id, "retried": retried, "not_retried": not_retried, "continues": continues});
         Ok(Answer::json(202, body))
     }
 
-    async fn check_not_cancelled(&self, batch_id: &BatchId) -> Result<(), Problem> {
-        match self.jobs.get_batch(batch_id).await? {
-            Some(batch) if batch.cancelled_at.is_some() => {
-                Err(Problem::invalid_state(None, "the batch is cancelled; submit its documents to another batch"))
+    /// Cancels the unfinished jobs of a batch that match a filter. The batch itself is not
+    /// cancelled. Returns whether jobs remain.
+    pub(super) async fn cancel_matching(&self, batch_id: &BatchId, filter: &Filter) -> Result<bool, Problem> {
+        let (mut cursor, until) = (None, Instant::now() + CHANGE_TIME);
+        loop {
+            let page = self.jobs.get_page(batch_id, filter, cursor, CHANGE_PAGE).await?;
+            let rows = self.jobs.get_many_without_results(&page.job_ids).await?;
+            let rows = rows.into_iter().filter(|row| filter.matches(row));
+            let cancelled = rows
+                .map(|row| async move { self.jobs.cancel(&row.job_id, now()).await.map_err(Problem::from) }.boxed());
+            run_concurrently(cancelled.collect()).await?;
+            cursor = page.next;
+            if cursor.is_none() || Instant::now() >= until {
+                return Ok(cursor.is_some());
             }
+        }
+    }
+
+    /// Checks that a batch takes jobs. A batch that is not stored does.
+    pub(super) async fn check_not_cancelled(&self, batch_id: &BatchId) -> Result<(), Problem> {
+        match self.jobs.get_batch(batch_id).await? {
+            Some(batch) if batch.cancelled_at.is_some() => Err(Problem::batch_cancelled()),
             _ => Ok(()),
         }
-    }
-
-    /// Retries one job of a batch; returns why the job cannot be retried.
-    async fn retry_or_explain(&self, row: StoredJob) -> Result<Option<Value>, Problem> {
-        let job_id = row.job_id.clone();
-        match self.retry_stored_job(row).await {
-            Err(problem) if problem.is_invalid_state() => Ok(Some(json!({"job_id": job_id, "detail": problem.detail}))),
-            other => other.map(|()| None),
-        }
-    }
-
-    /// Sends the message as the redrive of the failed attempt, then makes the stored job
-    /// `pending`.
-    ///
-    /// A crash between the two steps loses nothing: the redrive of its failed attempt
-    /// claims a job while it is still `failed`.
-    async fn retry_stored_job(&self, row: StoredJob) -> Result<(), Problem> {
-        let rejected = |detail: String| Err(Problem::invalid_state(Some(&row.job_id), detail));
-        let Some(body) = MessageBody::of_stored(&row, self.async_request(&row).await?) else {
-            return rejected(
-                "the job's document is not in the bucket; redrive its queue message from the dead-letter queue, \
-                 or upload the document"
-                    .to_owned(),
-            );
-        };
-        let redrive_of = match row.state.status() {
-            Status::Failed => Some(row.attempt),
-            Status::Pending => None,
-            other => return rejected(format!("the job is {}; only a failed job can be retried", other.as_str())),
-        };
-        self.queue.send(&body, row.priority, redrive_of).await?;
-        if let Some(attempt) = redrive_of {
-            // Rejected when a worker has claimed the job by the message already.
-            self.jobs.retry(&row.job_id, attempt, now()).await?;
-        }
-        Ok(())
-    }
-
-    /// The stored request of an asynchronous invocation; `None` for other jobs.
-    async fn async_request(&self, row: &StoredJob) -> Result<Option<AsyncInvoke>, Problem> {
-        let Some(at) = &row.async_request else { return Ok(None) };
-        let request = self.objects.load(at).await?;
-        let unreadable =
-            |_| Problem::from(Unavailable { service: "s3:GetObject", code: "UnreadableRequest".to_owned() });
-        serde_json::from_value(request).map(Some).map_err(unreadable)
     }
 }

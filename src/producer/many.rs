@@ -30,10 +30,7 @@ impl Producer {
             let detail = format!("`jobs` must have 1 to {BATCH_REQUEST_JOBS_MAX} jobs; it has {}", jobs.len());
             return Err(Problem::invalid("jobs", detail));
         }
-        let batch = self.jobs.get_batch(batch_id).await?;
-        if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
-            return Err(Problem::invalid_state(None, "the batch is cancelled; use another batch_id"));
-        }
+        self.check_not_cancelled(batch_id).await?;
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
             let key = key.as_ref().filter(|_| !has_job_id(&job)).map(|key| format!("{key}/{index}"));

@@ -34,6 +34,7 @@ use crate::aws::json_objects::JsonObjects;
 use crate::aws::presigned_downloads::PresignedDownloads;
 use crate::aws::presigned_uploads::PresignedUploads;
 use crate::aws::queue::JobsQueue;
+use crate::aws::requeue::Requeue;
 use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{CHUNKS_MAX, DOCUMENT_MAX_BYTES};
@@ -45,6 +46,7 @@ pub struct Producer {
     queue: JobsQueue,
     documents: Documents,
     objects: JsonObjects,
+    requeue: Requeue,
     uploads: PresignedUploads,
     downloads: PresignedDownloads,
     bucket: String,
@@ -87,11 +89,15 @@ impl Answer {
 impl Producer {
     /// Creates the clients; opens no connection yet.
     pub fn new(sdk: &SdkConfig, config: ProducerConfig) -> Self {
+        let jobs = Jobs::new(sdk, config.jobs_table, config.retention);
+        let queue = JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url);
+        let objects = JsonObjects::new(sdk, config.documents_bucket.clone());
         Self {
-            jobs: Jobs::new(sdk, config.jobs_table, config.retention),
-            queue: JobsQueue::new(sdk, config.jobs_queue_url, config.high_priority_queue_url),
+            requeue: Requeue { jobs: jobs.clone(), queue: queue.clone(), objects: objects.clone() },
+            jobs,
+            queue,
             documents: Documents::new(sdk),
-            objects: JsonObjects::new(sdk, config.documents_bucket.clone()),
+            objects,
             uploads: PresignedUploads::new(sdk, config.documents_bucket.clone()),
             downloads: PresignedDownloads::new(sdk),
             bucket: config.documents_bucket,
@@ -131,8 +137,8 @@ impl Producer {
             Operation::CreateBatch => self.create_batch(request, &path).await,
             Operation::ListBatches => self.list_batches(request).await,
             Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
-            Operation::CancelBatch => self.cancel_batch(&batch_id(request)?).await,
-            Operation::RetryBatch => self.retry_batch(&batch_id(request)?).await,
+            Operation::CancelBatch => self.cancel_batch(request, &batch_id(request)?).await,
+            Operation::RetryBatch => self.retry_batch(request, &batch_id(request)?).await,
             Operation::PauseBatch => self.pause_batch(&batch_id(request)?).await,
             Operation::ResumeBatch => self.resume_batch(&batch_id(request)?).await,
             Operation::SubmitJobs => self.submit_jobs(request, &batch_id(request)?).await,

@@ -145,6 +145,34 @@ pub(super) fn read_filter(request: &Request, all: Select) -> Result<Filter, Prob
     })
 }
 
+/// The statuses of jobs that a retry selects; the first without a filter.
+pub(super) const RETRIED_STATUSES: [Status; 3] = [Status::Failed, Status::Pending, Status::Processing];
+/// The statuses of jobs that a cancellation selects.
+pub(super) const CANCELLED_STATUSES: [Status; 2] = [Status::Pending, Status::Processing];
+
+/// Reads the query's filter of a change. A retry selects failed jobs without `status`, and a
+/// cancellation all unfinished ones. A part of the filter that no such job has is rejected,
+/// because the change would have no effect.
+pub(super) fn read_change_filter(request: &Request, statuses: &[Status]) -> Result<Filter, Problem> {
+    let filter = read_filter(request, Select::All)?;
+    let select = match filter.select {
+        Select::Only(status) if statuses.contains(&status) => filter.select,
+        Select::Only(_) => {
+            let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+            return Err(Problem::invalid("status", format!("`status` must be {}", names.join(" or "))));
+        }
+        _ if statuses.contains(&Status::Failed) => Select::Only(Status::Failed),
+        _ => Select::Unfinished,
+    };
+    if filter.label.is_some() {
+        return Err(Problem::invalid("label", "`label` selects complete jobs, which do not change; remove it"));
+    }
+    if filter.error_code.is_some() && select != Select::Only(Status::Failed) {
+        return Err(Problem::invalid("error_code", "`error_code` selects failed jobs; remove it"));
+    }
+    Ok(Filter { select, ..filter })
+}
+
 /// Reads a query parameter. A repeated parameter is rejected: the producer cannot know
 /// which value the caller means.
 fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Problem> {
@@ -172,6 +200,27 @@ mod tests {
         assert_eq!(query_parameter(&request, "empty"), Ok(Some(String::new())), "an empty value is a value");
         assert_eq!(query_parameter(&request, "none"), Ok(None));
         assert_eq!(query_parameter(&request, "twice").expect_err("rejected").status(), 422);
+    }
+
+    #[test]
+    fn filter_of_a_change_selects_jobs_that_can_change() {
+        let filter = |statuses: &[Status], query: &[(&str, &str)]| {
+            let query = query.iter().map(|(name, value)| (name.to_string(), vec![value.to_string()]));
+            let query: std::collections::HashMap<_, _> = query.collect();
+            let request = Request::new(Body::Empty).with_query_string_parameters(query);
+            read_change_filter(&request, statuses).map_err(|problem| problem.status())
+        };
+        let retried = |query: &[(&str, &str)]| filter(&RETRIED_STATUSES, query);
+        let cancelled = |query: &[(&str, &str)]| filter(&CANCELLED_STATUSES, query);
+        assert_eq!(retried(&[]).unwrap(), Filter::from(Select::Only(Status::Failed)));
+        assert_eq!(retried(&[("error_code", "c")]).unwrap().error_code.as_deref(), Some("c"));
+        assert_eq!(retried(&[("status", "pending")]).unwrap(), Filter::from(Select::Only(Status::Pending)));
+        assert_eq!(cancelled(&[]).unwrap(), Filter::from(Select::Unfinished));
+        assert_eq!(cancelled(&[("name_contains", "a")]).unwrap().name_contains.as_deref(), Some("a"));
+        let rejected: [&[(&str, &str)]; 3] =
+            [&[("status", "complete")], &[("label", "l")], &[("status", "pending"), ("error_code", "c")]];
+        assert!(rejected.iter().all(|query| retried(query) == Err(422)));
+        assert!([("status", "failed"), ("error_code", "c")].iter().all(|query| cancelled(&[*query]) == Err(422)));
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Problem {
         Self { job_id: job_id.cloned(), ..Self::new(problem_type::INVALID_STATE, detail) }
     }
 
+    /// The batch takes no jobs any more.
+    pub fn batch_cancelled() -> Self {
+        Self::new(problem_type::BATCH_CANCELLED, "the batch is cancelled; submit the documents to another batch")
+    }
+
     /// A defect of Docket.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(problem_type::INTERNAL, detail)
@@ -88,10 +93,6 @@ impl Problem {
 
     pub fn status(&self) -> u16 {
         self.problem_type.status
-    }
-
-    pub fn is_invalid_state(&self) -> bool {
-        self.problem_type == problem_type::INVALID_STATE
     }
 
     /// The problem document.

@@ -47,6 +47,8 @@ problem_types! {
     CONFLICT = ("conflict", 409, "Another request has this key");
     /// The status of the job or of the batch does not allow the operation.
     INVALID_STATE = ("invalid-state", 409, "The current state does not allow this");
+    /// The batch is cancelled, so it takes no jobs and its jobs are not retried.
+    BATCH_CANCELLED = ("batch-cancelled", 409, "The batch is cancelled");
     /// The body or a field exceeds a limit.
     TOO_LARGE = ("too-large", 413, "The request is too large");
     /// The content type is not JSON.

@@ -15,12 +15,16 @@ use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::Status;
+use crate::domain::job::stranded::may_lack_message;
 use crate::domain::message::body::MessageBody;
 
 impl Producer {
     /// `POST /jobs`.
     pub(super) async fn submit_job(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let submission = Submission::from_request(request, &self.allowed)?;
+        if let Some(batch_id) = &submission.batch_id {
+            self.check_not_cancelled(batch_id).await?;
+        }
         let (job_id, status) = self.accept_job(submission).await?;
         let body = json!({"job_id": job_id, "status": status});
         Ok(Answer::json(202, body).with_header("location", format!("{}/{job_id}", path.trim_end_matches('/'))))
@@ -33,7 +37,8 @@ impl Producer {
     /// - The key of the document contains the request's hash, so that no other request
     ///   overwrites the document.
     /// - The stored job is created once.
-    /// - A repeated message finds its job finished.
+    /// - A repeated message finds its job finished, or waits for its backoff. None is sent while
+    ///   the job has a recent one.
     pub(super) async fn accept_job(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
         let job_id = submission.job_id.clone();
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
@@ -68,20 +73,24 @@ impl Producer {
             async_request: stored.async_request,
             request_hash: request_hash.clone(),
         };
-        let status = match self.jobs.create(new, now()).await.map_err(unavailable)? {
-            Created::New => Status::Pending,
+        let stored = match self.jobs.create(new, now()).await.map_err(unavailable)? {
+            Created::New => {
+                self.queue.send(&body, priority, None).await.map_err(unavailable)?;
+                return Ok((job_id, Status::Pending));
+            }
             Created::Existing(row) if row.request_hash.as_deref() != Some(&request_hash) => {
                 return Err(Problem::conflict(&job_id));
             }
             Created::Existing(row) => {
                 body.document_s3 = row.document.location().or(body.document_s3);
-                row.state.status()
+                *row
             }
         };
-        if status == Status::Pending {
+        if may_lack_message(&stored, now()) {
             self.queue.send(&body, priority, None).await.map_err(unavailable)?;
+            self.jobs.mark_resent(&stored, now()).await.map_err(unavailable)?;
         }
-        Ok((job_id, status))
+        Ok((job_id, stored.state.status()))
     }
 
     /// Stores the document or the asynchronous request under `key` and its ending, for

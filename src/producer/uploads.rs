@@ -46,6 +46,9 @@ impl Producer {
         let request_hash = sha256_hex(content.as_bytes());
         let job_id = choose_job_id(job_id, idempotency_key(request)?)?;
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
+        if let Some(batch_id) = &batch_id {
+            self.check_not_cancelled(batch_id).await?;
+        }
         let new = NewJob {
             job_id: job_id.clone(),
             batch_id,
@@ -61,7 +64,9 @@ impl Producer {
             Created::Existing(row) if row.request_hash.as_deref() != Some(&request_hash) => {
                 return Err(Problem::conflict(&job_id));
             }
-            Created::Existing(row) if row.attempt == 0 && row.state.status() == Status::Pending => {}
+            Created::Existing(row) if row.attempt == 0 && row.state.status() == Status::Pending => {
+                self.jobs.renew_upload(&row, now()).await.map_err(unavailable)?;
+            }
             Created::Existing(row) => {
                 let status = row.state.status().as_str();
                 let detail = format!("the job is {status} and accepts no upload any more; use another job_id or key");

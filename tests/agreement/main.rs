@@ -238,7 +238,10 @@ fn stack_has_the_outputs_of_the_contract() {
 #[test]
 fn event_rules_and_stream_filter_match_the_events() {
     let template = read("template.yaml");
-    let rules: Vec<&str> = template.split("Type: AWS::Events::Rule").skip(1).collect();
+    let rules = template.split("Type: AWS::Events::Rule").skip(1);
+    // The rule of the sweep has a schedule, and no pattern.
+    let rules: Vec<&str> =
+        rules.filter(|rule| !rule.trim_start().contains("\n      ScheduleExpression: rate(15")).collect();
     assert_eq!(rules.len(), 2);
     for rule in rules {
         assert!(rule.contains(&format!("source: [{SOURCE}]")), "{SOURCE}");

@@ -4,6 +4,7 @@
 //! The claim's decision is the real function; the model adds the environment. The negative
 //! control removes one safeguard at a time, and the exploration must then find an error.
 
+mod deaths;
 mod hold;
 mod hold_state;
 mod hold_world;

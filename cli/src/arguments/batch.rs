@@ -120,6 +120,23 @@ impl StatusArgument {
     }
 }
 
+/// The statuses of unfinished jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnfinishedArgument {
+    Pending,
+    Processing,
+}
+
+impl UnfinishedArgument {
+    /// The API's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct JobsArguments {
     /// Batch
@@ -165,6 +182,9 @@ pub(crate) struct RetryArguments {
     /// Only failed jobs of the batch with this error code
     #[arg(long, value_name = "CODE", conflicts_with = "jobs")]
     pub error_code: Option<String>,
+    /// Unfinished jobs of the batch with this status, whose message may be lost
+    #[arg(long, value_enum, conflicts_with_all = ["jobs", "error_code"])]
+    pub status: Option<UnfinishedArgument>,
     /// Retry without a question
     #[arg(long)]
     pub yes: bool,
@@ -184,6 +204,9 @@ pub(crate) struct CancelArguments {
     /// Job to cancel, in place of a batch; may be repeated
     #[arg(long = "job", value_name = "ID")]
     pub jobs: Vec<JobId>,
+    /// Only jobs of the batch with this status; the batch takes further jobs
+    #[arg(long, value_enum, conflicts_with = "jobs")]
+    pub status: Option<UnfinishedArgument>,
     /// Cancel without a question
     #[arg(long)]
     pub yes: bool,

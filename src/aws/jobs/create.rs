@@ -87,6 +87,8 @@ impl Jobs {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            resends: 0,
+            resent_at: None,
             created_at: now,
             updated_at: now,
             completed_at: None,

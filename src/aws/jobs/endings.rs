@@ -129,6 +129,7 @@ impl Jobs {
     /// call.
     pub async fn mark_cancelled(&self, job_id: &JobId, claim: &Claim, now: Timestamp) -> Result<Fenced, Unavailable> {
         let update = self.end_update(job_id, Status::Cancelled, now);
+        let update = list_attempt(update, claim, "cancelled", Some(codes::BATCH_CANCELLED), now);
         self.write_fenced(job_id, claim, Status::Cancelled, update).await
     }
 

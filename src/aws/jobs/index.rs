@@ -232,7 +232,7 @@ impl Jobs {
     }
 }
 
-fn read_job_id(item: &Item) -> Result<JobId, Unavailable> {
+pub(super) fn read_job_id(item: &Item) -> Result<JobId, Unavailable> {
     let id = item.get("job_id").and_then(|id| id.as_s().ok());
     id.and_then(|id| id.parse().ok()).ok_or_else(unreadable)
 }

@@ -47,7 +47,7 @@ impl Jobs {
             .set("charged_attempts", number(0))
             // A retry starts a new generation, which needs a new invocation.
             .set_from("generation", "attempt", number(0))
-            .remove(&["error", "completed_at", "unproven_errors", "suspect"])
+            .remove(&["error", "completed_at", "unproven_errors", "suspect", "not_before", "resends", "resent_at"])
             .remove(&INVOCATION);
         let (status, failed) = (update.name("status"), update.value("failed", attribute(&Status::Failed)));
         let (attempt_name, attempt) = (update.name("attempt"), update.value("redrive_of", number(attempt)));

@@ -4,13 +4,16 @@
 //! Both are constant for a job, so that a change of its status moves it nowhere: a job
 //! that is present and selected throughout is found once, and no job is found twice.
 
+use serde::{Deserialize, Serialize};
+
 use super::shard::Group;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::Status;
 use crate::domain::limits::BATCH_SHARDS;
 
 /// A selection of jobs by status.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Select {
     /// All jobs.
     #[default]
@@ -38,7 +41,8 @@ impl Select {
 /// The position of a page: the partition and the job before the page.
 ///
 /// Its text is such as `2.job-1`; `2` is the start of partition 2.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     /// The number of the index partition, from 0.
     pub shard: u32,
@@ -61,6 +65,24 @@ impl std::fmt::Display for Cursor {
         }
     }
 }
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = InvalidCursor;
+    fn try_from(text: String) -> Result<Self, InvalidCursor> {
+        text.parse().map_err(|()| InvalidCursor)
+    }
+}
+
+/// The text is no cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the cursor of a page")]
+pub struct InvalidCursor;
 
 impl std::str::FromStr for Cursor {
     type Err = ();

@@ -1,19 +1,25 @@
 //! Filters of a batch's jobs.
 
+use serde::{Deserialize, Serialize};
+
 use super::cursor::Select;
 use crate::domain::job::stored::{State, Status, StoredJob};
 use crate::domain::message::s3_event::uploaded_name;
 
 /// A filter of a batch's jobs. A job matches if it matches every part of the filter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Filter {
     /// The statuses of the jobs.
     pub select: Select,
     /// The label of a complete job; see [`label_of`](crate::domain::job::stored::label_of).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The error code of a failed job.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// A part of the name of an uploaded document, in the same case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name_contains: Option<String>,
 }
 

@@ -5,6 +5,8 @@ pub mod ending;
 pub mod outcome;
 pub mod priority;
 pub mod stored;
+pub mod stranded;
+pub mod suspect;
 
 use serde_json::{Map, Value};
 

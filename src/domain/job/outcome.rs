@@ -40,8 +40,10 @@ pub enum Acknowledged {
     /// The message was a probe of a hold that succeeded. The hold has ended, and the message
     /// of a resend is in the queue.
     HoldEnded,
-    /// The message was a resend: the messages of waiting jobs are in the queue.
+    /// The message was a resend or the retry of a batch: the messages of jobs are in the queue.
     Resent,
+    /// The message was a sweep, which has ended.
+    Swept,
 }
 
 /// The delay and the reason of a retry.
@@ -162,6 +164,7 @@ impl Outcome {
             Self::Acknowledge(Acknowledged::Probed) => "probed",
             Self::Acknowledge(Acknowledged::HoldEnded) => "hold_ended",
             Self::Acknowledge(Acknowledged::Resent) => "resent",
+            Self::Acknowledge(Acknowledged::Swept) => "swept",
             Self::Retry(retry) => retry.reason.as_str(),
         }
     }

@@ -73,6 +73,10 @@ pub struct StoredJob {
     /// The errors without evidence of this job: see
     /// [`AttemptError::Unproven`](crate::domain::job::ending::AttemptError::Unproven).
     pub unproven_errors: u32,
+    /// The messages that the sweep or a caller's retry sent for the unfinished job.
+    pub resends: u32,
+    /// The time of the last of them.
+    pub resent_at: Option<Timestamp>,
     /// The time at which the job was stored.
     pub created_at: Timestamp,
     /// The time of the last change.
@@ -107,6 +111,8 @@ impl StoredJob {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            resends: 0,
+            resent_at: None,
             created_at,
             updated_at: created_at,
         }

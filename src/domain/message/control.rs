@@ -1,12 +1,17 @@
-//! Messages that Docket sends to itself: the probe of a hold, and the resend of waiting
-//! jobs' messages.
+//! Messages that Docket sends to itself: the probe of a hold, the resend of waiting jobs'
+//! messages, the sweep, and the retry of a batch.
 //!
 //! Their body is an object with the field `control` and without `job_id`, so no message of a
 //! job is one.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::batch::cursor::Cursor;
+use crate::domain::batch::filter::Filter;
 use crate::domain::hold::HoldTarget;
+use crate::domain::ids::BatchId;
+use crate::domain::job::stranded::UnfinishedPosition;
 
 /// A message that contains no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +33,31 @@ pub enum Control {
         #[serde(default)]
         last_look: bool,
     },
+    /// Find unfinished jobs whose message is lost. EventBridge sends it on a schedule.
+    Sweep {
+        /// The position at which the sweep continues; `None` for the start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<UnfinishedPosition>,
+        /// The jobs before that position that should have a message.
+        #[serde(default)]
+        expected: u64,
+    },
+    /// Retry the remaining jobs of a batch.
+    Retry(BatchRetry),
+}
+
+/// The remaining part of the retry of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchRetry {
+    /// The batch.
+    pub batch_id: BatchId,
+    /// The jobs of the batch that are retried.
+    pub filter: Filter,
+    /// The position of the next job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// The time of the request. A job that failed later is not retried.
+    pub asked_at: Timestamp,
 }
 
 impl Control {
@@ -49,6 +79,8 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::batch::cursor::Select;
+    use crate::domain::job::stored::Status;
 
     #[test]
     fn control_message_survives_its_body() {
@@ -57,6 +89,17 @@ mod tests {
             Control::Probe { target: model.clone(), number: 3 },
             Control::Resend { target: model, last_look: true },
             Control::Resend { target: HoldTarget::Batch("b".parse().unwrap()), last_look: false },
+            Control::Sweep { after: None, expected: 0 },
+            Control::Sweep {
+                after: Some(UnfinishedPosition { partition: "b/7".into(), job_id: "j".parse().unwrap() }),
+                expected: 12,
+            },
+            Control::Retry(BatchRetry {
+                batch_id: "b".parse().unwrap(),
+                filter: Filter { error_code: Some("c".into()), ..Filter::from(Select::Only(Status::Failed)) },
+                cursor: Some("3.job-7".parse().unwrap()),
+                asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            }),
         ] {
             assert_eq!(Control::parse(&control.body()), Some(control));
         }
@@ -64,6 +107,8 @@ mod tests {
             Control::Probe { target: HoldTarget::Store, number: 0 }.body(),
             r#"{"control":"probe","target":"store","number":0}"#
         );
+        // The body that the template's schedule sends.
+        assert_eq!(Control::parse(r#"{"control":"sweep"}"#), Some(Control::Sweep { after: None, expected: 0 }));
     }
 
     #[test]

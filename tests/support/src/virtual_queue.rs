@@ -152,16 +152,26 @@ impl VirtualQueue {
         messages.map(|message| message.receives).max().unwrap_or(0)
     }
 
+    /// The virtual time that passed in addition to true time: the waits of messages.
+    pub fn skipped(&self) -> Duration {
+        self.state().skipped
+    }
+
     /// Receives up to ten visible messages for an invocation. They stay invisible for
     /// `visibility`. The caller ends the batch with [`Self::end_batch`].
     pub fn receive(&self, visibility: Duration) -> Option<Batch> {
+        self.receive_up_to(10, visibility)
+    }
+
+    /// Receives up to `count` visible messages, as [`Self::receive`] does.
+    pub fn receive_up_to(&self, count: usize, visibility: Duration) -> Option<Batch> {
         let mut state = self.state();
         state.skip();
         let now = state.now();
         let mut due: Vec<(Duration, u64)> =
             state.messages.iter().filter(|(_, m)| m.visible_at <= now).map(|(id, m)| (m.visible_at, *id)).collect();
         due.sort_unstable();
-        due.truncate(10);
+        due.truncate(count);
         if due.is_empty() {
             return None;
         }

@@ -1,0 +1,36 @@
+//! The documents of presigned uploads, found by their job.
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+
+use super::Unavailable;
+use super::s3::s3;
+use crate::domain::document::location::S3Location;
+use crate::domain::ids::JobId;
+use crate::domain::job::priority::Priority;
+use crate::domain::message::s3_event::incoming_key;
+
+/// Finds uploaded documents in one bucket.
+#[derive(Debug, Clone)]
+pub struct UploadedObjects {
+    client: Client,
+    bucket: String,
+}
+
+impl UploadedObjects {
+    /// Finds documents in `bucket`.
+    pub fn new(config: &SdkConfig, bucket: String) -> Self {
+        Self { client: s3(config), bucket }
+    }
+
+    /// The document that was uploaded for a job; `None` if none has arrived.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+    pub async fn find(&self, job_id: &JobId, priority: Priority) -> Result<Option<S3Location>, Unavailable> {
+        let folder = incoming_key(job_id, priority, "");
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(folder).max_keys(1);
+        let response = request.send().await.map_err(|error| Unavailable::new("s3:ListObjectsV2", &error))?;
+        let key = response.contents.unwrap_or_default().into_iter().find_map(|object| object.key);
+        Ok(key.map(|key| S3Location { bucket: self.bucket.clone(), key, version_id: None, sha256: None }))
+    }
+}

@@ -1,0 +1,205 @@
+//! The sweep: sends the messages of jobs again whose message may be lost, ends jobs that wait
+//! for nothing, and deletes stale dead letters. EventBridge sends its control message on a
+//! schedule.
+//!
+//! `domain::job::stranded` has the rules.
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use tracing::info;
+
+use crate::aws::Unavailable;
+use crate::aws::queue::{DeadLetterQueue, ReceivedLetter};
+use crate::aws::requeue::Requeue;
+use crate::aws::uploaded_objects::UploadedObjects;
+use crate::clock::now;
+use crate::domain::document::DocumentRecord;
+use crate::domain::failure::{Failure, codes};
+use crate::domain::ids::JobId;
+use crate::domain::job::outcome::{Acknowledged, Outcome};
+use crate::domain::job::stored::StoredJob;
+use crate::domain::job::stranded::{Found, Strand, UnfinishedPosition, is_stale_letter, judge};
+use crate::domain::limits::{
+    CONCURRENT_RESENDS, RESPONSE_MARGIN, STORE_RESERVE, SWEEP_JOBS_MAX, SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX,
+    SWEEP_PAGE, SWEEP_TIME,
+};
+use crate::domain::message::control::Control;
+
+/// Runs sweeps.
+#[derive(Debug, Clone)]
+pub(super) struct Sweep {
+    pub requeue: Requeue,
+    pub uploads: UploadedObjects,
+    pub dead_letters: DeadLetterQueue,
+}
+
+/// The effects of one invocation of the sweep.
+#[derive(Debug, Default)]
+struct Effects {
+    resent: usize,
+    failed: usize,
+    letters_deleted: usize,
+}
+
+impl Sweep {
+    /// Sweeps all unfinished jobs, from `after` on. `expected` is the number of jobs before it
+    /// that should have a message.
+    ///
+    /// An invocation that has too little time sends the message of the next one.
+    pub async fn run(
+        &self,
+        after: Option<UnfinishedPosition>,
+        expected: u64,
+        deadline: Timestamp,
+    ) -> Result<Outcome, Unavailable> {
+        let is_first = after.is_none();
+        let end = (deadline - STORE_RESERVE - RESPONSE_MARGIN).min(now() + SWEEP_TIME);
+        let (mut found, mut effects) = (Found::new(expected), Effects::default());
+        let mut position = after;
+        loop {
+            let (job_ids, next) = self.requeue.jobs.all_unfinished(position, SWEEP_PAGE).await?;
+            let rows = self.requeue.jobs.get_many_without_results(&job_ids).await?;
+            self.look(rows, &mut found, &mut effects).await?;
+            position = next;
+            if position.is_none() || now() >= end {
+                break;
+            }
+        }
+        let expected = found.expected;
+        let stranded = if expected == 0 { Vec::new() } else { found.stranded(self.messages_of_jobs().await?) };
+        let is_cut = stranded.len() >= SWEEP_JOBS_MAX;
+        let has_more = self.send_all(stranded, end, &mut effects).await? || is_cut || position.is_some();
+        if has_more {
+            let next = Control::Sweep { expected: if position.is_some() { expected } else { 0 }, after: position };
+            self.requeue.queue.send_control(&next, std::time::Duration::ZERO).await?;
+        }
+        if is_first {
+            effects.letters_deleted = self.delete_stale_letters(end).await?;
+        }
+        let Effects { resent, failed, letters_deleted } = effects;
+        info!(unfinished = expected, resent, failed, letters_deleted, has_more, "unfinished jobs were swept");
+        Ok(Outcome::Acknowledge(Acknowledged::Swept))
+    }
+
+    /// The messages of the queues without those that belong to no job: this one, and the
+    /// probes of holds.
+    async fn messages_of_jobs(&self) -> Result<u64, Unavailable> {
+        let holds = self.requeue.jobs.list_holds().await?.len() as u64;
+        Ok(self.requeue.queue.depth().await?.saturating_sub(1 + holds))
+    }
+
+    /// Judges jobs. Those whose messages are certainly lost, and uploads whose time is over,
+    /// are handled at once.
+    async fn look(&self, rows: Vec<StoredJob>, found: &mut Found, effects: &mut Effects) -> Result<(), Unavailable> {
+        let now = now();
+        let mut urgent = Vec::new();
+        for row in rows {
+            match judge(&row, now) {
+                Strand::Waits | Strand::Candidate { .. } => found.add(&row, now),
+                Strand::Lost | Strand::AwaitsUpload { is_over: true } => urgent.push(row),
+                Strand::AwaitsUpload { is_over: false } | Strand::Ended => {}
+            }
+        }
+        let handled = stream::iter(urgent).map(async |row| match judge(&row, now) {
+            Strand::AwaitsUpload { .. } => self.end_upload(row).await,
+            _ => self.send_lost(row).await,
+        });
+        let handled: Vec<_> = handled.buffer_unordered(CONCURRENT_RESENDS).collect().await;
+        for handled in handled {
+            match handled? {
+                Handled::Uploaded(row) => found.add(&row, now),
+                Handled::Sent => effects.resent += 1,
+                Handled::Failed => effects.failed += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the document of an upload whose time is over, or fails its job.
+    async fn end_upload(&self, row: StoredJob) -> Result<Handled, Unavailable> {
+        if let Some(location) = self.uploads.find(&row.job_id, row.priority).await? {
+            let document = DocumentRecord::unread(&location);
+            self.requeue.jobs.set_uploaded(&row, &document).await?;
+            return Ok(Handled::Uploaded(Box::new(StoredJob { document, ..row })));
+        }
+        let message = "no document arrived before the upload's URL expired; create another upload";
+        self.fail(&row, &Failure::new(codes::UPLOAD_EXPIRED, message)).await
+    }
+
+    async fn send_lost(&self, row: StoredJob) -> Result<Handled, Unavailable> {
+        if self.send(&row).await? {
+            return Ok(Handled::Sent);
+        }
+        let message = "no queue has the job's message any more, and the document came in this message; submit it again";
+        self.fail(&row, &Failure::new(codes::MESSAGE_LOST, message)).await
+    }
+
+    async fn fail(&self, row: &StoredJob, failure: &Failure) -> Result<Handled, Unavailable> {
+        self.requeue.jobs.fail_stranded(row, failure, now()).await?;
+        Ok(Handled::Failed)
+    }
+
+    /// Sends the messages of jobs that still need one. Returns whether some remain at `end`.
+    async fn send_all(&self, jobs: Vec<JobId>, end: Timestamp, effects: &mut Effects) -> Result<bool, Unavailable> {
+        for jobs in jobs.chunks(SWEEP_PAGE / 4) {
+            if now() >= end {
+                return Ok(true);
+            }
+            let rows = self.requeue.jobs.get_many_without_results(jobs).await?.into_iter();
+            let rows = rows.filter(|row| matches!(judge(row, now()), Strand::Candidate { .. } | Strand::Lost));
+            let sent = stream::iter(rows).map(async |row| self.send(&row).await);
+            let sent: Vec<_> = sent.buffer_unordered(CONCURRENT_RESENDS).collect().await;
+            for sent in sent {
+                effects.resent += usize::from(sent?);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends one message. False if none can be made.
+    async fn send(&self, row: &StoredJob) -> Result<bool, Unavailable> {
+        let is_sent = self.requeue.send(row, None).await?;
+        if is_sent {
+            self.requeue.jobs.mark_resent(row, now()).await?;
+        }
+        Ok(is_sent)
+    }
+
+    /// Deletes the dead letters of jobs that ended otherwise or were queued again. The others
+    /// return to the queue.
+    async fn delete_stale_letters(&self, end: Timestamp) -> Result<usize, Unavailable> {
+        let (mut received, mut deleted, mut kept) = (0, 0, Vec::new());
+        while received < SWEEP_LETTERS_MAX && now() < end {
+            let letters = self.dead_letters.receive(SWEEP_LETTER_VISIBILITY).await?;
+            if letters.is_empty() {
+                break;
+            }
+            received += letters.len();
+            let job_ids: Vec<JobId> = letters.iter().filter_map(|letter| letter.job_id.clone()).collect();
+            let rows = self.requeue.jobs.get_many_without_results(&job_ids).await?;
+            let is_stale = |letter: &ReceivedLetter| {
+                let row = rows.iter().find(|row| Some(&row.job_id) == letter.job_id.as_ref());
+                row.is_some_and(|row| is_stale_letter(row, letter.failed_attempt))
+            };
+            let (stale, current): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_stale);
+            for letter in &stale {
+                self.dead_letters.delete(letter).await?;
+            }
+            deleted += stale.len();
+            kept.extend(current);
+        }
+        // A redrive moves visible letters alone.
+        let put_back = stream::iter(kept).map(async |letter| self.dead_letters.put_back(&letter).await);
+        let put_back: Vec<_> = put_back.buffer_unordered(CONCURRENT_RESENDS).collect().await;
+        put_back.into_iter().collect::<Result<(), _>>()?;
+        Ok(deleted)
+    }
+}
+
+/// The effect on one job.
+enum Handled {
+    /// The job's document has arrived, so it should have a message.
+    Uploaded(Box<StoredJob>),
+    Sent,
+    Failed,
+}

@@ -67,6 +67,9 @@ pub struct ConsumerConfig {
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`, `ANSWER_MODE`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
+    /// `MAX_TOKENS_CEILING`, or `MAX_TOKENS` if it is 0: the largest `max_tokens` of an
+    /// analysis.
+    pub max_tokens_ceiling: i32,
     /// `MODEL_TOKENS_PER_MINUTE`, `MODEL_REQUESTS_PER_MINUTE` and
     /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota of `MODEL_ID`. `None` when
     /// `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE` are 0.
@@ -97,6 +100,9 @@ pub struct ProducerConfig {
     pub retention: Duration,
     /// `ALLOWED_MODEL_IDS`, separated by commas: the models that an analysis may name.
     pub allowed_model_ids: Vec<String>,
+    /// `MAX_TOKENS_CEILING`, or `MAX_TOKENS` if it is 0: the largest `max_tokens` of an
+    /// analysis.
+    pub max_tokens_ceiling: i32,
     /// `ALLOWED_ASYNC_MODEL_IDS`, separated by commas: the models that `async_invoke`
     /// may name.
     pub allowed_async_model_ids: Vec<String>,
@@ -143,7 +149,7 @@ impl ConsumerConfig {
             memory_mb: number(lookup, AWS_LAMBDA_FUNCTION_MEMORY_SIZE, DEFAULT_MEMORY_MB, 1..=1_000_000)?,
             model: ModelSettings {
                 model_id: required(lookup, MODEL_ID)?,
-                max_tokens: number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
+                max_tokens: max_tokens(lookup)?,
                 temperature: temperature(lookup)?,
                 request_fields: request_fields(lookup)?,
                 answer_mode: answer_mode(lookup)?,
@@ -154,6 +160,7 @@ impl ConsumerConfig {
                     1..=890,
                 )?),
             },
+            max_tokens_ceiling: max_tokens_ceiling(lookup)?,
             quota: quota(lookup)?,
             max_attempts: number(lookup, MAX_ATTEMPTS, DEFAULT_MAX_ATTEMPTS, 1..=100)?,
             max_concurrent_records: match number(lookup, MAX_CONCURRENT_RECORDS, 0, 0..=10_000)? {
@@ -178,6 +185,7 @@ impl ProducerConfig {
             documents_bucket: required(lookup, DOCUMENTS_BUCKET)?,
             chunk_max_bytes: chunk_max_bytes(lookup)?,
             retention: retention(lookup)?,
+            max_tokens_ceiling: max_tokens_ceiling(lookup)?,
             allowed_model_ids: list(lookup, ALLOWED_MODEL_IDS),
             allowed_async_model_ids: list(lookup, ALLOWED_ASYNC_MODEL_IDS),
             prices: prices(lookup)?,
@@ -250,6 +258,17 @@ fn quota(lookup: Lookup<'_>) -> Result<Option<(Quota, String)>, ConfigError> {
         return Ok(None);
     }
     Ok(Some((quota, required(lookup, QUOTAS_TABLE)?)))
+}
+
+fn max_tokens(lookup: Lookup<'_>) -> Result<i32, ConfigError> {
+    number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)
+}
+
+fn max_tokens_ceiling(lookup: Lookup<'_>) -> Result<i32, ConfigError> {
+    match number(lookup, MAX_TOKENS_CEILING, 0, 0..=1_000_000)? {
+        0 => max_tokens(lookup),
+        ceiling => Ok(ceiling),
+    }
 }
 
 fn chunk_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {

@@ -19,6 +19,7 @@ pub const JOBS_QUEUE_URL: &str = "JOBS_QUEUE_URL";
 pub const JOBS_TABLE: &str = "JOBS_TABLE";
 pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
 pub const MAX_CONCURRENT_RECORDS: &str = "MAX_CONCURRENT_RECORDS";
+pub const MAX_TOKENS_CEILING: &str = "MAX_TOKENS_CEILING";
 pub const MAX_TOKENS: &str = "MAX_TOKENS";
 pub const MODEL_ID: &str = "MODEL_ID";
 pub const MODEL_REQUESTS_PER_MINUTE: &str = "MODEL_REQUESTS_PER_MINUTE";

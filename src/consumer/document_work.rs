@@ -58,7 +58,9 @@ impl DocumentWork {
             }
             DocumentSource::S3(_) => None,
         };
-        let max_tokens = request.and_then(|request| request.max_tokens);
+        // An analysis above the ceiling fails after the claim, and reserves no more than it.
+        let ceiling = self.analyses.max_tokens_ceiling;
+        let max_tokens = request.and_then(|request| request.max_tokens).map(|tokens| tokens.min(ceiling));
         match admission.admit(None, input_bytes, max_tokens, delivery.admission_request()).await {
             Ok(permit) => Ok(Some(permit)),
             Err(NotAdmitted::OverQuota(after)) => Err(Retry::after(after, RetryReason::OverQuota)),

@@ -213,6 +213,7 @@ mod tests {
             model_id: None,
             priority: Priority::High,
             document: DocumentRecord::stored(&location("DOCUMENTS", "KEY"), 7),
+            work_id: Some("WORK".into()),
             request_hash: Some("HASH".into()),
             metadata: json!({"a": "METADATA"}).as_object().cloned(),
             generation: 0,
@@ -274,7 +275,7 @@ mod tests {
     fn event_contains_no_document_answer_or_internals() {
         for after in ALL.into_iter().filter(|status| status.has_ended()) {
             let detail = published_detail(Status::Processing, state(after)).unwrap().to_string();
-            for inside in ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "OWNER", "STOP", "FINGER"] {
+            for inside in ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "WORK", "OWNER", "STOP", "FINGER"] {
                 assert!(!detail.contains(inside), "{detail}");
             }
         }

@@ -58,6 +58,8 @@ pub mod codes {
     codes! {
         /// No job can be read from the message.
         MALFORMED_MESSAGE = "malformed_message";
+        /// The message names another document than the stored job with its id.
+        DOCUMENT_MISMATCH = "document_mismatch";
         /// The job used all its charged attempts.
         ATTEMPTS_EXHAUSTED = "attempts_exhausted";
         /// The document has no bytes, or only white space.

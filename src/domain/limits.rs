@@ -160,6 +160,10 @@ pub const STORE_RESERVE: Duration = Duration::from_secs(4);
 /// alone.
 pub const SUSPECT_DELAY: Duration = Duration::from_secs(4);
 
+/// Delay of a message that has a newer version than the function reads. Its 1,000 receives
+/// last longer than its retention.
+pub const NEWER_VERSION_DELAY: Duration = Duration::from_secs(15 * 60);
+
 /// First step of the backoff: the longest delay after one failure.
 pub const BACKOFF_BASE: Duration = Duration::from_secs(2);
 

@@ -94,11 +94,13 @@ impl Producer {
             objects: JsonObjects::new(sdk, config.documents_bucket.clone()),
             uploads: PresignedUploads::new(sdk, config.documents_bucket.clone()),
             downloads: PresignedDownloads::new(sdk),
-            bucket: config.documents_bucket,
+            bucket: config.documents_bucket.clone(),
             upload_max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * config.chunk_max_bytes),
             allowed: AllowedModels {
                 analysis: config.allowed_model_ids,
                 async_invocation: config.allowed_async_model_ids,
+                max_tokens_ceiling: config.max_tokens_ceiling,
+                input_bucket: config.documents_bucket,
             },
             prices: config.prices,
         }

@@ -19,6 +19,7 @@ mod many;
 mod table;
 mod waiting;
 mod withdraw;
+mod work;
 
 pub use self::batches::CreatedBatch;
 pub use self::claim::ClaimAnswer;

@@ -5,6 +5,7 @@ pub mod ending;
 pub mod outcome;
 pub mod priority;
 pub mod stored;
+pub mod work_id;
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
 //! A message that names another document than the stored job is refused. The job does not
-//! change, whoever sent the message and whatever the job's state is.
+//! change, in every state.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn attributes(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
-/// Delivers messages, each in an invocation of its own; none is retried.
+/// Delivers messages, each in a separate invocation; none is retried.
 async fn handle(world: &World, consumer: &Function, messages: &[(String, HashMap<String, String>)]) {
     for message in messages {
         let event = world.deliver(std::slice::from_ref(message)).await;
@@ -103,7 +103,7 @@ async fn upload_that_is_awaited_takes_its_own_object_alone() {
     call(&producer, "api-post-job", "/uploads", request).await;
     assert_refused(&world, &consumer, "awaited", &foreign_messages(&world, "awaited")).await;
 
-    // The same key in another bucket is a job of its own.
+    // The same key in another bucket is a separate job.
     let before = world.item("awaited").await;
     let other_bucket = test_support::unique("foreign");
     let foreign = s3_event(&other_bucket, "incoming/awaited/letter.txt", None);

@@ -101,6 +101,10 @@ pub(super) struct StoredJobItem {
     pub attempts: Vec<EndedAttempt>,
     #[serde(default)]
     pub unproven_errors: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged_at: Option<Timestamp>,
     #[serde(default)]
     pub created_at: Timestamp,
     #[serde(default)]
@@ -138,7 +142,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 41] = [
+pub(super) const WITHOUT_RESULT: [&str; 43] = [
     "job_id",
     "version",
     "status",
@@ -167,6 +171,8 @@ pub(super) const WITHOUT_RESULT: [&str; 41] = [
     "last_error",
     "attempts",
     "unproven_errors",
+    "purge_until",
+    "purged_at",
     "created_at",
     "updated_at",
     "completed_at",
@@ -257,6 +263,8 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
         last_error: item.last_error,
         attempts: item.attempts,
         unproven_errors: item.unproven_errors,
+        purge_until: item.purge_until,
+        purged_at: item.purged_at,
         created_at: item.created_at,
         updated_at: item.updated_at,
     })

@@ -1,7 +1,12 @@
 //! The environment variables. `main` reads them once; an error names the variable and
 //! the allowed values.
 
+mod notifier;
+mod purger;
 pub mod variables;
+
+pub use self::notifier::NotifierConfig;
+pub use self::purger::PurgerConfig;
 
 use std::time::Duration;
 
@@ -94,6 +99,8 @@ pub struct ProducerConfig {
     pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
+    /// `PURGE_QUEUE_URL`.
+    pub purge_queue_url: String,
     /// `CHUNK_MAX_BYTES`: the consumer's value, which decides the largest upload.
     pub chunk_max_bytes: usize,
     /// `RETENTION_DAYS`.
@@ -109,15 +116,6 @@ pub struct ProducerConfig {
     /// `PRICE_PER_MILLION_INPUT_TOKENS` and `PRICE_PER_MILLION_OUTPUT_TOKENS`, in
     /// US dollars. A batch has a cost when both are set.
     pub prices: Option<Prices>,
-}
-
-/// The notifier's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotifierConfig {
-    /// `JOBS_TABLE`.
-    pub jobs_table: String,
-    /// `EVENT_BUS_NAME`.
-    pub event_bus_name: String,
 }
 
 /// The prices of a model's tokens, in US dollars per million.
@@ -183,6 +181,7 @@ impl ProducerConfig {
             jobs_queue_url: required(lookup, JOBS_QUEUE_URL)?,
             high_priority_queue_url: optional(lookup, HIGH_PRIORITY_QUEUE_URL),
             documents_bucket: required(lookup, DOCUMENTS_BUCKET)?,
+            purge_queue_url: required(lookup, PURGE_QUEUE_URL)?,
             chunk_max_bytes: chunk_max_bytes(lookup)?,
             retention: retention(lookup)?,
             max_tokens_ceiling: max_tokens_ceiling(lookup)?,
@@ -190,17 +189,6 @@ impl ProducerConfig {
             allowed_async_model_ids: list(lookup, ALLOWED_ASYNC_MODEL_IDS),
             prices: prices(lookup)?,
         })
-    }
-}
-
-impl NotifierConfig {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// The first variable that is missing or invalid.
-    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let jobs_table = required(lookup, JOBS_TABLE)?;
-        Ok(Self { jobs_table, event_bus_name: required(lookup, EVENT_BUS_NAME)? })
     }
 }
 

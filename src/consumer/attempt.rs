@@ -116,7 +116,7 @@ impl Endings {
     }
 
     /// Sends a message to the dead-letter queue that names another document than the stored
-    /// job. The stored job does not change: the message is none of its own.
+    /// job. The stored job does not change.
     pub async fn refuse_message(&self, job: &Job, delivery: &Delivery) -> Outcome {
         let failure = Failure::new(
             codes::DOCUMENT_MISMATCH,

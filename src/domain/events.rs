@@ -226,6 +226,8 @@ mod tests {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            purge_until: None,
+            purged_at: None,
             created_at: at(1),
             updated_at: at(9),
         }
@@ -275,7 +277,9 @@ mod tests {
     fn event_contains_no_document_answer_or_internals() {
         for after in ALL.into_iter().filter(|status| status.has_ended()) {
             let detail = published_detail(Status::Processing, state(after)).unwrap().to_string();
-            for inside in ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "WORK", "OWNER", "STOP", "FINGER"] {
+            for inside in
+                ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "WORK", "OWNER", "STOP", "FINGER"]
+            {
                 assert!(!detail.contains(inside), "{detail}");
             }
         }

@@ -68,6 +68,8 @@ pub mod codes {
         DOCUMENT_TOO_LARGE = "document_too_large";
         /// The bucket has no such object or version.
         DOCUMENT_NOT_FOUND = "document_not_found";
+        /// The document was purged with another job that had the same object.
+        DOCUMENT_PURGED = "document_purged";
         /// The function may not read the object.
         DOCUMENT_FORBIDDEN = "document_forbidden";
         /// The document is neither text nor a supported file or image.

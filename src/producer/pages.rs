@@ -169,7 +169,7 @@ pub(super) fn read_filter(request: &Request, all: Select) -> Result<Filter, Prob
 
 /// Reads a query parameter. A repeated parameter is rejected: the producer cannot know
 /// which value the caller means.
-fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Problem> {
+pub(super) fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Problem> {
     let parameters = request.query_string_parameters();
     match parameters.all(name).as_deref() {
         None | Some([]) => Ok(None),

@@ -48,7 +48,7 @@ pub(super) enum SubmittedWork {
     AsyncInvocation(AsyncInvoke),
 }
 
-/// What a request may name: models, objects and the size of an answer.
+/// The models, objects and answer sizes that a request may name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllowedModels {
     /// As `analysis.model_id`.

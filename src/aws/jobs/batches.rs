@@ -123,6 +123,15 @@ impl Jobs {
         Ok(self.update_batch(batch_id, update, Some(condition)).await?.done())
     }
 
+    /// Updates an item that is no stored job, without a condition.
+    pub(super) async fn update_item(&self, key: AttributeValue, update: Update) -> Result<(), Unavailable> {
+        let request = self.client.update_item().table_name(&self.table).key("job_id", key);
+        let request = request.update_expression(update.expression());
+        let request = request.set_expression_attribute_names(Some(update.names));
+        let response = request.set_expression_attribute_values(Some(update.values)).send().await;
+        response.map(drop).map_err(|error| Unavailable::new(UPDATE, &error))
+    }
+
     async fn update_batch(
         &self,
         batch_id: &BatchId,

@@ -93,6 +93,8 @@ impl Jobs {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            purge_until: None,
+            purged_at: None,
             created_at: now,
             updated_at: now,
             completed_at: None,

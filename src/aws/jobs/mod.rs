@@ -16,6 +16,7 @@ mod holds;
 mod index;
 mod keys;
 mod many;
+mod purge;
 mod table;
 mod waiting;
 mod withdraw;

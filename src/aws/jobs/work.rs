@@ -10,7 +10,7 @@ const WORK_ID: &str = "work_id";
 /// Stores the id of a message's work, and returns the condition that the stored job has no
 /// other work.
 pub(super) fn require_work(update: &mut Update, work: &Work) -> String {
-    let ids = WorkIds::of(work);
+    let ids = WorkIds::from_work(work);
     update.assign(WORK_ID, text(ids.own), ids.replaces);
     let name = update.name(WORK_ID);
     let mut condition = format!("(attribute_not_exists({name})");

@@ -46,7 +46,7 @@ pub struct StoredJob {
     pub priority: Priority,
     /// The location, size and hash of the document.
     pub document: DocumentRecord,
-    /// The id of the document or the request that the job stands for: see
+    /// The id of the document or the request of the job: see
     /// [`work_id`](crate::domain::job::work_id). `None` if another program stored the job.
     pub work_id: Option<WorkId>,
     /// A hash of the API request; `None` if the API did not create the job.
@@ -77,6 +77,10 @@ pub struct StoredJob {
     /// The errors without evidence of this job: see
     /// [`AttemptError::Unproven`](crate::domain::job::ending::AttemptError::Unproven).
     pub unproven_errors: u32,
+    /// The earliest end of the job's purge, if a purge began. The job has no content any more.
+    pub purge_until: Option<Timestamp>,
+    /// The time at which the purge ended.
+    pub purged_at: Option<Timestamp>,
     /// The time at which the job was stored.
     pub created_at: Timestamp,
     /// The time of the last change.
@@ -118,6 +122,8 @@ impl StoredJob {
             last_error: None,
             attempts: Vec::new(),
             unproven_errors: 0,
+            purge_until: None,
+            purged_at: None,
             created_at,
             updated_at: created_at,
         }

@@ -1,8 +1,8 @@
 //! The id of a job's work, by which a message that names another document is recognised.
 //!
 //! A job id is public: it is in object keys, in events and in the answers of the API. The
-//! stored job therefore also names the work that its id stands for. A worker claims a job
-//! only with a message that has the same work, whoever sent the message.
+//! stored job therefore also names its work. A worker claims a job only with a message that
+//! has the same work.
 
 use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::document::location::S3Location;
@@ -41,8 +41,8 @@ pub fn upload_work_id(bucket: &str, key: &str) -> WorkId {
     format!("upload:{}", sha256_hex(format!("{bucket}\0{key}").as_bytes()))
 }
 
-/// The id of an object. An object without a version has another id than each version.
-fn object_work_id(at: &S3Location) -> WorkId {
+/// The id of an object. Its SHA-256 takes no part. An object without a version has another id than each version.
+pub fn object_work_id(at: &S3Location) -> WorkId {
     let version = at.version_id.as_deref().unwrap_or_default();
     format!("s3:{}", sha256_hex(format!("{}\0{}\0{version}", at.bucket, at.key).as_bytes()))
 }
@@ -53,7 +53,7 @@ impl WorkIds {
     /// A text has the same id in a message and in the bucket, because Docket stores a text
     /// that waits. The first event of an upload turns the id of the upload into the id of
     /// the uploaded version.
-    pub fn of(work: &Work) -> Self {
+    pub fn from_work(work: &Work) -> Self {
         match work {
             Work::AsyncInvocation(request) => Self::only(async_work_id(request)),
             Work::Document(DocumentSource::Inline(text)) => Self::only(text_work_id(&sha256_hex(text.as_bytes()))),
@@ -92,7 +92,7 @@ pub enum WorkMatch {
 /// A stored job without a work id fits every message: another program created it.
 pub fn compare_work(row: &StoredJob, work: &Work) -> WorkMatch {
     let Some(stored) = &row.work_id else { return WorkMatch::Same };
-    if WorkIds::of(work).fits.contains(stored) {
+    if WorkIds::from_work(work).fits.contains(stored) {
         return WorkMatch::Same;
     }
     match (work, row.document.location()) {
@@ -159,7 +159,11 @@ mod tests {
         for (n, stored) in works.iter().enumerate() {
             for (m, sent) in works.iter().enumerate() {
                 let expected = if n == m { WorkMatch::Same } else { WorkMatch::Different };
-                assert_eq!(compare_work(&row(WorkIds::of(stored).own, None), sent), expected, "{stored:?} {sent:?}");
+                assert_eq!(
+                    compare_work(&row(WorkIds::from_work(stored).own, None), sent),
+                    expected,
+                    "{stored:?} {sent:?}"
+                );
             }
         }
         let parked = object("documents/j/h.txt", Some("1"), Some(&hash));
@@ -175,7 +179,7 @@ mod tests {
         for other in [inline("t"), object("incoming/file-1/b.txt", Some("1"), None), invocation(1)] {
             assert_eq!(compare_work(&awaited, &other), WorkMatch::Different, "{other:?}");
         }
-        let ids = WorkIds::of(&first);
+        let ids = WorkIds::from_work(&first);
         assert!(ids.replaces);
         let second = object("incoming/file-1/a.txt", Some("2"), None);
         let uploaded = row(ids.own, Some(&at("incoming/file-1/a.txt", Some("1"), None)));
@@ -185,7 +189,7 @@ mod tests {
     #[test]
     fn submitted_document_uploaded_again_is_recognised() {
         let key = "submitted/b/file-1/a.txt";
-        let stored = row(WorkIds::of(&object(key, Some("1"), None)).own, Some(&at(key, Some("1"), None)));
+        let stored = row(WorkIds::from_work(&object(key, Some("1"), None)).own, Some(&at(key, Some("1"), None)));
         assert_eq!(compare_work(&stored, &object(key, Some("2"), None)), WorkMatch::UploadedAgain);
         let other_path = object("submitted/b/file-1/b.txt", Some("2"), None);
         assert_eq!(compare_work(&stored, &other_path), WorkMatch::Different);

@@ -277,7 +277,7 @@ mod tests {
         assert!(matches!(parse(current), Ok(ParsedMessage::Job(_))));
         let mentioned = r#"{"job_id": "a", "document": "\"docket_version\": 9"}"#;
         assert!(matches!(parse(mentioned), Ok(ParsedMessage::Job(_))));
-        // A producer may have a field `version` of its own.
+        // A producer may use its own field `version`.
         assert!(matches!(parse(r#"{"job_id": "a", "document": "x", "version": 9}"#), Ok(ParsedMessage::Job(_))));
         let sent = MessageBody { version: MESSAGE_VERSION, ..serde_json::from_str(current).unwrap() };
         assert!(serde_json::to_string(&sent).unwrap().contains(r#""docket_version":1"#));

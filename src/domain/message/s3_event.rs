@@ -122,7 +122,7 @@ struct Object {
 /// Reads an S3 event.
 ///
 /// `own_bucket` is the stack's documents bucket. A key reserves a job id only there: an
-/// object of another bucket gets an id of its own.
+/// object of another bucket gets a separate id.
 ///
 /// # Errors
 /// [`JsonError`], which names the field and contains no value.

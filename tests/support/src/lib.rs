@@ -61,7 +61,7 @@ pub fn inline_job(job_id: &str) -> Job {
 
 /// The work id of [`inline_job`].
 pub fn inline_work_id() -> String {
-    docket::domain::job::work_id::WorkIds::of(&inline_job("any").work).own
+    docket::domain::job::work_id::WorkIds::from_work(&inline_job("any").work).own
 }
 
 /// `<prefix>-<random>`: a name that no other test uses.

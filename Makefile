@@ -71,6 +71,7 @@ check: setup-check prose
 	sam validate --lint --region us-east-1
 	$(TEMPLATE_LINT) --self-test
 	$(TEMPLATE_LINT)
+	$(CURDIR)/.venv/sam/bin/python tools/import_template.py --self-test
 	$(BIN)/python bench/draw.py --check
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/release_template.py --self-test
@@ -85,6 +86,8 @@ check: setup-check prose
 	cargo deny --locked check --allow unmatched-skip bans
 	cargo deny --locked --manifest-path cli/Cargo.toml --config deny.toml check bans
 	cargo shear --locked --deny-warnings
+	cargo test --quiet --locked --package crc-fast
+	$(PYTHON) tools/hash_requirements.py --check
 	$(PYTHON) tools/advisories.py
 
 # The texts: words, names of tests, spelling, links, and the pages of the book.

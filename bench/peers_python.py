@@ -36,6 +36,6 @@ def install_peers() -> None:
     if result.returncode != 0:
         raise BenchError(f"cannot make a virtual environment (Debian: apt-get install python3-venv): {result.stderr}")
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    if subprocess.run([*pip, "--requirement", requirements]).returncode != 0:
+    if subprocess.run([*pip, "--require-hashes", "--requirement", requirements]).returncode != 0:
         raise BenchError("pip could not install bench/requirements.txt: see its messages above; check that the package index is reachable")
     done.write_text(digest)

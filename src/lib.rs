@@ -41,3 +41,4 @@ pub mod log;
 pub mod metrics;
 pub mod notifier;
 pub mod producer;
+pub mod purger;

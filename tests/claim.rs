@@ -10,12 +10,12 @@ use docket::clock::now;
 use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::ids::Owner;
-use docket::domain::job::claim::{Claim, Claimant, Decision, decide};
+use docket::domain::job::claim::{Claim, Claimant, Decision, decide_for_work};
 use docket::domain::job::stored::{Completed, StoredResult};
 use docket::domain::job::{DocumentSource, Job, Work};
 use jiff::Timestamp;
 use test_support::aws::World;
-use test_support::{inline_job as job, released, sample_completion};
+use test_support::{inline_job as job, inline_work_id, released, sample_completion};
 
 const MAX_ATTEMPTS: u32 = 3;
 const LEASE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ struct Case {
 }
 
 /// Every combination of the job's status, lease or backoff, owner and charged attempts with
-/// a message: 483 cases.
+/// a message, with the document of the message and with another.
 fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
     let mut cases = Vec::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -65,6 +65,10 @@ fn cases(now: Timestamp, mine: &Owner) -> Vec<Case> {
                         ("owner".into(), text(owner)),
                     ]);
                     item.extend(attributes.iter().cloned());
+                    let other = ("work_id".to_owned(), text("text:another"));
+                    let with_other = item.clone().into_iter().chain([other]).collect();
+                    item.insert("work_id".into(), text(&inline_work_id()));
+                    cases.push(Case { name: format!("{name}, another document"), item: Some(with_other), redrive_of });
                     cases.push(Case { name, item: Some(item), redrive_of });
                 }
             }
@@ -90,7 +94,7 @@ async fn claim_decision_and_conditional_write_agree_on_every_case() {
         let claimant = Claimant { owner: &owner, redrive_of, max_attempts: MAX_ATTEMPTS, is_alone: true };
         let before = world.item(&job_id).await;
         let row = world.row(&job_id).await;
-        let decision = decide(row.as_ref(), at, &claimant);
+        let decision = decide_for_work(row.as_ref(), &job(&job_id).work, at, &claimant);
         let answer = jobs.claim(&job(&job_id), &claimant, at, at + LEASE).await.expect("the table answers");
         let after = world.item(&job_id).await;
         match (decision.clone(), answer) {

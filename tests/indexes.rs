@@ -19,7 +19,7 @@ use docket::domain::job::priority::Priority;
 use docket::domain::job::stored::{Completed, Status, StoredResult, Usage, label_of};
 use serde_json::json;
 use test_support::aws::World;
-use test_support::{inline_job, unique};
+use test_support::{inline_job, inline_work_id, unique};
 
 fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
     NewJob {
@@ -30,6 +30,7 @@ fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
         metadata: None,
         document: None,
         async_request: None,
+        work_id: inline_work_id(),
         request_hash: "hash".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The layers: `bin → consumer, producer, notifier → aws → domain`. Nothing imports a
+//! The layers: `bin → consumer, producer, notifier, purger → aws → domain`. Nothing imports a
 //! layer above it, and no files import each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,29 +44,31 @@ fn assert_absent(folder: &str, forbidden: &[&str]) {
 #[test]
 fn domain_imports_no_service_runtime_environment_or_clock() {
     let outside = ["aws_", "lambda_", "tokio", "std::env", "std::fs", "::now()"];
-    let above = ["crate::aws", "crate::config", "crate::consumer", "crate::producer", "crate::notifier"];
+    let above =
+        ["crate::aws", "crate::config", "crate::consumer", "crate::producer", "crate::notifier", "crate::purger"];
     assert_absent("src/domain", &[&outside[..], &above[..]].concat());
 }
 
 #[test]
 fn services_import_the_domain_alone() {
     let outside = ["lambda_", "aws_lambda_events", "std::env"];
-    let above = ["crate::config", "crate::consumer", "crate::producer", "crate::notifier"];
+    let above = ["crate::config", "crate::consumer", "crate::producer", "crate::notifier", "crate::purger"];
     assert_absent("src/aws", &[&outside[..], &above[..]].concat());
 }
 
 #[test]
 fn sdk_is_named_by_the_services_alone() {
-    for folder in ["src/consumer", "src/producer", "src/notifier", "src/bin"] {
+    for folder in ["src/consumer", "src/producer", "src/notifier", "src/purger", "src/bin"] {
         assert_absent(folder, &["aws_sdk_", "aws_smithy_"]);
     }
 }
 
 #[test]
 fn functions_do_not_import_each_other() {
-    assert_absent("src/consumer", &["crate::producer", "crate::notifier"]);
-    assert_absent("src/producer", &["crate::consumer", "crate::notifier"]);
-    assert_absent("src/notifier", &["crate::consumer", "crate::producer"]);
+    assert_absent("src/consumer", &["crate::producer", "crate::notifier", "crate::purger"]);
+    assert_absent("src/producer", &["crate::consumer", "crate::notifier", "crate::purger"]);
+    assert_absent("src/notifier", &["crate::consumer", "crate::producer", "crate::purger"]);
+    assert_absent("src/purger", &["crate::consumer", "crate::producer", "crate::notifier"]);
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn command_line_names_services_in_one_folder() {
 
 #[test]
 fn environment_is_read_in_binaries_alone() {
-    for folder in ["src/consumer", "src/producer", "src/notifier", "src/aws", "src/domain"] {
+    for folder in ["src/consumer", "src/producer", "src/notifier", "src/purger", "src/aws", "src/domain"] {
         assert_absent(folder, &["env::var"]);
     }
 }

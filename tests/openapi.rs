@@ -279,7 +279,7 @@ async fn every_operation_answers_as_described() {
     }
     assert_eq!(caller.send_json(list, &unique("none"), Value::Null).0, 404);
     let (_, page) = caller.send_json("GET /batches", "?limit=1", Value::Null);
-    let cursor = page["next_cursor"].as_str().unwrap_or("0.a").to_owned();
+    let cursor = page["next_cursor"].as_str().unwrap_or("v1-0.a").to_owned();
     assert_eq!(caller.send_json("GET /batches", &format!("?cursor={cursor}"), Value::Null).0, 200);
     assert_eq!(caller.send_json("GET /batches", "?cursor=3", Value::Null).0, 422);
     let document = "GET /jobs/{job_id}/document";
@@ -315,6 +315,17 @@ async fn every_operation_answers_as_described() {
     assert_eq!(caller.send_json("DELETE /batches/{batch_id}", &unique("none"), Value::Null).0, 404);
     assert_eq!(caller.send_json("POST /batches/{batch_id}/retry", &unique("none"), Value::Null).0, 404);
     assert_eq!(caller.send_json("POST /batches/{batch_id}/retry", &batch, Value::Null).0, 409);
+    for (route, id) in [("DELETE /jobs/{job_id}", &failed), ("DELETE /batches/{batch_id}", &batch)] {
+        assert_eq!(caller.send_json(route, &format!("{id}?purge=yes"), Value::Null).0, 422);
+        assert_eq!(caller.send_json(route, &format!("{id}?purge=true"), Value::Null).0, 202);
+    }
+    let is_purged = async || {
+        let (_, view) = caller.stack.ask("GET", &format!("/jobs/{failed}"), Value::Null);
+        view["purged_at"].is_string().then_some(())
+    };
+    eventually("the purge", is_purged).await;
+    assert_eq!(caller.send_json("GET /jobs/{job_id}", &failed, Value::Null).1["status"], "cancelled");
+    assert_eq!(caller.send_json("DELETE /jobs/{job_id}", &format!("{failed}?purge=true"), Value::Null).0, 202);
 
     let both = caller.api.routes().into_iter().flat_map(|route| [(route.clone(), true), (route, false)]);
     assert_eq!(caller.seen, both.collect(), "each route succeeds once and fails once");

@@ -19,7 +19,7 @@ use docket::domain::limits::RESULT_MAX_DEPTH;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_support::aws::World;
-use test_support::{inline_job, released};
+use test_support::{inline_job, inline_work_id, released};
 
 fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
     NewJob {
@@ -30,6 +30,7 @@ fn new_job(job_id: &str, batch_id: Option<&BatchId>) -> NewJob {
         metadata: Some(json!({"note": "", "amounts": [0.1, 1e20, -7, []]}).as_object().expect("an object").clone()),
         document: None,
         async_request: None,
+        work_id: inline_work_id(),
         request_hash: format!("hash of {job_id}"),
     }
 }

@@ -38,7 +38,10 @@ def check_machine():
 
 
 def install(venv, name, time="about a minute"):
-    """Installs a requirements file, unless the same file was installed before."""
+    """Installs a requirements file, unless the same file was installed before.
+
+    Each requirement has the hashes of its downloads: see hash_requirements.py.
+    """
     path = os.path.join(ROOT, "tools", name)
     with open(path, "rb") as file:
         wanted = hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
@@ -53,7 +56,7 @@ def install(venv, name, time="about a minute"):
         output = created.stdout + created.stderr
         fail("cannot create a virtual environment (Debian: apt-get install python3-venv): " + output)
     pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
-    installed = subprocess.run(pip + ["install", "--quiet", "--requirement", path])
+    installed = subprocess.run(pip + ["install", "--quiet", "--require-hashes", "--requirement", path])
     if installed.returncode != 0:
         fail("pip could not install %s: see its messages above; is the package index reachable?" % name)
     with open(ready, "w") as file:

@@ -23,6 +23,8 @@ EXAMPLES = {
     "AccessLogsBucketName": "access-logs-111122223333",
     "AdditionalModelArns": "arn:{partition}:bedrock:{region}::foundation-model/amazon.nova-micro-v1:0",
     "AsyncModelIds": "amazon.nova-reel-v1:0,amazon.nova-reel-v1:1",
+    "ConsumerReservedConcurrency": "12",
+    "ProducerReservedConcurrency": "5",
     "KmsKeyArn": "arn:{partition}:kms:{region}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "ModelRequestsPerMinute": "100",
     "ModelTokensPerMinute": "200000",

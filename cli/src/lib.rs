@@ -16,6 +16,7 @@ mod interrupt;
 mod jobs;
 mod pages;
 pub mod plan;
+mod purge;
 mod redrive;
 mod results;
 mod shell;
@@ -32,10 +33,11 @@ use clap::{CommandFactory, Parser};
 
 use self::arguments::{
     Arguments, CancelArguments, ColorArgument, Command, FormatArgument, HoldAction, JobsArguments, PlanArguments,
-    ResultsArguments, RetryArguments, SubmitArguments,
+    PurgeArguments, ResultsArguments, RetryArguments, SubmitArguments,
 };
 use self::changes::{Mode, Selection};
 use self::exit::Exit;
+use self::purge::Purged;
 use self::results::Format;
 use self::terminal::print_text;
 use crate::plan::prices::Prices;
@@ -85,6 +87,11 @@ async fn run_on_stack(command: Command) -> Exit {
         Command::Job(arguments) => jobs::show(&arguments.stack.target(), &arguments.job, arguments.json).await,
         Command::Retry(arguments) => retry(arguments).await,
         Command::Cancel(arguments) => cancel(arguments).await,
+        Command::Purge(arguments) => {
+            let PurgeArguments { batch, jobs, yes, json, stack } = arguments;
+            let purged = batch.map_or(Purged::Jobs(jobs), Purged::Batch);
+            purge::run(&stack.target(), purged, yes, json).await
+        }
         Command::Redrive(arguments) => {
             let target = arguments.stack.target();
             let (lists, has_consent, json) = (arguments.list, arguments.yes, arguments.json);

@@ -44,6 +44,9 @@ async fn invalid_arguments_exit_with_2() {
         &["retry"],
         &["retry", "b", "--job", "j"],
         &["cancel"],
+        &["purge"],
+        &["purge", "j", "--batch", "b"],
+        &["purge", ".."],
         &["redrive", "--list", "--yes"],
         &["completions", "tcsh"],
         &["status", "b", "--color", "pink"],
@@ -82,6 +85,8 @@ async fn missing_batch_and_job_exit_with_1() {
         &["retry", "b", "--yes"],
         &["retry", "--job", "j", "--yes"],
         &["cancel", "b", "--yes"],
+        &["purge", "j", "--yes"],
+        &["purge", "--batch", "b", "--yes"],
     ] {
         let run = run_with_api(command, 404, missing.clone()).await;
         assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{command:?}: {}", run.stderr);

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::job_item::decode_image;
-use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::job::stored::{STORED_VERSION, Status, StoredJob};
 
 /// Reads the stored job in an image; `None` if the item is no stored job.
 pub fn read_stored_job(image: Value) -> Option<StoredJob> {
@@ -16,6 +16,12 @@ pub fn read_stored_job(image: Value) -> Option<StoredJob> {
 /// stores batches, which have no status.
 pub fn read_status(image: &Value) -> Option<Status> {
     image["status"]["S"].as_str()?.parse().ok()
+}
+
+/// Whether an image has a newer version than this release reads: see [`STORED_VERSION`].
+pub fn is_newer_version(image: &Value) -> bool {
+    let version = image["version"]["N"].as_str().and_then(|version| version.parse::<u32>().ok());
+    version.is_some_and(|version| version > STORED_VERSION)
 }
 
 #[cfg(test)]
@@ -38,6 +44,17 @@ mod tests {
         let job = read_stored_job(image()).expect("a stored job");
         assert_eq!((job.job_id.as_str(), job.attempt, job.state.status()), ("j", 2, Status::Complete));
         assert_eq!(read_status(&image()), Some(Status::Complete));
+    }
+
+    #[test]
+    fn image_of_newer_version_is_recognised_and_not_read() {
+        let mut newer = image();
+        assert!(!is_newer_version(&newer));
+        newer["version"] = json!({"N": "1"});
+        assert!(!is_newer_version(&newer) && read_stored_job(newer.clone()).is_some());
+        newer["version"] = json!({"N": "2"});
+        assert!(is_newer_version(&newer));
+        assert_eq!(read_stored_job(newer), None);
     }
 
     #[test]

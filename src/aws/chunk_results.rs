@@ -24,6 +24,17 @@ pub struct ChunkResults {
     bucket: String,
 }
 
+/// The version of stored results. A result with a higher version is not used.
+const STORED_VERSION: u32 = 1;
+
+/// A result as the bucket stores it.
+#[derive(Debug, Serialize)]
+struct Stored<'a> {
+    version: u32,
+    #[serde(flatten)]
+    result: &'a ChunkResult,
+}
+
 /// The result of the call for one chunk, or of a call that joins results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkResult {
@@ -65,7 +76,7 @@ impl ChunkResults {
                 return Ok(None);
             }
             let bytes = object.body.collect().await;
-            Ok(bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes.into_bytes()).ok()))
+            Ok(bytes.ok().and_then(|bytes| parse(&bytes.into_bytes())))
         };
         let timeout = |_| Unavailable { service: "s3:GetObject", code: "Timeout".to_owned() };
         tokio::time::timeout(CHUNK_STORE_TIMEOUT, read).await.map_err(timeout)?
@@ -73,9 +84,42 @@ impl ChunkResults {
 
     /// Stores a result, and replaces an object with the same key.
     pub async fn put(&self, key: &str, result: &ChunkResult) -> Result<(), Unavailable> {
-        let json = serde_json::to_vec(result).expect("Docket's types serialize");
+        let json = serde_json::to_vec(&Stored { version: STORED_VERSION, result }).expect("Docket's types serialize");
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type("application/json");
         let response = request.body(ByteStream::from(json)).send().await;
         response.map(drop).map_err(|error| Unavailable::new("s3:PutObject", &error))
+    }
+}
+
+/// Reads a stored result; `None` if it is damaged or of a newer version.
+fn parse(bytes: &[u8]) -> Option<ChunkResult> {
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default)]
+        version: u32,
+    }
+    // The version is read first: `flatten` would read numbers less exactly.
+    let Version { version } = serde_json::from_slice(bytes).ok()?;
+    if version > STORED_VERSION {
+        return None;
+    }
+    serde_json::from_slice(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn stored_result_of_a_newer_version_is_not_used() {
+        let usage = Usage { input_tokens: 1, output_tokens: 2 };
+        let result =
+            ChunkResult { result: json!({"a": 0.1}), repaired: false, usage, stop_reason: "tool_use".to_owned() };
+        let stored = |version| serde_json::to_vec(&Stored { version, result: &result }).unwrap();
+        assert_eq!(parse(&stored(STORED_VERSION)).as_ref(), Some(&result));
+        assert_eq!(parse(&stored(STORED_VERSION + 1)), None);
+        assert_eq!(parse(b"{"), None);
     }
 }

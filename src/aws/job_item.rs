@@ -15,7 +15,9 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::waiting::target_of;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
-use crate::domain::job::stored::{Completed, EndedAttempt, State, Status, StoredJob, StoredResult, Usage};
+use crate::domain::job::stored::{
+    Completed, EndedAttempt, STORED_VERSION, State, Status, StoredJob, StoredResult, Usage,
+};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -29,6 +31,9 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredJobItem {
     pub job_id: JobId,
+    /// See [`STORED_VERSION`]; a job without it has version 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     pub status: Status,
     #[serde(default)]
     pub attempt: u32,
@@ -59,6 +64,9 @@ pub(super) struct StoredJobItem {
     /// The document's name in the index of its batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_name: Option<String>,
+    /// The id of the job's work: see `domain::job::work_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +105,10 @@ pub(super) struct StoredJobItem {
     pub resends: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resent_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged_at: Option<Timestamp>,
     #[serde(default)]
     pub created_at: Timestamp,
     #[serde(default)]
@@ -134,8 +146,9 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 41] = [
+pub(super) const WITHOUT_RESULT: [&str; 45] = [
     "job_id",
+    "version",
     "status",
     "attempt",
     "charged_attempts",
@@ -146,6 +159,7 @@ pub(super) const WITHOUT_RESULT: [&str; 41] = [
     "batch_id",
     "priority",
     "document",
+    "work_id",
     "request_hash",
     "metadata",
     "generation",
@@ -163,6 +177,8 @@ pub(super) const WITHOUT_RESULT: [&str; 41] = [
     "unproven_errors",
     "resends",
     "resent_at",
+    "purge_until",
+    "purged_at",
     "created_at",
     "updated_at",
     "completed_at",
@@ -182,7 +198,7 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// Reads an item; `None` if it is no stored job.
+/// Reads an item; `None` if it is no stored job, or one of a newer version.
 pub(super) fn decode(item: Item) -> Option<StoredJob> {
     into_stored_job(serde_dynamo::aws_sdk_dynamodb_1::from_item(item).ok()?)
 }
@@ -192,7 +208,14 @@ pub(super) fn decode_image(item: serde_dynamo::Item) -> Option<StoredJob> {
     into_stored_job(serde_dynamo::from_item(item).ok()?)
 }
 
+fn first_version() -> u32 {
+    1
+}
+
 fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
+    if item.version > STORED_VERSION {
+        return None;
+    }
     let state = match item.status {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
@@ -232,6 +255,7 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
         model_id: item.model_id,
         priority: item.priority,
         document: item.document.unwrap_or_default(),
+        work_id: item.work_id,
         request_hash: item.request_hash,
         metadata: item.metadata,
         generation: item.generation,
@@ -251,6 +275,8 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
         unproven_errors: item.unproven_errors,
         resends: item.resends,
         resent_at: item.resent_at,
+        purge_until: item.purge_until,
+        purged_at: item.purged_at,
         created_at: item.created_at,
         updated_at: item.updated_at,
     })

@@ -18,6 +18,7 @@ pub mod model;
 pub mod output_objects;
 pub mod presigned_downloads;
 pub mod presigned_uploads;
+pub mod purge;
 pub mod queue;
 pub mod quota;
 pub mod requeue;

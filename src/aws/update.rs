@@ -46,6 +46,15 @@ impl Update {
         self
     }
 
+    /// Sets an attribute: always if `replaces`, else only if it is missing.
+    pub fn assign(&mut self, attribute: &str, value: AttributeValue, replaces: bool) {
+        let (name, value) = (self.name(attribute), self.value(attribute, value));
+        self.sets.push(match replaces {
+            true => [&name, " = ", &value].concat(),
+            false => [&name, " = if_not_exists(", &name, ", ", &value, ")"].concat(),
+        });
+    }
+
     /// Adds a positive or negative step to a number; a missing number counts as 0.
     pub fn step(mut self, attribute: &str, step: i64) -> Self {
         let name = self.name(attribute);

@@ -1,7 +1,12 @@
 //! The environment variables. `main` reads them once; an error names the variable and
 //! the allowed values.
 
+mod notifier;
+mod purger;
 pub mod variables;
+
+pub use self::notifier::NotifierConfig;
+pub use self::purger::PurgerConfig;
 
 use std::time::Duration;
 
@@ -67,6 +72,9 @@ pub struct ConsumerConfig {
     /// `MODEL_ID`, `MAX_TOKENS`, `TEMPERATURE`, `MODEL_REQUEST_FIELDS`, `ANSWER_MODE`,
     /// `MODEL_TIMEOUT_SECONDS`.
     pub model: ModelSettings,
+    /// `MAX_TOKENS_CEILING`, or `MAX_TOKENS` if it is 0: the largest `max_tokens` of an
+    /// analysis.
+    pub max_tokens_ceiling: i32,
     /// `MODEL_TOKENS_PER_MINUTE`, `MODEL_REQUESTS_PER_MINUTE` and
     /// `OUTPUT_TOKEN_FACTOR`, with `QUOTAS_TABLE`: the quota of `MODEL_ID`. `None` when
     /// `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE` are 0.
@@ -91,27 +99,23 @@ pub struct ProducerConfig {
     pub high_priority_queue_url: Option<String>,
     /// `DOCUMENTS_BUCKET`.
     pub documents_bucket: String,
+    /// `PURGE_QUEUE_URL`.
+    pub purge_queue_url: String,
     /// `CHUNK_MAX_BYTES`: the consumer's value, which decides the largest upload.
     pub chunk_max_bytes: usize,
     /// `RETENTION_DAYS`.
     pub retention: Duration,
     /// `ALLOWED_MODEL_IDS`, separated by commas: the models that an analysis may name.
     pub allowed_model_ids: Vec<String>,
+    /// `MAX_TOKENS_CEILING`, or `MAX_TOKENS` if it is 0: the largest `max_tokens` of an
+    /// analysis.
+    pub max_tokens_ceiling: i32,
     /// `ALLOWED_ASYNC_MODEL_IDS`, separated by commas: the models that `async_invoke`
     /// may name.
     pub allowed_async_model_ids: Vec<String>,
     /// `PRICE_PER_MILLION_INPUT_TOKENS` and `PRICE_PER_MILLION_OUTPUT_TOKENS`, in
     /// US dollars. A batch has a cost when both are set.
     pub prices: Option<Prices>,
-}
-
-/// The notifier's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotifierConfig {
-    /// `JOBS_TABLE`.
-    pub jobs_table: String,
-    /// `EVENT_BUS_NAME`.
-    pub event_bus_name: String,
 }
 
 /// The prices of a model's tokens, in US dollars per million.
@@ -143,7 +147,7 @@ impl ConsumerConfig {
             memory_mb: number(lookup, AWS_LAMBDA_FUNCTION_MEMORY_SIZE, DEFAULT_MEMORY_MB, 1..=1_000_000)?,
             model: ModelSettings {
                 model_id: required(lookup, MODEL_ID)?,
-                max_tokens: number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)?,
+                max_tokens: max_tokens(lookup)?,
                 temperature: temperature(lookup)?,
                 request_fields: request_fields(lookup)?,
                 answer_mode: answer_mode(lookup)?,
@@ -154,6 +158,7 @@ impl ConsumerConfig {
                     1..=890,
                 )?),
             },
+            max_tokens_ceiling: max_tokens_ceiling(lookup)?,
             quota: quota(lookup)?,
             max_attempts: number(lookup, MAX_ATTEMPTS, DEFAULT_MAX_ATTEMPTS, 1..=100)?,
             max_concurrent_records: match number(lookup, MAX_CONCURRENT_RECORDS, 0, 0..=10_000)? {
@@ -176,23 +181,14 @@ impl ProducerConfig {
             jobs_queue_url: required(lookup, JOBS_QUEUE_URL)?,
             high_priority_queue_url: optional(lookup, HIGH_PRIORITY_QUEUE_URL),
             documents_bucket: required(lookup, DOCUMENTS_BUCKET)?,
+            purge_queue_url: required(lookup, PURGE_QUEUE_URL)?,
             chunk_max_bytes: chunk_max_bytes(lookup)?,
             retention: retention(lookup)?,
+            max_tokens_ceiling: max_tokens_ceiling(lookup)?,
             allowed_model_ids: list(lookup, ALLOWED_MODEL_IDS),
             allowed_async_model_ids: list(lookup, ALLOWED_ASYNC_MODEL_IDS),
             prices: prices(lookup)?,
         })
-    }
-}
-
-impl NotifierConfig {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// The first variable that is missing or invalid.
-    pub fn read(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let jobs_table = required(lookup, JOBS_TABLE)?;
-        Ok(Self { jobs_table, event_bus_name: required(lookup, EVENT_BUS_NAME)? })
     }
 }
 
@@ -250,6 +246,17 @@ fn quota(lookup: Lookup<'_>) -> Result<Option<(Quota, String)>, ConfigError> {
         return Ok(None);
     }
     Ok(Some((quota, required(lookup, QUOTAS_TABLE)?)))
+}
+
+fn max_tokens(lookup: Lookup<'_>) -> Result<i32, ConfigError> {
+    number(lookup, MAX_TOKENS, DEFAULT_MAX_TOKENS, 1..=1_000_000)
+}
+
+fn max_tokens_ceiling(lookup: Lookup<'_>) -> Result<i32, ConfigError> {
+    match number(lookup, MAX_TOKENS_CEILING, 0, 0..=1_000_000)? {
+        0 => max_tokens(lookup),
+        ceiling => Ok(ceiling),
+    }
 }
 
 fn chunk_max_bytes(lookup: Lookup<'_>) -> Result<usize, ConfigError> {

@@ -35,6 +35,14 @@ fn aws_config_reads_region_endpoints_and_flags() {
 }
 
 #[test]
+fn ceiling_of_output_tokens_is_max_tokens_by_default() {
+    let ceiling = |variables: &[(&str, &str)]| read(variables).unwrap().max_tokens_ceiling;
+    assert_eq!(ceiling(&[]), DEFAULT_MAX_TOKENS);
+    assert_eq!(ceiling(&[("MAX_TOKENS", "77"), ("MAX_TOKENS_CEILING", "0")]), 77);
+    assert_eq!(ceiling(&[("MAX_TOKENS", "77"), ("MAX_TOKENS_CEILING", "900")]), 900);
+}
+
+#[test]
 fn invalid_variable_is_named_by_the_error() {
     assert_eq!(read(&[("JOBS_TABLE", " ")]).unwrap_err().to_string(), "environment variable JOBS_TABLE is not set");
     assert_eq!(read(&[("MAX_TOKENS", "many")]).unwrap_err().name, "MAX_TOKENS");

@@ -24,7 +24,7 @@ use crate::aws::chunk_results::{ChunkResult, ChunkResults};
 use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Model, Question, Rejected, slow_validation};
 use crate::clock::{now, until};
 use crate::domain::analysis::answer_form::AnswerForm;
-use crate::domain::document::chunks::{group_results, split_text};
+use crate::domain::document::chunks::{SPLITTING_VERSION, group_results, split_text};
 use crate::domain::document::{Content, Document, sha256_hex, text_too_large};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
@@ -74,7 +74,7 @@ impl Analyser {
         drop(permit);
         let chunks = split_text(text, self.chunk_max_bytes, CHUNKS_MAX)
             .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), self.chunk_max_bytes)))?;
-        let folder = format!("chunks/{}/{fingerprint}", call.job_id);
+        let folder = format!("chunks/{}/{SPLITTING_VERSION}-{fingerprint}", call.job_id);
         let long_text = LongText { analyser: self, call, delivery, folder };
         let count = chunks.len();
         let chunk = |(number, chunk)| (format!("{number}"), Document::chunk(format, chunk, number, count));

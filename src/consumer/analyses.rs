@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::analysis::{Analysis, AnalysisRequest, InvalidAnalysis};
+use crate::domain::analysis::{Analysis, AnalysisRequest, InvalidAnalysis, check_ceiling};
 use crate::domain::document::sha256_hex;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
@@ -12,8 +12,12 @@ use crate::domain::limits::ANALYSES_CACHED;
 use crate::heavy_work;
 
 /// Compiles analyses, and keeps the last [`ANALYSES_CACHED`]. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Analyses(Arc<Mutex<Cache>>);
+#[derive(Debug, Clone)]
+pub(super) struct Analyses {
+    cache: Arc<Mutex<Cache>>,
+    /// The largest `max_tokens` of an analysis.
+    pub max_tokens_ceiling: i32,
+}
 
 #[derive(Debug, Default)]
 struct Cache {
@@ -24,12 +28,18 @@ struct Cache {
 }
 
 impl Analyses {
+    pub fn new(max_tokens_ceiling: i32) -> Self {
+        Self { cache: Arc::default(), max_tokens_ceiling }
+    }
+
     /// The compiled analysis of a request; the default analysis for none.
     ///
     /// # Errors
-    /// A permanent error: the analysis is invalid, or takes too long to compile.
+    /// A permanent error: the analysis is invalid, has more output tokens than the stack
+    /// allows, or takes too long to compile.
     pub async fn get(&self, request: Option<&AnalysisRequest>) -> Result<Arc<Analysis>, AttemptError> {
         let Some(request) = request else { return Ok(Analysis::standard().clone()) };
+        check_ceiling(request, self.max_tokens_ceiling).map_err(|invalid| AttemptError::Permanent(invalid.into()))?;
         let hash = sha256_hex(&serde_json::to_vec(request).unwrap_or_default());
         let known = self.cache().compiled.get(&hash).cloned();
         let compiled = match known {
@@ -49,7 +59,7 @@ impl Analyses {
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn equal_analyses_are_compiled_once() {
-        let analyses = Analyses::default();
+        let analyses = Analyses::new(64_000);
         let first = analyses.get(Some(&with_labels(1))).await.unwrap();
         assert!(Arc::ptr_eq(&first, &analyses.clone().get(Some(&with_labels(1))).await.unwrap()));
         assert!(!Arc::ptr_eq(&first, &analyses.get(Some(&with_labels(2))).await.unwrap()));
@@ -84,8 +94,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn analysis_above_the_ceiling_is_refused() {
+        let analyses = Analyses::new(500);
+        let with_tokens = |max_tokens| AnalysisRequest { max_tokens: Some(max_tokens), ..Default::default() };
+        assert!(analyses.get(Some(&with_tokens(500))).await.is_ok());
+        let error = analyses.get(Some(&with_tokens(501))).await.expect_err("above the ceiling");
+        let AttemptError::Permanent(failure) = error else { panic!("{error:?}") };
+        assert_eq!(failure.code, codes::ANALYSIS_INVALID);
+        assert!(failure.message.contains("max_tokens") && failure.message.contains("500"), "{}", failure.message);
+    }
+
+    #[tokio::test]
     async fn cache_is_bounded_and_keeps_invalid_analyses() {
-        let analyses = Analyses::default();
+        let analyses = Analyses::new(64_000);
         let invalid = AnalysisRequest { labels: Some(vec!["a".into()]), ..Default::default() };
         for _ in 0..2 {
             let error = analyses.get(Some(&invalid)).await.expect_err("invalid");

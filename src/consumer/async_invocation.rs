@@ -31,6 +31,7 @@ use crate::domain::job::claim::Claim;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
 use crate::domain::job::stored::{Completed, Usage};
+use crate::domain::job::work_id::{WorkMatch, compare_work};
 use crate::domain::limits::{ASYNC_MAX_AGE, ASYNC_POLL_MARGIN};
 use crate::domain::message::attributes::{Attribute, poll_attributes};
 
@@ -49,13 +50,17 @@ pub(super) struct AsyncInvocations {
 }
 
 impl AsyncInvocations {
-    /// Resumes a job that waits for a poll; `None` when the job must be claimed.
+    /// Resumes a job that waits for a poll; `None` when the job must be claimed, and when
+    /// the claim will refuse the message because it names another request.
     ///
     /// # Errors
     /// The outcome of a message that has nothing to do.
     pub async fn resume(&self, job: &Job, delivery: &Delivery, owner: &Owner) -> Result<Option<Claim>, Outcome> {
         let unavailable = |error| delivery.retry_unavailable(job, &error);
         let stored = self.jobs.get(&job.job_id).await.map_err(unavailable)?;
+        if stored.as_ref().is_some_and(|row| compare_work(row, &job.work) != WorkMatch::Same) {
+            return Ok(None);
+        }
         match next_step(stored.as_ref(), delivery.poll, now()) {
             Step::Claim => Ok(None),
             Step::Superseded => Err(Outcome::Acknowledge(Acknowledged::Superseded)),
@@ -92,6 +97,9 @@ impl AsyncInvocations {
             if message_attributes(attempt, 1).is_none() {
                 let message = "the job's message is too large to carry the attribute of a poll";
                 return Err(AttemptError::Permanent(Failure::new(codes::MESSAGE_TOO_LARGE, message)));
+            }
+            if let Err(error) = request.check_inputs(&self.bucket) {
+                return Err(AttemptError::Permanent(Failure::new(codes::DOCUMENT_FORBIDDEN, error.to_string())));
             }
             if !attempt.delivery.has_time() {
                 return Err(AttemptError::NoTime);

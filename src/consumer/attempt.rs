@@ -11,7 +11,7 @@ use crate::aws::queue::DeadLetterQueue;
 use crate::clock::now;
 use crate::domain::batch::Batch;
 use crate::domain::document::DocumentRecord;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, codes};
 use crate::domain::job::Job;
 use crate::domain::job::claim::Claim;
 use crate::domain::job::ending::{AttemptContext, AttemptError, Ending, decide_ending};
@@ -113,6 +113,21 @@ impl Endings {
         let failure = Failure::attempts_exhausted(charged_attempts, None);
         let write = self.jobs.fail_expired_lease(&job.job_id, attempt, &failure, now());
         self.send_dead_letter_then(job, delivery, &failure, attempt, write).await
+    }
+
+    /// Sends a message to the dead-letter queue that names another document than the stored
+    /// job. The stored job does not change.
+    pub async fn refuse_message(&self, job: &Job, delivery: &Delivery) -> Outcome {
+        let failure = Failure::new(
+            codes::DOCUMENT_MISMATCH,
+            "the job with this id has another document or request; send the message with another job_id",
+        );
+        warn!(job_id = job.job_id.as_str(), code = failure.code, "a message was refused");
+        let letter = DeadLetter::new(delivery.body.as_deref(), delivery.carried.clone(), &failure, None);
+        match self.dead_letters.send(letter).await {
+            Ok(()) => Outcome::Acknowledge(Acknowledged::DeadLettered),
+            Err(error) => delivery.retry_unavailable(job, &error),
+        }
     }
 
     /// Sends the dead letter, then marks the job `failed`, then acknowledges. A crash

@@ -48,7 +48,7 @@ impl Consumer {
         let mut locks = JobLocks::new();
         let mut running = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(count);
-        for (message_id, parsed) in parse(event).await {
+        for (message_id, parsed) in parse(event, self.parking.bucket.clone()).await {
             match parsed {
                 Ok(record) => records.push(record),
                 Err(reason) => {
@@ -107,9 +107,9 @@ impl Consumer {
 }
 
 /// Parses the messages on a separate thread: a batch has up to 6 MB of JSON.
-async fn parse(event: SqsEvent) -> Vec<(Option<String>, Result<Record, RetryReason>)> {
+async fn parse(event: SqsEvent, own_bucket: String) -> Vec<(Option<String>, Result<Record, RetryReason>)> {
     let ids: Vec<_> = event.records.iter().map(|message| message.message_id.clone()).collect();
-    match heavy_work::run(move || record::parse_all(event.records)).await {
+    match heavy_work::run(move || record::parse_all(event.records, &own_bucket)).await {
         Ok(parsed) => ids.into_iter().zip(parsed).collect(),
         Err(Abandoned) => ids.into_iter().map(|id| (id, Err(RetryReason::NoTime))).collect(),
     }

@@ -15,6 +15,7 @@ use crate::aws::model::Call;
 use crate::clock::now;
 use crate::domain::analysis::Analysis;
 use crate::domain::batch::Batch;
+use crate::domain::document::location::S3Location;
 use crate::domain::document::{Document, DocumentRecord};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::hold::{HoldKind, HoldTarget};
@@ -58,7 +59,9 @@ impl DocumentWork {
             }
             DocumentSource::S3(_) => None,
         };
-        let max_tokens = request.and_then(|request| request.max_tokens);
+        // An analysis above the ceiling fails after the claim, and reserves no more than it.
+        let ceiling = self.analyses.max_tokens_ceiling;
+        let max_tokens = request.and_then(|request| request.max_tokens).map(|tokens| tokens.min(ceiling));
         match admission.admit(None, input_bytes, max_tokens, delivery.admission_request()).await {
             Ok(permit) => Ok(Some(permit)),
             Err(NotAdmitted::OverQuota(after)) => Err(Retry::after(after, RetryReason::OverQuota)),
@@ -150,6 +153,18 @@ impl DocumentWork {
         }
     }
 
+    /// The error of an object that does not exist: it may have been purged with another job.
+    async fn explain_missing(&self, location: &S3Location, missing: Failure) -> AttemptError {
+        match self.results.jobs.is_purged_object(location).await {
+            Ok(true) => {
+                let message = "the document was purged with another job that named the same object";
+                AttemptError::Permanent(Failure::new(codes::DOCUMENT_PURGED, message))
+            }
+            Ok(false) => AttemptError::Permanent(missing),
+            Err(error) => error.into(),
+        }
+    }
+
     /// Reads the document. Returns it with its record and its share of the memory
     /// budget; a document from the message is in memory already and has no share.
     async fn fetch(
@@ -160,7 +175,13 @@ impl DocumentWork {
         let (name, bytes, record, memory) = match source {
             DocumentSource::Inline(text) => (None, text.clone().into_bytes(), DocumentRecord::default(), None),
             DocumentSource::S3(location) => {
-                let (bytes, memory) = self.reader.read(location, delivery).await?;
+                let read = self.reader.read(location, delivery).await;
+                let (bytes, memory) = match read {
+                    Err(AttemptError::Permanent(failure)) if failure.code == codes::DOCUMENT_NOT_FOUND => {
+                        return Err(self.explain_missing(location, failure).await);
+                    }
+                    other => other?,
+                };
                 (Some(location.key.as_str()), bytes, DocumentRecord::unread(location), Some(memory))
             }
         };

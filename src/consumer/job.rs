@@ -80,6 +80,8 @@ async fn claim_pending(consumer: &Consumer, job: &Job, delivery: &Delivery, owne
 async fn after_rejection(consumer: &Consumer, job: &Job, delivery: &Delivery, rejected: ClaimRejected) -> Outcome {
     match rejected {
         ClaimRejected::Finished => Outcome::Acknowledge(Acknowledged::AlreadyFinished),
+        ClaimRejected::UploadedAgain => Outcome::Acknowledge(Acknowledged::UploadedAgain),
+        ClaimRejected::OtherDocument => consumer.endings.refuse_message(job, delivery).await,
         ClaimRejected::Busy { until: lease_until } => {
             let after = match &job.work {
                 Work::Document(_) => until(lease_until),

@@ -128,7 +128,7 @@ impl Consumer {
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,
                 },
-                analyses: Analyses::default(),
+                analyses: Analyses::new(config.max_tokens_ceiling),
                 results: results.clone(),
                 store: StoreProbe { objects: objects.clone() },
                 deduplicate: config.deduplicate,

@@ -13,6 +13,7 @@ use crate::domain::hold::HoldTarget;
 use crate::domain::job::ending::OnHold;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
 use crate::domain::job::stored::StoredJob;
+use crate::domain::job::work_id::{WorkMatch, compare_work};
 use crate::domain::job::{DocumentSource, Job, Work};
 
 /// Parks waiting jobs.
@@ -25,7 +26,7 @@ pub(super) struct Parking {
 
 impl Parking {
     /// Parks an unclaimed job, and returns the outcome of its message. `None` if the job
-    /// need not wait, because its stored job names another model.
+    /// need not wait, because its stored job names another model or another document.
     ///
     /// A job that cannot be parked waits until SQS delivers its message again.
     pub async fn park(&self, job: &Job, on_hold: OnHold, delivery: &Delivery) -> Option<Outcome> {
@@ -34,6 +35,10 @@ impl Parking {
             Ok(stored) => stored,
             Err(error) => return Some(delivery.retry_unavailable(job, &error)),
         };
+        // The claim names the reason, and holds nothing up: it is refused.
+        if stored.as_ref().is_some_and(|row| compare_work(row, &job.work) != WorkMatch::Same) {
+            return None;
+        }
         let on_hold = match stored.as_ref().and_then(requested_model) {
             // A message of a resend or a retry does not name the model.
             Some(model_id) if matches!(on_hold.target, HoldTarget::Model(_)) => {

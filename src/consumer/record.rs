@@ -19,7 +19,7 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome, Retry, RetryReason};
 use crate::domain::json_values::count_values;
-use crate::domain::limits::{BATCH_VALUES_MAX, JOB_VALUES_MAX, LEASE_MARGIN, SUSPECT_DELAY};
+use crate::domain::limits::{BATCH_VALUES_MAX, JOB_VALUES_MAX, LEASE_MARGIN, NEWER_VERSION_DELAY, SUSPECT_DELAY};
 use crate::domain::message::attributes::{self, Attribute, AttributeValue, ReceivedAttributes};
 use crate::domain::message::body::{self, ParsedMessage};
 use crate::domain::message::dead_letter::DeadLetter;
@@ -39,8 +39,9 @@ pub(super) struct Record {
 }
 
 /// Parses the messages of a batch, in their order. The smallest are parsed first, so that
-/// large ones wait when the batch exceeds [`BATCH_VALUES_MAX`].
-pub(super) fn parse_all(messages: Vec<SqsMessage>) -> Vec<Result<Record, RetryReason>> {
+/// large ones wait when the batch exceeds [`BATCH_VALUES_MAX`]. `own_bucket` is the stack's
+/// documents bucket.
+pub(super) fn parse_all(messages: Vec<SqsMessage>, own_bucket: &str) -> Vec<Result<Record, RetryReason>> {
     let values = |message: &SqsMessage| {
         let body = message.body.as_deref().unwrap_or_default();
         // A message over its own limit is not built.
@@ -57,7 +58,7 @@ pub(super) fn parse_all(messages: Vec<SqsMessage>) -> Vec<Result<Record, RetryRe
                 Err(RetryReason::BatchTooLarge)
             } else {
                 // A body that panics ends its own record.
-                catch_unwind(AssertUnwindSafe(|| Record::parse(message))).map_err(|_| RetryReason::Panicked)
+                catch_unwind(AssertUnwindSafe(|| Record::parse(message, own_bucket))).map_err(|_| RetryReason::Panicked)
             };
             (place, record)
         })
@@ -67,7 +68,7 @@ pub(super) fn parse_all(messages: Vec<SqsMessage>) -> Vec<Result<Record, RetryRe
 }
 
 impl Record {
-    pub fn parse(message: SqsMessage) -> Self {
+    pub fn parse(message: SqsMessage, own_bucket: &str) -> Self {
         let text =
             |name: &str| message.message_attributes.get(name).and_then(|attribute| attribute.string_value.as_deref());
         let received = ReceivedAttributes {
@@ -80,7 +81,7 @@ impl Record {
             receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
             redrive_of: received.redrive_of(),
             poll: received.poll(),
-            parsed: body::parse_message(message.body.as_deref(), received.priority),
+            parsed: body::parse_message(message.body.as_deref(), received.priority, own_bucket),
             carried: carried_attributes(&message),
             message_id: message.message_id,
             receipt_handle: message.receipt_handle,
@@ -92,7 +93,13 @@ impl Record {
     pub fn job_id(&self) -> Option<&JobId> {
         match &self.parsed {
             Ok(ParsedMessage::Job(job)) => Some(&job.job_id),
-            Ok(ParsedMessage::Control(_) | ParsedMessage::Several(_) | ParsedMessage::Nothing) | Err(_) => None,
+            Ok(
+                ParsedMessage::Control(_)
+                | ParsedMessage::Several(_)
+                | ParsedMessage::Nothing
+                | ParsedMessage::NewerVersion,
+            )
+            | Err(_) => None,
         }
     }
 }
@@ -183,6 +190,10 @@ async fn handle_unguarded(consumer: &Consumer, record: Record, is_alone: bool, d
         Ok(ParsedMessage::Control(control)) => Handled::without_usage(consumer.holds.handle(control, deadline).await),
         Ok(ParsedMessage::Several(bodies)) => Handled::without_usage(split(consumer, source.as_deref(), bodies).await),
         Ok(ParsedMessage::Nothing) => Handled::without_usage(Outcome::Acknowledge(Acknowledged::NothingToDo)),
+        Ok(ParsedMessage::NewerVersion) => {
+            warn!("a message has a newer version than this function reads");
+            Handled::without_usage(Retry::after(NEWER_VERSION_DELAY, RetryReason::NewerVersion))
+        }
         Err(failure) => {
             warn!(code = failure.code, "a message contains no job");
             let letter = DeadLetter::new(body.as_deref(), carried, &failure, None);

@@ -213,6 +213,7 @@ mod tests {
             model_id: None,
             priority: Priority::High,
             document: DocumentRecord::stored(&location("DOCUMENTS", "KEY"), 7),
+            work_id: Some("WORK".into()),
             request_hash: Some("HASH".into()),
             metadata: json!({"a": "METADATA"}).as_object().cloned(),
             generation: 0,
@@ -227,6 +228,8 @@ mod tests {
             unproven_errors: 0,
             resends: 0,
             resent_at: None,
+            purge_until: None,
+            purged_at: None,
             created_at: at(1),
             updated_at: at(9),
         }
@@ -276,7 +279,9 @@ mod tests {
     fn event_contains_no_document_answer_or_internals() {
         for after in ALL.into_iter().filter(|status| status.has_ended()) {
             let detail = published_detail(Status::Processing, state(after)).unwrap().to_string();
-            for inside in ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "OWNER", "STOP", "FINGER"] {
+            for inside in
+                ["RESULT", "MESSAGE", "METADATA", "DOCUMENTS", "KEY", "HASH", "WORK", "OWNER", "STOP", "FINGER"]
+            {
                 assert!(!detail.contains(inside), "{detail}");
             }
         }

@@ -58,6 +58,8 @@ pub mod codes {
     codes! {
         /// No job can be read from the message.
         MALFORMED_MESSAGE = "malformed_message";
+        /// The message names another document than the stored job with its id.
+        DOCUMENT_MISMATCH = "document_mismatch";
         /// The job used all its charged attempts.
         ATTEMPTS_EXHAUSTED = "attempts_exhausted";
         /// The document has no bytes, or only white space.
@@ -66,6 +68,8 @@ pub mod codes {
         DOCUMENT_TOO_LARGE = "document_too_large";
         /// The bucket has no such object or version.
         DOCUMENT_NOT_FOUND = "document_not_found";
+        /// The document was purged with another job that had the same object.
+        DOCUMENT_PURGED = "document_purged";
         /// The function may not read the object.
         DOCUMENT_FORBIDDEN = "document_forbidden";
         /// The document is neither text nor a supported file or image.

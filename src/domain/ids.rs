@@ -17,6 +17,9 @@ pub enum IdError {
     /// The text is longer than [`ID_MAX_BYTES`]; its length in bytes.
     #[error("must have 1 to {ID_MAX_BYTES} bytes; it has {0}")]
     TooLong(usize),
+    /// The text is `.` or `..`, which URLs and paths read as a folder.
+    #[error("must not be `.` or `..`, which URLs read as folders; use another id")]
+    Folder,
     /// The first character that is not allowed.
     #[error("has the character {0:?}; use only A-Z a-z 0-9 . _ : -")]
     Character(char),
@@ -28,6 +31,9 @@ fn check_id(text: &str) -> Result<(), IdError> {
     }
     if text.len() > ID_MAX_BYTES {
         return Err(IdError::TooLong(text.len()));
+    }
+    if text == "." || text == ".." {
+        return Err(IdError::Folder);
     }
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || ".-_:".contains(*c))) {
         Some(c) => Err(IdError::Character(c)),
@@ -43,7 +49,8 @@ macro_rules! identifier {
         pub struct $name(String);
 
         impl $name {
-            /// The text of the identifier: 1 to 128 bytes of `A-Za-z0-9._:-`.
+            /// The text of the identifier: 1 to 128 bytes of `A-Za-z0-9._:-`, but neither `.`
+            /// nor `..`.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -162,6 +162,21 @@ pub const STORE_RESERVE: Duration = Duration::from_secs(4);
 /// alone.
 pub const SUSPECT_DELAY: Duration = Duration::from_secs(4);
 
+/// Delay of a message that has a newer version than the function reads. Its 1,000 receives
+/// last longer than its retention.
+pub const NEWER_VERSION_DELAY: Duration = Duration::from_secs(15 * 60);
+
+/// Objects that a purge erases at the same time.
+pub const CONCURRENT_ERASURES: usize = 16;
+/// Delay of a purge that a service interrupted, or that ran out of time.
+pub const PURGE_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Delay of the second walk over the jobs of a purged batch: SQS's longest.
+pub const PURGE_REPEAT_DELAY: Duration = Duration::from_secs(15 * 60);
+/// Time that a purge keeps before the deadline of its invocation.
+pub const PURGE_RESERVE: Duration = Duration::from_secs(10);
+/// Visibility of dead letters while a purge looks through them.
+pub const PURGE_SCAN_VISIBILITY: Duration = Duration::from_secs(120);
+
 /// First step of the backoff: the longest delay after one failure.
 pub const BACKOFF_BASE: Duration = Duration::from_secs(2);
 

@@ -20,4 +20,5 @@ pub mod json;
 pub mod json_values;
 pub mod limits;
 pub mod message;
+pub mod purge;
 pub mod quota;

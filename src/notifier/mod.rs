@@ -58,9 +58,24 @@ impl Notifier {
     pub async fn handle(&self, event: StreamEvent, deadline: Timestamp, function: &str) -> StreamResponse {
         let respond_at = Instant::now() + until(deadline).saturating_sub(RESPONSE_MARGIN);
         let numbers: Vec<String> = event.records.iter().map(|record| record.dynamodb.sequence_number.clone()).collect();
-        let jobs: Vec<PendingEvent> = event.records.into_iter().enumerate().filter_map(parse_record).collect();
+        // A newer function may publish them: Lambda retries the records.
+        let newer: BTreeSet<usize> = (event.records.iter().enumerate())
+            .filter(|(_, record)| changes::is_newer_version(&record.dynamodb.new_image))
+            .map(|(index, _)| index)
+            .collect();
+        if !newer.is_empty() {
+            warn!(count = newer.len(), "stored jobs have a newer version than this function reads");
+        }
+        let jobs: Vec<PendingEvent> = event
+            .records
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| !newer.contains(index))
+            .filter_map(parse_record)
+            .collect();
         let mut failed = self.publish(&jobs, respond_at).await;
         let job_events_published = jobs.len() - failed.len();
+        failed.extend(newer);
         let mut batches = Vec::new();
         for (batch_id, record) in batches_to_check(&jobs, failed.first().copied()) {
             match timeout_at(respond_at.into(), self.find_finished_batch(&batch_id)).await {

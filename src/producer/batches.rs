@@ -40,7 +40,7 @@ impl Producer {
     /// `POST /batches`. A repeated request returns the same batch.
     pub(super) async fn create_batch(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let fields: Fields = json::read_strictly(read_body(request)?)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed.analysis)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
         let settings = json!([fields.analysis, fields.metadata, fields.deduplicate]).to_string();
         let batch = Batch {

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::request::{JobFields, Submission, check_job_values, idempotency_key, read_body};
+use super::request::{JobFields, KeyScope, Submission, check_job_values, idempotency_key, job_id_of_key, read_body};
 use super::{Answer, Producer, request_id};
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{BatchId, JobId};
 use crate::domain::json;
 use crate::domain::limits::{BATCH_REQUEST_JOBS_MAX, CONCURRENT_REQUEST_JOBS};
 
@@ -33,9 +33,10 @@ impl Producer {
         self.check_not_cancelled(batch_id).await?;
         let request_id = &request_id(request);
         let answers = jobs.into_iter().enumerate().map(|(index, job)| {
-            let key = key.as_ref().filter(|_| !has_job_id(&job)).map(|key| format!("{key}/{index}"));
+            let key = key.as_ref().filter(|_| !has_job_id(&job));
+            let of_key = key.map(|key| job_id_of_key(&KeyScope::JobOfBatch(batch_id, index), key));
             async move {
-                let mut answer = match self.submit_one(&job, batch_id, key).await {
+                let mut answer = match self.submit_one(&job, batch_id, of_key).await {
                     Ok(accepted) => accepted,
                     Err(problem) => json!({"error": problem.body(request_id)}),
                 };
@@ -55,14 +56,14 @@ impl Producer {
         Ok(Answer::json(202, body))
     }
 
-    async fn submit_one(&self, job: &RawValue, batch_id: &BatchId, key: Option<String>) -> Result<Value, Problem> {
+    async fn submit_one(&self, job: &RawValue, batch_id: &BatchId, of_key: Option<JobId>) -> Result<Value, Problem> {
         check_job_values(job.get())?;
         let mut fields: JobFields = json::read_strictly(job.get())?;
         if fields.batch_id.as_ref().is_some_and(|given| given != batch_id) {
             return Err(Problem::invalid("batch_id", "`batch_id` must be the batch of the path, or missing"));
         }
         fields.batch_id = Some(batch_id.clone());
-        let (job_id, status) = self.accept_job(Submission::new(fields, key, &self.allowed)?).await?;
+        let (job_id, status) = self.accept_job(Submission::new(fields, of_key, &self.allowed)?).await?;
         Ok(json!({"job_id": job_id, "status": status}))
     }
 }

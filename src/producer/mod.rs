@@ -12,6 +12,7 @@ mod many;
 mod pages;
 mod problem;
 pub mod problem_type;
+mod purge;
 mod request;
 mod results;
 pub mod routes;
@@ -26,6 +27,7 @@ use serde_json::Value;
 use tracing::info;
 
 use self::problem::Problem;
+use self::purge::asks_for_purge;
 use self::request::AllowedModels;
 use self::routes::{Operation, find_operation};
 use crate::aws::documents::Documents;
@@ -33,6 +35,7 @@ use crate::aws::jobs::Jobs;
 use crate::aws::json_objects::JsonObjects;
 use crate::aws::presigned_downloads::PresignedDownloads;
 use crate::aws::presigned_uploads::PresignedUploads;
+use crate::aws::purge::PurgeRequests;
 use crate::aws::queue::JobsQueue;
 use crate::aws::requeue::Requeue;
 use crate::config::{Prices, ProducerConfig};
@@ -49,6 +52,7 @@ pub struct Producer {
     requeue: Requeue,
     uploads: PresignedUploads,
     downloads: PresignedDownloads,
+    purges: PurgeRequests,
     bucket: String,
     upload_max_bytes: usize,
     allowed: AllowedModels,
@@ -100,11 +104,14 @@ impl Producer {
             objects,
             uploads: PresignedUploads::new(sdk, config.documents_bucket.clone()),
             downloads: PresignedDownloads::new(sdk),
-            bucket: config.documents_bucket,
+            purges: PurgeRequests::new(sdk, config.purge_queue_url),
+            bucket: config.documents_bucket.clone(),
             upload_max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * config.chunk_max_bytes),
             allowed: AllowedModels {
                 analysis: config.allowed_model_ids,
                 async_invocation: config.allowed_async_model_ids,
+                max_tokens_ceiling: config.max_tokens_ceiling,
+                input_bucket: config.documents_bucket,
             },
             prices: config.prices,
         }
@@ -131,12 +138,14 @@ impl Producer {
             Operation::SubmitJob => self.submit_job(request, &path).await,
             Operation::GetJob => self.get_job(&job_id(request)?).await,
             Operation::GetDocument => self.get_document(&job_id(request)?).await,
+            Operation::CancelJob if asks_for_purge(request)? => self.purge_job(&job_id(request)?).await,
             Operation::CancelJob => self.cancel_job(&job_id(request)?).await,
             Operation::RetryJob => self.retry_job(&job_id(request)?).await,
             Operation::CreateUpload => self.create_upload(request, &path).await,
             Operation::CreateBatch => self.create_batch(request, &path).await,
             Operation::ListBatches => self.list_batches(request).await,
             Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
+            Operation::CancelBatch if asks_for_purge(request)? => self.purge_batch(request, &batch_id(request)?).await,
             Operation::CancelBatch => self.cancel_batch(request, &batch_id(request)?).await,
             Operation::RetryBatch => self.retry_batch(request, &batch_id(request)?).await,
             Operation::PauseBatch => self.pause_batch(&batch_id(request)?).await,

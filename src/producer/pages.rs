@@ -88,7 +88,7 @@ impl Producer {
 fn list_answer(data: Vec<Value>, next: Option<impl ToString>) -> Answer {
     let mut body = json!({"data": data, "has_more": next.is_some()});
     if let Some(next) = next {
-        body["next_cursor"] = json!(next.to_string());
+        body["next_cursor"] = json!(cursor_text(&next));
     }
     Answer::json(200, body)
 }
@@ -102,11 +102,33 @@ fn read_limit(request: &Request) -> Result<usize, Problem> {
     }
 }
 
+/// The start of every cursor: its version, so that no release reads the position of another
+/// walk. A release that changes the order or the partitions of a walk changes the number.
+const CURSOR_VERSION: &str = "v1-";
+
+/// The text of a cursor for callers.
+pub(super) fn cursor_text(position: &impl ToString) -> String {
+    format!("{CURSOR_VERSION}{}", position.to_string())
+}
+
 /// Reads the query's `cursor`.
 fn read_cursor<T: FromStr>(request: &Request) -> Result<Option<T>, Problem> {
-    let detail = "`cursor` must be the next cursor of the previous page of this list";
-    let parse = |text: String| text.parse().map_err(|_| Problem::invalid("cursor", detail));
-    query_parameter(request, "cursor")?.map(parse).transpose()
+    query_parameter(request, "cursor")?.map(|text| parse_cursor(&text)).transpose()
+}
+
+fn parse_cursor<T: FromStr>(text: &str) -> Result<T, Problem> {
+    let number = |text: &str| text.strip_prefix('v')?.split_once('-')?.0.parse::<u32>().ok();
+    match text.strip_prefix(CURSOR_VERSION).map(str::parse) {
+        Some(Ok(position)) => Ok(position),
+        None if number(text).is_some() => {
+            let detail = "`cursor` is of another version of Docket; begin again with the first page";
+            Err(Problem::invalid("cursor", detail))
+        }
+        Some(Err(_)) | None => {
+            let detail = "`cursor` must be the next cursor of the previous page of this list";
+            Err(Problem::invalid("cursor", detail))
+        }
+    }
 }
 
 /// Only digits are a limit; `parse` alone would accept `+7` too.
@@ -175,7 +197,7 @@ pub(super) fn read_change_filter(request: &Request, statuses: &[Status]) -> Resu
 
 /// Reads a query parameter. A repeated parameter is rejected: the producer cannot know
 /// which value the caller means.
-fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Problem> {
+pub(super) fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Problem> {
     let parameters = request.query_string_parameters();
     match parameters.all(name).as_deref() {
         None | Some([]) => Ok(None),
@@ -187,6 +209,7 @@ fn query_parameter(request: &Request, name: &str) -> Result<Option<String>, Prob
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::batch::cursor::Cursor;
     use lambda_http::Body;
 
     #[test]
@@ -221,6 +244,17 @@ mod tests {
             [&[("status", "complete")], &[("label", "l")], &[("status", "pending"), ("error_code", "c")]];
         assert!(rejected.iter().all(|query| retried(query) == Err(422)));
         assert!([("status", "failed"), ("error_code", "c")].iter().all(|query| cancelled(&[*query]) == Err(422)));
+    }
+
+    #[test]
+    fn cursor_of_another_version_is_refused_with_its_reason() {
+        let position: Cursor = "2.job-1".parse().unwrap();
+        assert_eq!(parse_cursor(&cursor_text(&position)), Ok(position));
+        let detail = |text: &str| parse_cursor::<Cursor>(text).expect_err(text).detail;
+        assert!(detail("v2-2.job-1").contains("another version"));
+        for wrong in ["2.job-1", "v1-", "v1-x", "vx-2", "v1-64", ""] {
+            assert!(detail(wrong).contains("previous page"), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::problem::Problem;
-use crate::domain::analysis::{Analysis, AnalysisRequest};
+use crate::domain::analysis::{Analysis, AnalysisRequest, check_ceiling};
 use crate::domain::async_invocation::request::AsyncInvoke;
 use crate::domain::document::{Document, sha256_hex, too_large};
 use crate::domain::failure::codes;
@@ -48,13 +48,17 @@ pub(super) enum SubmittedWork {
     AsyncInvocation(AsyncInvoke),
 }
 
-/// The models that a request may name.
+/// The models, objects and answer sizes that a request may name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllowedModels {
     /// As `analysis.model_id`.
     pub analysis: Vec<String>,
     /// As `async_invoke.model_id`.
     pub async_invocation: Vec<String>,
+    /// The largest `analysis.max_tokens`.
+    pub max_tokens_ceiling: i32,
+    /// The bucket whose objects `async_invoke.model_input` may name.
+    pub input_bucket: String,
 }
 
 /// The unchecked fields of one job: a whole body, or an item of `jobs`.
@@ -75,11 +79,12 @@ impl Submission {
     pub fn from_request(request: &Request, allowed: &AllowedModels) -> Result<Self, Problem> {
         let body = read_body(request)?;
         check_job_values(body)?;
-        Self::new(json::read_strictly(body)?, idempotency_key(request)?, allowed)
+        let key = idempotency_key(request)?;
+        Self::new(json::read_strictly(body)?, key.map(|key| job_id_of_key(&KeyScope::Jobs, &key)), allowed)
     }
 
-    /// Checks the fields of one job; `key` is the job's idempotency key.
-    pub fn new(fields: JobFields, key: Option<String>, allowed: &AllowedModels) -> Result<Self, Problem> {
+    /// Checks the fields of one job; `of_key` is the id of the job's idempotency key.
+    pub fn new(fields: JobFields, of_key: Option<JobId>, allowed: &AllowedModels) -> Result<Self, Problem> {
         let work = match (fields.document, fields.async_invoke) {
             (Some(text), None) => {
                 check_document(&text)?;
@@ -97,10 +102,10 @@ impl Submission {
                 return Err(Problem::invalid("async_invoke", detail));
             }
         };
-        check_analysis(fields.analysis.as_ref(), &allowed.analysis)?;
+        check_analysis(fields.analysis.as_ref(), allowed)?;
         fields.metadata.iter().try_for_each(check_metadata)?;
-        let is_repeatable = fields.job_id.is_some() || key.is_some();
-        let job_id = choose_job_id(fields.job_id, key)?;
+        let is_repeatable = fields.job_id.is_some() || of_key.is_some();
+        let job_id = choose_job_id(fields.job_id, of_key)?;
         Ok(Self {
             job_id,
             is_repeatable,
@@ -139,6 +144,7 @@ fn check_async_invoke(
         return Err(Problem::invalid("analysis", detail));
     }
     request.check()?;
+    request.check_inputs(&allowed.input_bucket)?;
     if allowed.async_invocation.contains(&request.model_id) {
         return Ok(());
     }
@@ -150,13 +156,14 @@ fn check_async_invoke(
 }
 
 /// Checks an analysis when it is submitted, so that no job runs with an invalid one.
-pub(super) fn check_analysis(analysis: Option<&AnalysisRequest>, allowed_model_ids: &[String]) -> Result<(), Problem> {
+pub(super) fn check_analysis(analysis: Option<&AnalysisRequest>, allowed: &AllowedModels) -> Result<(), Problem> {
     let Some(analysis) = analysis else { return Ok(()) };
     let invalid = |field: &str, problem: String| Problem::invalid(&format!("analysis.{field}"), problem);
     Analysis::new(analysis).map_err(|error| invalid(error.field, error.problem))?;
+    check_ceiling(analysis, allowed.max_tokens_ceiling).map_err(|error| invalid(error.field, error.problem))?;
     match &analysis.model_id {
-        Some(id) if !allowed_model_ids.contains(id) => {
-            let models = allowed_model_ids.join(", ");
+        Some(id) if !allowed.analysis.contains(id) => {
+            let models = allowed.analysis.join(", ");
             let detail = format!("`analysis.model_id` must be one of: {models} (parameter AllowedModelIds)");
             Err(invalid("model_id", detail))
         }
@@ -165,14 +172,14 @@ pub(super) fn check_analysis(analysis: Option<&AnalysisRequest>, allowed_model_i
 }
 
 /// The `job_id` of the request, the id of its idempotency key, or a new id.
-pub(super) fn choose_job_id(job_id: Option<JobId>, key: Option<String>) -> Result<JobId, Problem> {
-    match (job_id, key) {
+pub(super) fn choose_job_id(job_id: Option<JobId>, of_key: Option<JobId>) -> Result<JobId, Problem> {
+    match (job_id, of_key) {
         (Some(_), Some(_)) => {
             let detail = "`job_id` and the Idempotency-Key header exclude each other; send one of them";
             Err(Problem::invalid("job_id", detail))
         }
         (Some(job_id), None) => Ok(job_id),
-        (None, Some(key)) => Ok(job_id_of_key(&key)),
+        (None, Some(of_key)) => Ok(of_key),
         (None, None) => Ok(Uuid::new_v4().to_string().parse().expect("a UUID is a job id")),
     }
 }
@@ -236,9 +243,27 @@ pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Probl
     Ok(Some(text.to_owned()))
 }
 
-/// The job id of an idempotency key: the same for the same key.
-fn job_id_of_key(key: &str) -> JobId {
-    format!("key-{}", &sha256_hex(key.as_bytes())[..40]).parse().expect("hexadecimal is a job id")
+/// The requests among which an idempotency key names one job.
+#[derive(Debug)]
+pub(super) enum KeyScope<'a> {
+    /// `POST /jobs`.
+    Jobs,
+    /// `POST /uploads`.
+    Uploads,
+    /// One place in the jobs of `POST /batches/{batch_id}/jobs`.
+    JobOfBatch(&'a BatchId, usize),
+}
+
+/// The job id of an idempotency key: the same for the same key in the same scope.
+pub(super) fn job_id_of_key(scope: &KeyScope<'_>, key: &str) -> JobId {
+    // No part contains a zero byte, so each text has one reading.
+    let scope = match scope {
+        KeyScope::Jobs => "jobs".to_owned(),
+        KeyScope::Uploads => "uploads".to_owned(),
+        KeyScope::JobOfBatch(batch_id, index) => format!("batch\0{batch_id}\0{index}"),
+    };
+    let hash = sha256_hex(format!("{scope}\0{key}").as_bytes());
+    format!("key-{}", &hash[..40]).parse().expect("hexadecimal is a job id")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use lambda_http::Request;
 use serde_json::Value;
 
-use super::pages::{Fetch, read_filter};
+use super::pages::{Fetch, cursor_text, read_filter};
 use super::problem::Problem;
 use super::{Answer, Producer};
 use crate::domain::batch::cursor::{Cursor, Page, Select};
@@ -73,7 +73,7 @@ impl Producer {
         }
         let mut answer = Answer { content_type, body, ..Answer::json(200, Value::Null) };
         if let Some(next) = next {
-            answer = answer.with_header(NEXT_CURSOR, next.to_string());
+            answer = answer.with_header(NEXT_CURSOR, cursor_text(&next));
         }
         Ok(answer)
     }

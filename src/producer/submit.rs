@@ -16,7 +16,8 @@ use crate::domain::document::location::S3Location;
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::Status;
 use crate::domain::job::stranded::may_lack_message;
-use crate::domain::message::body::MessageBody;
+use crate::domain::job::work_id::{async_work_id, text_work_id};
+use crate::domain::message::body::{MESSAGE_VERSION, MessageBody};
 
 impl Producer {
     /// `POST /jobs`.
@@ -51,9 +52,14 @@ impl Producer {
             }
         }
         let Submission { work, priority, batch_id, analysis, metadata, .. } = submission;
+        let work_id = match &work {
+            SubmittedWork::Document { sha256, .. } => text_work_id(sha256),
+            SubmittedWork::AsyncInvocation(request) => async_work_id(request),
+        };
         let key = format!("documents/{job_id}/{request_hash}");
         let stored = self.store_work(work, &key).await.map_err(unavailable)?;
         let mut body = MessageBody {
+            version: MESSAGE_VERSION,
             job_id: job_id.clone(),
             document: None,
             document_s3: stored.document_s3,
@@ -71,6 +77,7 @@ impl Producer {
             metadata,
             document: stored.document,
             async_request: stored.async_request,
+            work_id,
             request_hash: request_hash.clone(),
         };
         let stored = match self.jobs.create(new, now()).await.map_err(unavailable)? {

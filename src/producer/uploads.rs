@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::request::{check_analysis, choose_job_id, idempotency_key, read_body};
+use super::request::{KeyScope, check_analysis, choose_job_id, idempotency_key, job_id_of_key, read_body};
 use super::{Answer, Producer};
 use crate::aws::jobs::{Created, NewJob};
 use crate::clock::now;
@@ -14,6 +14,7 @@ use crate::domain::document::sha256_hex;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
 use crate::domain::job::stored::Status;
+use crate::domain::job::work_id::upload_work_id;
 use crate::domain::json;
 use crate::domain::limits::{FILE_NAME_MAX_BYTES, UPLOAD_TIME};
 use crate::domain::message::body::check_metadata;
@@ -39,16 +40,18 @@ impl Producer {
     pub(super) async fn create_upload(&self, request: &Request, path: &str) -> Result<Answer, Problem> {
         let fields: Fields = json::read_strictly(read_body(request)?)?;
         check_file(&fields, self.upload_max_bytes)?;
-        check_analysis(fields.analysis.as_ref(), &self.allowed.analysis)?;
+        check_analysis(fields.analysis.as_ref(), &self.allowed)?;
         let Fields { filename, size, job_id, priority, batch_id, analysis, metadata } = fields;
         let priority = priority.unwrap_or_default();
         let content = json!(["upload", filename, size, priority, batch_id, analysis, metadata]).to_string();
         let request_hash = sha256_hex(content.as_bytes());
-        let job_id = choose_job_id(job_id, idempotency_key(request)?)?;
+        let of_key = idempotency_key(request)?.map(|key| job_id_of_key(&KeyScope::Uploads, &key));
+        let job_id = choose_job_id(job_id, of_key)?;
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         if let Some(batch_id) = &batch_id {
             self.check_not_cancelled(batch_id).await?;
         }
+        let key = incoming_key(&job_id, priority, &filename);
         let new = NewJob {
             job_id: job_id.clone(),
             batch_id,
@@ -57,6 +60,7 @@ impl Producer {
             metadata,
             document: None,
             async_request: None,
+            work_id: upload_work_id(&self.bucket, &key),
             request_hash: request_hash.clone(),
         };
         match self.jobs.create(new, now()).await.map_err(unavailable)? {
@@ -73,7 +77,6 @@ impl Producer {
                 return Err(Problem::invalid_state(Some(&job_id), detail));
             }
         }
-        let key = incoming_key(&job_id, priority, &filename);
         let presigned = self.uploads.presign(&key, size, UPLOAD_TIME).await.map_err(unavailable)?;
         let body = json!({
             "job_id": job_id,

@@ -82,6 +82,7 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
     }
     put("created_at", json!(row.created_at));
     put("updated_at", json!(row.updated_at));
+    put("purged_at", json!(row.purged_at));
     put("document", document_view(&row));
     if !row.state.status().has_ended() {
         put("last_error", json!(row.last_error));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use docket::aws::AwsConfig;
 use docket::config::{
     ConfigError, ConsumerConfig, DEFAULT_CHUNK_MAX_BYTES, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_TOKENS,
-    DEFAULT_RETENTION_DAYS, Lookup, MIN_RETENTION_DAYS, NotifierConfig, ProducerConfig, variables,
+    DEFAULT_RETENTION_DAYS, Lookup, MIN_RETENTION_DAYS, NotifierConfig, ProducerConfig, PurgerConfig, variables,
 };
 use docket::domain::events::{BATCH_FINISHED, JOB_FINISHED, SOURCE};
 use docket::domain::failure::codes;
@@ -96,11 +96,12 @@ fn read_variables<T>(read_config: impl Fn(Lookup<'_>) -> Result<T, ConfigError>)
 
 /// The variables that each function reads, by the heading of the function's section in
 /// environment.md.
-fn read_variables_by_section() -> [(&'static str, BTreeSet<String>); 3] {
+fn read_variables_by_section() -> [(&'static str, BTreeSet<String>); 4] {
     [
         ("Consumer", read_variables(ConsumerConfig::read)),
         ("Producer", read_variables(ProducerConfig::read)),
         ("Notifier", read_variables(NotifierConfig::read)),
+        ("Purger", read_variables(PurgerConfig::read)),
     ]
 }
 

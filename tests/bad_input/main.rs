@@ -56,11 +56,11 @@ fn any_message_body_is_a_job_or_an_error() {
         let attribute = body.get(..3);
         let attributes = ReceivedAttributes { priority: attribute, failed_attempt: attribute, poll: attribute };
         let _ = (attributes.redrive_of(), attributes.poll());
-        match body::parse_message(Some(body), attributes.priority) {
+        match body::parse_message(Some(body), attributes.priority, "b") {
             Ok(ParsedMessage::Job(job)) => assert!(!job.job_id.as_str().is_empty()),
             Ok(ParsedMessage::Several(bodies)) => assert!(bodies.len() > 1),
             Ok(ParsedMessage::Control(control)) => assert_eq!(Control::parse(&control.body()), Some(control)),
-            Ok(ParsedMessage::Nothing) => {}
+            Ok(ParsedMessage::Nothing | ParsedMessage::NewerVersion) => {}
             Err(failure) => {
                 assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
                 assert!(!failure.message.is_empty() && failure.message.len() <= FAILURE_MESSAGE_MAX_BYTES);
@@ -77,7 +77,7 @@ fn any_sqs_event_is_parsed_without_panic() {
     fuzz(check!(), &events, |bytes| {
         let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
         for message in event.records {
-            let _ = body::parse_message(message.body.as_deref(), None);
+            let _ = body::parse_message(message.body.as_deref(), None, "b");
         }
     });
 }
@@ -86,7 +86,7 @@ fn any_sqs_event_is_parsed_without_panic() {
 fn any_s3_event_is_parsed_without_panic() {
     fuzz(check!(), &bodies(), |bytes| {
         let Ok(body) = std::str::from_utf8(bytes) else { return };
-        if let Ok(s3_event::S3Event::Several(bodies)) = s3_event::parse(body) {
+        if let Ok(s3_event::S3Event::Several(bodies)) = s3_event::parse(body, "b") {
             assert!(bodies.iter().all(|body| s3_event::is_s3_event(body)));
         }
     });

@@ -165,7 +165,7 @@ impl Account {
                 }
                 _ => {
                     let body = s3_event(bucket, &key);
-                    let Ok(ParsedMessage::Job(job)) = parse_message(Some(&body), None) else { panic!("{body}") };
+                    let Ok(ParsedMessage::Job(job)) = parse_message(Some(&body), None, "b") else { panic!("{body}") };
                     (body, Some(job.job_id.to_string()))
                 }
             };

@@ -153,7 +153,8 @@ fn child_process_runs_cases() {
 /// # Errors
 /// The reason of the refusal.
 fn run(case: &HostileCase) -> Result<(), String> {
-    let ParsedMessage::Job(job) = parse_message(Some(&case.message), None).map_err(|failure| failure.message)? else {
+    let ParsedMessage::Job(job) = parse_message(Some(&case.message), None, "b").map_err(|failure| failure.message)?
+    else {
         return Ok(());
     };
     let Some(request) = job.analysis else { return Ok(()) };

@@ -128,6 +128,9 @@ impl World {
                 job.lease_left = INVOCATION + margin;
                 task(job.attempt, job.charged_attempts, Step::Call)
             }
+            Decision::Reject(ClaimRejected::OtherDocument | ClaimRejected::UploadedAgain) => {
+                unreachable!("each job of this model has one document")
+            }
             Decision::Reject(ClaimRejected::Finished) => task(job.attempt, job.charged_attempts, Step::Acknowledge),
             Decision::Reject(ClaimRejected::Exhausted { attempt, charged_attempts }) => {
                 task(attempt as u8, charged_attempts as u8, Step::SendDeadLetter { lease_expired: true })

@@ -37,6 +37,7 @@ async fn store_failed(scene: &Scene, batch_id: &str, count: usize) {
             metadata: None,
             document: Some(DocumentRecord::unread(&at)),
             async_request: None,
+            work_id: docket::domain::job::work_id::object_work_id(&at),
             request_hash: "h".into(),
         };
         let now = docket::clock::now();

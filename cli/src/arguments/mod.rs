@@ -3,6 +3,7 @@
 mod batch;
 mod hold;
 mod plan;
+mod purge;
 mod stack;
 mod submit;
 mod values;
@@ -18,6 +19,7 @@ pub(crate) use self::batch::{
 };
 pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;
+pub(crate) use self::purge::PurgeArguments;
 pub(crate) use self::stack::{DoctorArguments, SmokeArguments};
 pub(crate) use self::submit::{PriorityArgument, SubmitArguments};
 
@@ -65,6 +67,11 @@ pub(crate) enum Command {
     /// Cancel a batch, or single jobs
     #[command(after_help = batch::AFTER_CHANGE)]
     Cancel(CancelArguments),
+    /// Erase the documents, results and metadata of jobs, or of a batch; this cannot be undone
+    ///
+    /// docs/operations/purge.md lists what is erased, what remains, and for how long.
+    #[command(after_help = purge::AFTER_PURGE)]
+    Purge(PurgeArguments),
     /// List the dead letters by reason, and move them back to their queue
     #[command(after_help = batch::AFTER_REDRIVE)]
     Redrive(RedriveArguments),

@@ -9,7 +9,7 @@ pub(crate) fn remedy(code: &str) -> &'static str {
             "Split the document. If its call is too large, lower ChunkMaxBytes or MaxTokens, or use a model with a \
              larger window."
         }
-        "document_not_found" => "Upload the document again.",
+        "document_not_found" | "document_purged" => "Upload the document again.",
         "document_forbidden" => "Grant the consumer's role access to the bucket, or restore the object.",
         "document_type_unknown" => "Convert the document to a supported type.",
         "model_error_exception" => {
@@ -29,6 +29,7 @@ pub(crate) fn remedy(code: &str) -> &'static str {
         "invocation_failed" => "Follow Bedrock's message, then retry the job.",
         "invocation_timed_out" => "Look up the invocation by the ARN in the message.",
         "malformed_message" => "Delete the message, and send a corrected one.",
+        "document_mismatch" => "Send the message with another job_id.",
         _ => "Follow the message, which is Bedrock's; then retry the job.",
     }
 }

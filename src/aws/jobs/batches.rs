@@ -13,6 +13,7 @@ use crate::aws::update::{Update, number, text};
 use crate::domain::batch::list::ListPosition;
 use crate::domain::batch::{Batch, Pause, PauseReason};
 use crate::domain::ids::BatchId;
+use crate::domain::job::stored::STORED_VERSION;
 
 /// The result of [`Jobs::create_batch`].
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,7 @@ impl Jobs {
     fn start_batch(&self, batch_id: &BatchId, now: Timestamp) -> Update {
         Update::new()
             .set("batch_id", attribute(batch_id))
+            .set_if_absent("version", Some(number(STORED_VERSION)))
             .set("batch_list", text(BATCH_LIST))
             .set("expires_at", number(self.batch_expires_at(now)))
             .set_if_absent("created_at", Some(attribute(&now)))
@@ -119,6 +121,15 @@ impl Jobs {
         let mut update = Update::new().remove(&["paused"]);
         let condition = format!("attribute_exists({})", update.name("job_id"));
         Ok(self.update_batch(batch_id, update, Some(condition)).await?.done())
+    }
+
+    /// Updates an item that is no stored job, without a condition.
+    pub(super) async fn update_item(&self, key: AttributeValue, update: Update) -> Result<(), Unavailable> {
+        let request = self.client.update_item().table_name(&self.table).key("job_id", key);
+        let request = request.update_expression(update.expression());
+        let request = request.set_expression_attribute_names(Some(update.names));
+        let response = request.set_expression_attribute_values(Some(update.values)).send().await;
+        response.map(drop).map_err(|error| Unavailable::new(UPDATE, &error))
     }
 
     async fn update_batch(
@@ -165,6 +176,11 @@ pub(super) fn key(batch_id: &BatchId) -> AttributeValue {
     text(format!("batch/{batch_id}"))
 }
 
+/// Reads a batch; `None` if the item is no batch, or one of a newer version.
 fn decode(item: Item) -> Option<Batch> {
+    let version = item.get("version").and_then(|version| version.as_n().ok()?.parse::<u32>().ok());
+    if version.is_some_and(|version| version > STORED_VERSION) {
+        return None;
+    }
     serde_dynamo::from_item(item).ok()
 }

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use super::keys::mark_unfinished;
 use super::table::{Jobs, UPDATE, Write, unreadable};
 use super::waiting::INVOCATION;
+use super::work::require_work;
 use crate::aws::Unavailable;
 use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{number, text};
 use crate::domain::batch::shard::Group;
 use crate::domain::document::DocumentRecord;
-use crate::domain::job::claim::{Claim, ClaimRejected, Claimant, Decision, decide};
-use crate::domain::job::stored::Status;
+use crate::domain::job::claim::{Claim, ClaimRejected, Claimant, Decision, decide_for_work};
+use crate::domain::job::stored::{STORED_VERSION, Status};
 use crate::domain::job::{DocumentSource, Job, Work};
 use crate::domain::message::s3_event::uploaded_name;
 
@@ -99,6 +100,7 @@ impl Jobs {
             .set("ran_alone", attribute(&claimant.is_alone))
             .set_from("claimed_from", "status", attribute(&Status::Pending))
             .step("attempt", 1)
+            .set_if_absent("version", Some(number(STORED_VERSION)))
             .set_if_absent("created_at", Some(attribute(&now)))
             .set_if_absent("priority", Some(attribute(&job.priority)))
             .set_if_absent("document", Some(attribute(&document)))
@@ -109,6 +111,7 @@ impl Jobs {
             .set_if_absent("model_id", job.model_id.as_ref().map(text))
             .set_if_absent("metadata", job.metadata.as_ref().map(attribute))
             .remove(&["error", "completed_at", "waiting", "waiting_for", "not_before"]);
+        let fits = require_work(&mut update, &job.work);
         let (status, attempt_name) = (update.name("status"), update.name("attempt"));
         let condition = match form {
             Form::Redrive(attempt) => {
@@ -145,6 +148,7 @@ impl Jobs {
                 )
             }
         };
+        let condition = format!("({condition}) AND {fits}");
         match self.write(&job.job_id, update, condition, ReturnValue::AllNew).await? {
             Write::Done(output) => {
                 let row = output.attributes.and_then(decode).ok_or_else(unreadable)?;
@@ -154,7 +158,7 @@ impl Jobs {
             // repeated the write.
             Write::Refused(row) => {
                 let attempt = row.as_ref().map_or(0, |row| row.attempt);
-                Ok((decide(row.as_deref(), now, claimant), attempt))
+                Ok((decide_for_work(row.as_deref(), &job.work, now, claimant), attempt))
             }
         }
     }

@@ -14,7 +14,8 @@ use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::priority::Priority;
-use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::job::stored::{STORED_VERSION, Status, StoredJob};
+use crate::domain::job::work_id::WorkId;
 use crate::domain::message::s3_event::uploaded_name;
 
 /// The result of [`Jobs::create`].
@@ -43,6 +44,9 @@ pub struct NewJob {
     pub document: Option<DocumentRecord>,
     /// The location of a long invocation's request, which replaces a document.
     pub async_request: Option<S3Location>,
+    /// The id of the job's work, which the messages of the job must have: see
+    /// [`work_id`](crate::domain::job::work_id).
+    pub work_id: WorkId,
     /// A hash of the caller's request, by which a repeated request is recognised.
     pub request_hash: String,
 }
@@ -52,6 +56,7 @@ impl Jobs {
     pub async fn create(&self, new: NewJob, now: Timestamp) -> Result<Created, Unavailable> {
         let partition = Group::from_batch(new.batch_id.as_ref()).partition_of(&new.job_id);
         let item = encode(&StoredJobItem {
+            version: STORED_VERSION,
             status: Status::Pending,
             attempt: 0,
             charged_attempts: 0,
@@ -72,6 +77,7 @@ impl Jobs {
                 .and_then(|document| document.key().and_then(uploaded_name))
                 .map(str::to_owned),
             document: new.document,
+            work_id: Some(new.work_id),
             request_hash: Some(new.request_hash),
             metadata: new.metadata,
             generation: 0,
@@ -89,6 +95,8 @@ impl Jobs {
             unproven_errors: 0,
             resends: 0,
             resent_at: None,
+            purge_until: None,
+            purged_at: None,
             created_at: now,
             updated_at: now,
             completed_at: None,

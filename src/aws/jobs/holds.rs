@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::keys::{WAITING_INDEX, mark_unfinished};
 use super::table::{Jobs, QUERY, UPDATE, Write, unreadable};
+use super::work::require_work;
 use crate::aws::Unavailable;
 use crate::aws::job_item::{Item, attribute};
 use crate::aws::update::{Update, number, text};
@@ -23,7 +24,7 @@ use crate::domain::hold::waiting::{shard_name, waiting_shard};
 use crate::domain::hold::{Hold, HoldTarget, probe_delay};
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
-use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::job::stored::{STORED_VERSION, Status, StoredJob};
 use crate::domain::limits::WAITING_SHARDS;
 
 /// The partition of the index that has the holds.
@@ -34,7 +35,7 @@ const HOLDS: &str = "holds";
 pub enum Parked {
     /// The stored job waits.
     Waiting,
-    /// A worker holds the job, or the job has ended; the stored job, which did not change.
+    /// A worker holds the job, the job has ended, or it has another document; the stored job, which did not change.
     NotPending(Box<StoredJob>),
 }
 
@@ -155,6 +156,7 @@ impl Jobs {
         let group = Group::from_batch(job.batch_id.as_ref());
         let mut update = mark_unfinished(self.start_update(now), group, &job.job_id)
             .set("waiting_for", text(waiting_shard(target, &job.job_id)))
+            .set_if_absent("version", Some(number(STORED_VERSION)))
             .set_if_absent("status", Some(attribute(&Status::Pending)))
             .set_if_absent("created_at", Some(attribute(&now)))
             .set_if_absent("priority", Some(attribute(&job.priority)))
@@ -166,13 +168,15 @@ impl Jobs {
         if let Some(document) = document {
             update = update.set("document", attribute(document));
         }
+        let fits = require_work(&mut update, &job.work);
         let (job_id, status, lease) = (update.name("job_id"), update.name("status"), update.name("lease_until"));
         let pending = update.value("pending", attribute(&Status::Pending));
         let processing = update.value("processing", attribute(&Status::Processing));
         let now = update.value("now", number(now.as_millisecond()));
         // A worker that crashed leaves its job `processing`.
         let condition = format!(
-            "attribute_not_exists({job_id}) OR {status} = {pending} OR ({status} = {processing} AND {lease} <= {now})"
+            "(attribute_not_exists({job_id}) OR {status} = {pending} OR ({status} = {processing} AND {lease} <= {now})) \
+             AND {fits}"
         );
         match self.write(&job.job_id, update, condition, ReturnValue::None).await? {
             Write::Done(_) => Ok(Parked::Waiting),

@@ -17,9 +17,11 @@ mod index;
 mod keys;
 mod many;
 mod stranded;
+mod purge;
 mod table;
 mod waiting;
 mod withdraw;
+mod work;
 
 pub use self::batches::CreatedBatch;
 pub use self::claim::ClaimAnswer;

@@ -14,7 +14,7 @@ use crate::aws::job_item::{attribute, decode};
 use crate::aws::update::{Update, number, text};
 use crate::aws::{Unavailable, dynamodb};
 use crate::domain::ids::JobId;
-use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::job::stored::{STORED_VERSION, Status, StoredJob};
 
 pub(super) const UPDATE: &str = "dynamodb:UpdateItem";
 pub(super) const QUERY: &str = "dynamodb:Query";
@@ -47,7 +47,8 @@ impl Jobs {
         response.item.map(|item| decode(item).ok_or_else(unreadable)).transpose()
     }
 
-    /// Updates a stored job if `condition` holds. `return_values` says whether a successful
+    /// Updates a stored job if `condition` holds and the job has no newer version: see
+    /// [`STORED_VERSION`]. `return_values` says whether a successful
     /// write returns the item, which may have 400 KB.
     ///
     /// # Errors
@@ -55,10 +56,14 @@ impl Jobs {
     pub(super) async fn write(
         &self,
         job_id: &JobId,
-        update: Update,
+        mut update: Update,
         condition: String,
         return_values: ReturnValue,
     ) -> Result<Write, Unavailable> {
+        // A refused item of a newer version is unreadable below.
+        let version = update.name("version");
+        let own_version = update.value("own_version", number(STORED_VERSION));
+        let condition = format!("({condition}) AND (attribute_not_exists({version}) OR {version} <= {own_version})");
         let response = self
             .client
             .update_item()

@@ -17,7 +17,7 @@ mod strict_schema;
 #[cfg(test)]
 mod tests;
 
-pub use self::request::{AnalysisRequest, InvalidAnalysis};
+pub use self::request::{AnalysisRequest, InvalidAnalysis, check_ceiling};
 
 use std::sync::{Arc, LazyLock};
 

@@ -65,3 +65,19 @@ pub(super) fn check_settings(request: &AnalysisRequest) -> Result<(), InvalidAna
 pub(super) fn invalid(field: &'static str, problem: impl Into<String>) -> InvalidAnalysis {
     InvalidAnalysis { field, problem: problem.into() }
 }
+
+/// Checks that an analysis asks for no more output tokens than the stack allows. Bedrock
+/// deducts the tokens of every call from the quota when the call begins, so one caller's
+/// large answers would delay the jobs of all others.
+///
+/// # Errors
+/// [`InvalidAnalysis`], which names the field and the ceiling.
+pub fn check_ceiling(request: &AnalysisRequest, ceiling: i32) -> Result<(), InvalidAnalysis> {
+    match request.max_tokens {
+        Some(tokens) if tokens > ceiling => {
+            let allowed = format!("must be at most {ceiling}, the stack's MaxTokensCeiling; it is {tokens}");
+            Err(invalid("max_tokens", allowed))
+        }
+        _ => Ok(()),
+    }
+}

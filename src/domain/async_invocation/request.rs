@@ -57,6 +57,40 @@ impl AsyncInvoke {
             check_text("async_invoke.tags", value, 0, ASYNC_TAG_VALUE_MAX_BYTES, is_allowed_in_tag)
         })
     }
+
+    /// Checks that each object of `model_input` is below [`ASYNC_INPUTS_PREFIX`] of
+    /// `bucket`. Bedrock reads the objects with the consumer's permissions, so another
+    /// prefix would give the caller the documents of others.
+    ///
+    /// # Errors
+    /// [`JsonError`], which names the field and contains no part of the input.
+    pub fn check_inputs(&self, bucket: &str) -> Result<(), JsonError> {
+        let allowed = format!("s3://{bucket}/{ASYNC_INPUTS_PREFIX}");
+        match find_foreign_input(&self.model_input, &allowed) {
+            None => Ok(()),
+            Some(_) => {
+                let problem = format!("must name objects below {allowed} only; upload the input there");
+                Err(JsonError::shape("async_invoke.model_input", problem))
+            }
+        }
+    }
+}
+
+/// The prefix of the objects that `model_input` may name. Callers upload them, and no
+/// event is sent for them.
+pub const ASYNC_INPUTS_PREFIX: &str = "async-inputs/";
+
+/// A text of `model_input` that names an object outside of [`ASYNC_INPUTS_PREFIX`].
+fn find_foreign_input<'a>(value: &'a Value, allowed: &str) -> Option<&'a str> {
+    match value {
+        Value::String(text) => {
+            let names_object = text.trim_start().get(..3).is_some_and(|start| start.eq_ignore_ascii_case("s3:"));
+            (names_object && !text.starts_with(allowed)).then_some(text)
+        }
+        Value::Array(values) => values.iter().find_map(|value| find_foreign_input(value, allowed)),
+        Value::Object(fields) => fields.values().find_map(|value| find_foreign_input(value, allowed)),
+        _ => None,
+    }
 }
 
 fn check_text(
@@ -173,6 +207,27 @@ mod tests {
     }
 
     #[test]
+    fn input_outside_its_prefix_is_refused() {
+        let check = |uri: &str| request(json!({"images": [{"s3Location": {"uri": uri}}]})).check_inputs("b");
+        for allowed in ["s3://b/async-inputs/a.png", "s3://b/async-inputs/x/a.png", "a text about s3://b/uploads/a"] {
+            assert_eq!(check(allowed), Ok(()), "{allowed}");
+        }
+        for refused in [
+            "s3://b/uploads/a.png",
+            "s3://b/async-inputs",
+            "s3://b/async-inputs-2/a.png",
+            "s3://other/async-inputs/a.png",
+            "S3://b/documents/j/h.txt",
+            " s3://b/results/j/1.json",
+            "s3:/b/uploads/a.png",
+        ] {
+            let error = check(refused).expect_err(refused).to_string();
+            assert!(error.contains("async_invoke.model_input") && error.contains("s3://b/async-inputs/"), "{error}");
+            assert!(!error.contains("a.png") && !error.contains("results"), "{error}");
+        }
+    }
+
+    #[test]
     fn token_is_unique_per_bucket_job_and_generation() {
         let mut random = fastrand::Rng::with_seed(5);
         let alphabet: Vec<char> = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain(".-_:".chars()).collect();
@@ -183,7 +238,8 @@ mod tests {
             let id: String = (0..length).map(|_| alphabet[random.usize(..alphabet.len())]).collect();
             let bucket = format!("b{}", random.u8(..3));
             let generation = if random.bool() { random.u32(..3) } else { random.u32(..) };
-            let job_id: JobId = id.parse().unwrap();
+            // `.` and `..` are no ids.
+            let Ok(job_id) = id.parse::<JobId>() else { continue };
             let token = client_request_token(&bucket, &job_id, generation);
             assert_eq!(token, client_request_token(&bucket, &job_id, generation));
             assert!((1..=256).contains(&token.len()));

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::ids::{BatchId, Owner};
+use crate::domain::job::Work;
 use crate::domain::job::stored::{EndedAttempt, State, Status, StoredJob};
+use crate::domain::job::work_id::{WorkMatch, compare_work};
 
 /// A worker that wants to claim a job.
 #[derive(Debug, Clone, Copy)]
@@ -124,9 +126,24 @@ pub enum ClaimRejected {
     },
     /// The job has ended, and the message is not a redrive of its last attempt.
     Finished,
+    /// The message names another document than the stored job. The message is refused, and
+    /// the stored job does not change.
+    OtherDocument,
+    /// The document of the job was uploaded again: see [`WorkMatch::UploadedAgain`].
+    UploadedAgain,
 }
 
-/// Decides whether a worker may claim a job. `row` is `None` if no job is stored.
+/// Decides whether a worker may claim a job for a message's work: see [`decide`].
+pub fn decide_for_work(row: Option<&StoredJob>, work: &Work, now: Timestamp, claimant: &Claimant<'_>) -> Decision {
+    match row.map(|row| compare_work(row, work)) {
+        Some(WorkMatch::Different) => Decision::Reject(ClaimRejected::OtherDocument),
+        Some(WorkMatch::UploadedAgain) => Decision::Reject(ClaimRejected::UploadedAgain),
+        Some(WorkMatch::Same) | None => decide(row, now, claimant),
+    }
+}
+
+/// Decides whether a worker may claim a job whose message has the job's work. `row` is
+/// `None` if no job is stored.
 ///
 /// A lease that ends at `now` has expired.
 pub fn decide(row: Option<&StoredJob>, now: Timestamp, claimant: &Claimant<'_>) -> Decision {

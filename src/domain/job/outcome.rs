@@ -18,6 +18,9 @@ pub enum Acknowledged {
     Completed,
     /// The job had ended before this delivery.
     AlreadyFinished,
+    /// The message names a submitted document that was uploaded again: the job exists
+    /// already, for the same bytes.
+    UploadedAgain,
     /// The message is in the dead-letter queue, and the stored job, if any, is
     /// `failed`.
     DeadLettered,
@@ -89,6 +92,8 @@ pub enum RetryReason {
     SuspectFirst,
     /// The messages of the batch have too many JSON values together; not charged.
     BatchTooLarge,
+    /// The message has a newer version than this function reads; not charged.
+    NewerVersion,
     /// Another worker probes the hold of this message.
     ProbeBusy,
     /// The handling of the message panicked.
@@ -112,6 +117,7 @@ impl RetryReason {
             Self::Unproven => "unproven",
             Self::NotStored => "not_stored",
             Self::BatchTooLarge => "batch_too_large",
+            Self::NewerVersion => "newer_version",
             Self::ProbeBusy => "probe_busy",
             Self::TooEarly => "too_early",
             Self::SuspectFirst => "suspect_first",
@@ -155,6 +161,7 @@ impl Outcome {
         match self {
             Self::Acknowledge(Acknowledged::Completed) => "completed",
             Self::Acknowledge(Acknowledged::AlreadyFinished) => "already_finished",
+            Self::Acknowledge(Acknowledged::UploadedAgain) => "uploaded_again",
             Self::Acknowledge(Acknowledged::DeadLettered) => "dead_lettered",
             Self::Acknowledge(Acknowledged::Cancelled) => "cancelled",
             Self::Acknowledge(Acknowledged::Waiting) => "waiting",

@@ -12,6 +12,7 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
+use crate::domain::job::work_id::WorkId;
 use crate::domain::limits::LABEL_MAX_BYTES;
 
 /// A stored job: one item of the jobs table.
@@ -45,6 +46,9 @@ pub struct StoredJob {
     pub priority: Priority,
     /// The location, size and hash of the document.
     pub document: DocumentRecord,
+    /// The id of the document or the request of the job: see
+    /// [`work_id`](crate::domain::job::work_id). `None` if another program stored the job.
+    pub work_id: Option<WorkId>,
     /// A hash of the API request; `None` if the API did not create the job.
     pub request_hash: Option<String>,
     /// The caller's data about the job.
@@ -77,11 +81,21 @@ pub struct StoredJob {
     pub resends: u32,
     /// The time of the last of them.
     pub resent_at: Option<Timestamp>,
+    /// The earliest end of the job's purge, if a purge began. The job has no content any more.
+    pub purge_until: Option<Timestamp>,
+    /// The time at which the purge ended.
+    pub purged_at: Option<Timestamp>,
     /// The time at which the job was stored.
     pub created_at: Timestamp,
     /// The time of the last change.
     pub updated_at: Timestamp,
 }
+
+/// The version of stored jobs and stored batches that this release reads and writes. A
+/// release that gives an attribute a new meaning writes a higher version. A function
+/// neither reads nor changes an item with a higher version than its own: the item's message
+/// returns to the queue until a newer function receives it.
+pub const STORED_VERSION: u32 = 1;
 
 impl StoredJob {
     /// A new job: `pending`, never claimed, without settings.
@@ -99,6 +113,7 @@ impl StoredJob {
             model_id: None,
             priority: Priority::default(),
             document: DocumentRecord::default(),
+            work_id: None,
             request_hash: None,
             metadata: None,
             generation: 0,
@@ -113,6 +128,8 @@ impl StoredJob {
             unproven_errors: 0,
             resends: 0,
             resent_at: None,
+            purge_until: None,
+            purged_at: None,
             created_at,
             updated_at: created_at,
         }

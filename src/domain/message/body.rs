@@ -24,6 +24,9 @@ use crate::domain::limits::{
 /// fields are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MessageBody {
+    /// The version of the message, which Docket sets: see [`MESSAGE_VERSION`].
+    #[serde(default = "MessageBody::version", rename = "docket_version")]
+    pub version: u32,
     /// The job's identifier, which is never reused.
     pub job_id: JobId,
     /// The document, if it is text that fits a message.
@@ -49,7 +52,17 @@ pub struct MessageBody {
     pub metadata: Option<Map<String, Value>>,
 }
 
+/// The version of messages that this release reads and sends. A release that gives a field
+/// a new meaning sends a higher version. The consumer returns a message with a higher
+/// version to the queue.
+pub const MESSAGE_VERSION: u32 = 1;
+
 impl MessageBody {
+    /// The version of a message that names none.
+    pub fn version() -> u32 {
+        MESSAGE_VERSION
+    }
+
     /// The body of a new message for a stored job; `None` if its document is not in the
     /// bucket and it has no `async_invoke` request. The claim takes the analysis and the other
     /// settings from the stored job.
@@ -59,6 +72,7 @@ impl MessageBody {
             return None;
         }
         Some(Self {
+            version: MESSAGE_VERSION,
             job_id: row.job_id.clone(),
             document: None,
             document_s3,
@@ -83,23 +97,29 @@ pub enum ParsedMessage {
     Several(Vec<String>),
     /// An S3 event without a new document: a test event, a folder or a deletion.
     Nothing,
+    /// A message of a newer version, for a newer consumer.
+    NewerVersion,
 }
 
 /// Reads a message: the body of a job, or an S3 event. `priority` is the message
-/// attribute.
+/// attribute, and `own_bucket` is the stack's documents bucket.
 ///
 /// # Errors
 /// A [`codes::MALFORMED_MESSAGE`] that names the field and contains no text of the body.
-pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<ParsedMessage, Failure> {
+pub fn parse_message(body: Option<&str>, priority: Option<&str>, own_bucket: &str) -> Result<ParsedMessage, Failure> {
     count_values(body.unwrap_or_default(), JOB_VALUES_MAX)
         .map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))?;
     if let Some(control) = body.and_then(Control::parse) {
         return Ok(ParsedMessage::Control(control));
     }
+    if body.is_some_and(is_newer_version) {
+        return Ok(ParsedMessage::NewerVersion);
+    }
     let Some(event) = body.filter(|body| s3_event::is_s3_event(body)) else {
         return parse_job(body, priority).map(|job| ParsedMessage::Job(Box::new(job)));
     };
-    match s3_event::parse(event).map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))? {
+    let event = s3_event::parse(event, own_bucket);
+    match event.map_err(|error| Failure::new(codes::MALFORMED_MESSAGE, error.to_string()))? {
         S3Event::Nothing => Ok(ParsedMessage::Nothing),
         S3Event::Several(bodies) => Ok(ParsedMessage::Several(bodies)),
         S3Event::Upload(upload) => Ok(ParsedMessage::Job(Box::new(Job {
@@ -112,6 +132,25 @@ pub fn parse_message(body: Option<&str>, priority: Option<&str>) -> Result<Parse
             priority: upload.priority.unwrap_or(Priority::from_attribute(priority)),
         }))),
     }
+}
+
+/// Whether a body has a higher version than [`MESSAGE_VERSION`], or is a control message
+/// that this release does not know.
+fn is_newer_version(body: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        docket_version: Option<Value>,
+    }
+    if Control::has_tag(body) {
+        return true;
+    }
+    // This check avoids parsing the JSON of most bodies of other producers.
+    body.contains("\"docket_version\"")
+        && json::read::<Version>(body).is_ok_and(|body| {
+            body.docket_version
+                .and_then(|version| version.as_u64())
+                .is_some_and(|version| version > MESSAGE_VERSION.into())
+        })
 }
 
 /// Reads the body of a job's message. `priority` is the message attribute.
@@ -221,6 +260,27 @@ mod tests {
         let failure = parse_job(Some(body), None).expect_err("malformed");
         assert_eq!(failure.code, codes::MALFORMED_MESSAGE);
         failure.message
+    }
+
+    #[test]
+    fn message_of_a_newer_version_is_no_failure() {
+        let parse = |body: &str| parse_message(Some(body), None, "b");
+        for newer in [
+            r#"{"docket_version": 2, "job_id": "a", "document": {"parts": []}}"#,
+            r#"{"job_id": {"id": "a"}, "docket_version": 7}"#,
+            r#"{"control":"rebalance","shard":7}"#,
+            r#"{"control":"probe","target":{"a":1}}"#,
+        ] {
+            assert_eq!(parse(newer), Ok(ParsedMessage::NewerVersion), "{newer}");
+        }
+        let current = r#"{"docket_version": 1, "job_id": "a", "document": "text"}"#;
+        assert!(matches!(parse(current), Ok(ParsedMessage::Job(_))));
+        let mentioned = r#"{"job_id": "a", "document": "\"docket_version\": 9"}"#;
+        assert!(matches!(parse(mentioned), Ok(ParsedMessage::Job(_))));
+        // A producer may use its own field `version`.
+        assert!(matches!(parse(r#"{"job_id": "a", "document": "x", "version": 9}"#), Ok(ParsedMessage::Job(_))));
+        let sent = MessageBody { version: MESSAGE_VERSION, ..serde_json::from_str(current).unwrap() };
+        assert!(serde_json::to_string(&sent).unwrap().contains(r#""docket_version":1"#));
     }
 
     #[test]

@@ -66,10 +66,15 @@ impl Control {
         serde_json::to_string(self).expect("Docket's types serialize")
     }
 
+    /// Whether a body is a control message of this release or of another.
+    pub fn has_tag(body: &str) -> bool {
+        body.starts_with(r#"{"control":"#)
+    }
+
     /// Reads a body; `None` if it is no control message.
     pub fn parse(body: &str) -> Option<Self> {
         // A document is not parsed twice: control messages begin with their tag.
-        if !body.starts_with(r#"{"control":"#) {
+        if !Self::has_tag(body) {
             return None;
         }
         serde_json::from_str(body).ok()

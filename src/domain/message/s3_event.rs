@@ -121,9 +121,12 @@ struct Object {
 
 /// Reads an S3 event.
 ///
+/// `own_bucket` is the stack's documents bucket. A key reserves a job id only there: an
+/// object of another bucket gets a separate id.
+///
 /// # Errors
 /// [`JsonError`], which names the field and contains no value.
-pub fn parse(body: &str) -> Result<S3Event, JsonError> {
+pub fn parse(body: &str, own_bucket: &str) -> Result<S3Event, JsonError> {
     #[derive(Deserialize)]
     struct Body {
         #[serde(rename = "Records", default)]
@@ -135,12 +138,12 @@ pub fn parse(body: &str) -> Result<S3Event, JsonError> {
         return Ok(S3Event::Several(bodies));
     }
     match records.pop() {
-        Some(record) => parse_record(&record.to_string()),
+        Some(record) => parse_record(&record.to_string(), own_bucket),
         None => Ok(S3Event::Nothing),
     }
 }
 
-fn parse_record(record: &str) -> Result<S3Event, JsonError> {
+fn parse_record(record: &str, own_bucket: &str) -> Result<S3Event, JsonError> {
     let Record { event_name, s3 } = json::read(record)?;
     let is_new = event_name.strip_prefix("s3:").unwrap_or(&event_name).starts_with("ObjectCreated:");
     let key = decode_key(&s3.object.key)?;
@@ -159,7 +162,9 @@ fn parse_record(record: &str) -> Result<S3Event, JsonError> {
     version_id.iter().try_for_each(|id| check_length("s3.object.versionId", id, KEY_MAX_BYTES))?;
     // In a bucket without versions, the sequencer distinguishes two writes of one key.
     let version = version_id.as_deref().or(s3.object.sequencer.as_deref()).or(s3.object.e_tag.as_deref());
-    let (job_id, batch_id, priority) = match (parse_submitted_key(&key), presigned_job_id(&key)) {
+    let own_key = (s3.bucket.name == own_bucket).then_some(&*key);
+    let (job_id, batch_id, priority) = match (own_key.and_then(parse_submitted_key), own_key.and_then(presigned_job_id))
+    {
         (Some(key), _) => (key.job_id, Some(key.batch_id), Some(key.priority)),
         (None, Some(job_id)) => (job_id, None, None),
         (None, None) => {
@@ -236,7 +241,7 @@ mod tests {
     fn upload(key: &str, version: Option<&str>) -> Upload {
         let body = body(&[record("ObjectCreated:Put", key, version)]);
         assert!(is_s3_event(&body));
-        match parse(&body).unwrap() {
+        match parse(&body, "b").unwrap() {
             S3Event::Upload(upload) => upload,
             other => panic!("{other:?}"),
         }
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(key("uploads/my+lease+%282026%29.pdf"), "uploads/my lease (2026).pdf");
         assert_eq!(key("uploads/a%2Bb.txt"), "uploads/a+b.txt");
         assert_eq!(key("uploads/%C3%BCber/%E5%A5%91%E7%B4%84.txt"), "uploads/über/契約.txt");
-        assert!(parse(&body(&[record("ObjectCreated:Put", "uploads/%FF.txt", None)])).is_err());
+        assert!(parse(&body(&[record("ObjectCreated:Put", "uploads/%FF.txt", None)]), "b").is_err());
     }
 
     #[test]
@@ -283,6 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn key_of_another_bucket_reserves_no_job_id() {
+        for key in ["incoming/j-1/a.pdf", "incoming-high/j-1/a.pdf", "submitted/leases/file-1/a.pdf"] {
+            let body = body(&[record("ObjectCreated:Put", key, Some("v"))]);
+            let parsed = |own_bucket| match parse(&body, own_bucket).unwrap() {
+                S3Event::Upload(upload) => upload,
+                other => panic!("{other:?}"),
+            };
+            assert!(["j-1", "file-1"].contains(&parsed("b").job_id.as_str()), "{key}");
+            let foreign = parsed("another");
+            assert!(foreign.job_id.as_str().starts_with("s3-"), "{key}");
+            assert_eq!((foreign.batch_id, foreign.priority), (None, None), "{key}");
+        }
+    }
+
+    #[test]
     fn submitted_document_has_job_batch_and_priority_of_its_key() {
         let one = upload("submitted/leases/file-1/north/a+b.pdf", Some("v"));
         assert_eq!((one.job_id.as_str(), one.priority), ("file-1", Some(Priority::Normal)));
@@ -309,30 +329,30 @@ mod tests {
     fn s3_event_without_new_object_is_ignored() {
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-01-01T00:00:00.000Z","Bucket":"b"}"#;
         assert!(is_s3_event(test));
-        assert_eq!(parse(test).unwrap(), S3Event::Nothing);
-        assert_eq!(parse(&body(&[])).unwrap(), S3Event::Nothing);
+        assert_eq!(parse(test, "b").unwrap(), S3Event::Nothing);
+        assert_eq!(parse(&body(&[]), "b").unwrap(), S3Event::Nothing);
         for (name, key) in [
             ("ObjectRemoved:DeleteMarkerCreated", "uploads/a.txt"),
             ("ObjectRemoved:Delete", "uploads/a.txt"),
             ("ObjectCreated:Put", "uploads/folder/"),
         ] {
-            assert_eq!(parse(&body(&[record(name, key, None)])).unwrap(), S3Event::Nothing);
+            assert_eq!(parse(&body(&[record(name, key, None)]), "b").unwrap(), S3Event::Nothing);
         }
     }
 
     #[test]
     fn s3_event_with_several_records_is_split() {
         let (one, two) = (record("ObjectCreated:Put", "a", None), record("ObjectCreated:Copy", "b", None));
-        let S3Event::Several(bodies) = parse(&body(&[one.clone(), two])).unwrap() else { panic!("several") };
+        let S3Event::Several(bodies) = parse(&body(&[one.clone(), two]), "b").unwrap() else { panic!("several") };
         assert_eq!(bodies.len(), 2);
-        assert_eq!(parse(&bodies[0]).unwrap(), parse(&body(&[one])).unwrap());
+        assert_eq!(parse(&bodies[0], "b").unwrap(), parse(&body(&[one]), "b").unwrap());
     }
 
     #[test]
     fn malformed_s3_event_error_contains_no_value() {
         for broken in [json!({"SECRET": 1}), json!("SECRET"), json!({"eventName": "ObjectCreated:Put", "s3": "SECRET"})]
         {
-            let error = parse(&body(&[broken])).expect_err("malformed").to_string();
+            let error = parse(&body(&[broken]), "b").expect_err("malformed").to_string();
             assert!(!error.contains("SECRET"), "{error}");
         }
         assert!(!is_s3_event(r#"{"job_id": "a", "document": "x", "Records": []}"#));

@@ -8,7 +8,12 @@ fn read(body: &str, key: Option<&str>) -> Result<Submission, Value> {
         request = request.header("idempotency-key", key);
     }
     let request = request.body(Body::Text(body.to_owned())).unwrap();
-    let allowed = AllowedModels { analysis: vec!["m-1".into()], async_invocation: vec!["video-1".into()] };
+    let allowed = AllowedModels {
+        analysis: vec!["m-1".into()],
+        async_invocation: vec!["video-1".into()],
+        max_tokens_ceiling: 2_000,
+        input_bucket: "b".into(),
+    };
     Submission::from_request(&request, &allowed).map_err(|problem| {
         let response = problem.response("r-1");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -39,6 +44,14 @@ fn invalid_request_has_the_status_and_field_of_its_fault() {
         (r#"{"document": "x", "analysis": []}"#, 422, Some("analysis")),
         (r#"{"document": "x", "analysis": {"temperature": 1e-200}}"#, 422, Some("analysis.temperature")),
         (r#"{"document": "x", "analysis": {"max_tokens": 0}}"#, 422, Some("analysis.max_tokens")),
+        (r#"{"document": "x", "analysis": {"max_tokens": 2001}}"#, 422, Some("analysis.max_tokens")),
+        (r#"{"document": "x", "job_id": ".."}"#, 422, Some("job_id")),
+        (r#"{"document": "x", "batch_id": "."}"#, 422, Some("batch_id")),
+        (
+            r#"{"async_invoke": {"model_id": "video-1", "model_input": {"uri": "s3://b/uploads/a"}}}"#,
+            422,
+            Some("async_invoke.model_input"),
+        ),
         (r#"{"document": "x", "analysis": {"model_id": "m-2"}}"#, 422, Some("analysis.model_id")),
         (r#"{"document": "x", "async_invoke": {"model_id": "m", "model_input": 1}}"#, 422, Some("async_invoke")),
         (r#"{"async_invoke": {"model_input": 1}}"#, 422, Some("async_invoke")),
@@ -137,4 +150,28 @@ fn hash_ignores_field_order_and_job_id() {
     assert_ne!(one, hash(r#"{"document": "y", "metadata": {"a": 1, "b": 2}}"#));
     assert_ne!(one, hash(r#"{"document": "x", "metadata": {"a": 1}}"#));
     assert_ne!(one, hash(r#"{"document": "x", "metadata": {"a": 1, "b": 2}, "priority": "high"}"#));
+}
+
+#[test]
+fn refused_max_tokens_names_the_ceiling() {
+    let problem = read(r#"{"document": "x", "analysis": {"max_tokens": 64000}}"#, None).unwrap_err();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("2000") && detail.contains("MaxTokensCeiling"), "{detail}");
+    assert!(read(r#"{"document": "x", "analysis": {"max_tokens": 2000}}"#, None).is_ok());
+}
+
+#[test]
+fn idempotency_key_is_scoped_by_route_batch_and_place() {
+    let (one, two): (BatchId, BatchId) = ("one".parse().unwrap(), "two".parse().unwrap());
+    let ids = [
+        job_id_of_key(&KeyScope::Jobs, "k/0"),
+        job_id_of_key(&KeyScope::Jobs, "k"),
+        job_id_of_key(&KeyScope::Uploads, "k"),
+        job_id_of_key(&KeyScope::JobOfBatch(&one, 0), "k"),
+        job_id_of_key(&KeyScope::JobOfBatch(&one, 1), "k"),
+        job_id_of_key(&KeyScope::JobOfBatch(&two, 0), "k"),
+    ];
+    let distinct: std::collections::HashSet<&JobId> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    assert_eq!(ids[1], job_id_of_key(&KeyScope::Jobs, "k"));
 }

@@ -89,6 +89,8 @@ pub struct World {
     pub queue: String,
     /// The URL of the dead-letter queue.
     pub dead_letters: String,
+    /// The URL of the queue of purges.
+    pub purges: String,
     /// The name of the documents bucket.
     pub bucket: String,
     /// The stand-in for Bedrock.
@@ -113,11 +115,13 @@ impl World {
         let sqs = aws_sdk_sqs::Client::new(&sdk);
         let queue = sqs.create_queue().queue_name(unique("jobs")).send().await.expect("a queue").queue_url;
         let dead_letters = sqs.create_queue().queue_name(unique("dead")).send().await.expect("a queue").queue_url;
+        let purges = sqs.create_queue().queue_name(unique("purges")).send().await.expect("a queue").queue_url;
         let table = unique("jobs");
         let bucket = unique("documents");
         aws_sdk_s3::Client::new(&sdk).create_bucket().bucket(&bucket).send().await.expect("the bucket is created");
         let (queue, dead_letters) = (queue.expect("a queue URL"), dead_letters.expect("a queue URL"));
-        Self { sdk, table, queue, dead_letters, bucket, model }
+        let purges = purges.expect("a queue URL");
+        Self { sdk, table, queue, dead_letters, purges, bucket, model }
     }
 
     /// The environment variables of the consumer and the producer.
@@ -134,6 +138,7 @@ impl World {
             ("JOBS_QUEUE_URL", &self.queue),
             ("DEAD_LETTER_QUEUE_URL", &self.dead_letters),
             ("DOCUMENTS_BUCKET", &self.bucket),
+            ("PURGE_QUEUE_URL", &self.purges),
             ("MODEL_ID", "test.model-v1:0"),
             ("MODEL_TIMEOUT_SECONDS", "5"),
         ]

@@ -59,6 +59,11 @@ pub fn inline_job(job_id: &str) -> Job {
     }
 }
 
+/// The work id of [`inline_job`].
+pub fn inline_work_id() -> String {
+    docket::domain::job::work_id::WorkIds::from_work(&inline_job("any").work).own
+}
+
 /// `<prefix>-<random>`: a name that no other test uses.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::new_v4().simple())

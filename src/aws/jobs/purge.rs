@@ -1,0 +1,97 @@
+//! The writes of a purge. The first makes the stored job a tombstone: it fences all workers,
+//! and removes the content. The last removes the places of the objects, once these are erased.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use jiff::Timestamp;
+
+use super::batches;
+use super::table::{Jobs, Write};
+use super::waiting::INVOCATION;
+use crate::aws::Unavailable;
+use crate::aws::job_item::attribute;
+use crate::aws::update::{Update, number, text};
+use crate::domain::document::location::S3Location;
+use crate::domain::ids::{BatchId, JobId};
+use crate::domain::job::stored::{Status, StoredJob};
+use crate::domain::job::work_id::object_work_id;
+
+/// The attributes with content of a caller, a document, a model or Bedrock, or with a hash of
+/// it. `document` and `async_request` stay until their objects are erased.
+const CONTENT: [&str; 14] = [
+    "document_name",
+    "metadata",
+    "analysis",
+    "request_hash",
+    "work_id",
+    "result",
+    "result_s3",
+    "label",
+    "fingerprint",
+    "deduplicated_from",
+    "error",
+    "error_code",
+    "last_error",
+    "stop_reason",
+];
+
+/// The attributes that only an unfinished job needs.
+const OF_UNFINISHED: [&str; 4] = ["owner", "not_before", "waiting", "unproven_errors"];
+
+impl Jobs {
+    /// Makes a stored job a tombstone: `cancelled`, and without content. The purge ends at
+    /// `until` at the earliest. A repeated call keeps the first time.
+    ///
+    /// `row` is the stored job as it was read. Returns whether the job was unchanged since;
+    /// if not, the caller reads it again.
+    pub async fn begin_purge(&self, row: &StoredJob, until: Timestamp, now: Timestamp) -> Result<bool, Unavailable> {
+        let mut update = self
+            .end_update(&row.job_id, Status::Cancelled, now)
+            .set("purge_until", attribute(&until))
+            .remove(&CONTENT)
+            .remove(&OF_UNFINISHED)
+            .remove(&INVOCATION);
+        let (updated_at, begun) = (update.name("updated_at"), update.name("purge_until"));
+        let as_read = update.value("as_read", attribute(&row.updated_at));
+        let condition = format!("{updated_at} = {as_read} AND attribute_not_exists({begun})");
+        match self.write(&row.job_id, update, condition, ReturnValue::None).await? {
+            Write::Done(_) => Ok(true),
+            // This write itself, whose response was lost, or that of another delivery.
+            Write::Refused(Some(stored)) => Ok(stored.purge_until.is_some()),
+            Write::Refused(None) => Ok(false),
+        }
+    }
+
+    /// Ends a purge: all objects of the job are erased.
+    pub async fn finish_purge(&self, job_id: &JobId, now: Timestamp) -> Result<(), Unavailable> {
+        let mut update =
+            self.start_update(now).set("purged_at", attribute(&now)).remove(&["document", "async_request"]);
+        let begun = update.name("purge_until");
+        self.write(job_id, update, format!("attribute_exists({begun})"), ReturnValue::None).await?;
+        Ok(())
+    }
+
+    /// Cancels a batch, and removes its settings and metadata.
+    pub async fn purge_batch(&self, batch_id: &BatchId, now: Timestamp) -> Result<(), Unavailable> {
+        self.cancel_batch(batch_id, now).await?;
+        let update = Update::new().set("purged_at", attribute(&now)).remove(&["metadata", "analysis", "request_hash"]);
+        self.update_item(batches::key(batch_id), update).await
+    }
+
+    /// Records that an object was purged, for other jobs with the same document.
+    pub async fn mark_purged_object(&self, at: &S3Location, now: Timestamp) -> Result<(), Unavailable> {
+        let update = Update::new().set("purged_at", attribute(&now)).set("expires_at", number(self.expires_at(now)));
+        self.update_item(purged_key(at), update).await
+    }
+
+    /// Whether an object was purged.
+    pub async fn is_purged_object(&self, at: &S3Location) -> Result<bool, Unavailable> {
+        let request = self.client.get_item().table_name(&self.table).key("job_id", purged_key(at));
+        let response = request.consistent_read(true).send().await;
+        Ok(response.map_err(|error| Unavailable::new("dynamodb:GetItem", &error))?.item.is_some())
+    }
+}
+
+/// The key of a purged object's mark, which no job can have.
+fn purged_key(at: &S3Location) -> aws_sdk_dynamodb::types::AttributeValue {
+    text(format!("purged/{}", object_work_id(at)))
+}

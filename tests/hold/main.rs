@@ -6,4 +6,5 @@ mod account_fault;
 mod outage;
 mod pause;
 mod prober;
+mod services;
 mod store;

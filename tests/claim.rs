@@ -308,8 +308,10 @@ async fn rejected_result_is_distinguished_from_unavailable_table() {
     let id = "large".parse().unwrap();
     let answer = jobs.claim(&job("large"), &claimant, at, at + LEASE).await.expect("the table answers");
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
+    // A compressed result would fit.
+    let text: String = (0..450_000).map(|_| fastrand::alphanumeric()).collect();
     let large = Completed {
-        result: StoredResult::Inline(serde_json::json!({"text": "x".repeat(450_000)})),
+        result: StoredResult::Inline(serde_json::json!({"text": text})),
         ..sample_completion()
     };
     let rejected = jobs.complete(&id, &claim, &large, &Default::default()).await;

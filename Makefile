@@ -111,8 +111,10 @@ test: check setup-template
 # Long: ten thousand pairs of faults, a hundred thousand interleavings, ten minutes
 # of each fuzz target, and the negative control.
 faults: setup
-	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 HOLD_DOCUMENTS=2000 \
-		$(BIN)/python tools/test.py --port $(TEST_PORT) --tests "faults interleavings bad_input claim batches hold"
+	@FAULT_PAIRS=10000 INTERLEAVINGS=100000 FUZZ_SECONDS=600 CLAIM_KEYS=1000 BATCH_RECORDS=10 \
+		HOLD_DOCUMENTS=2000 STRANDED_JOBS=2000 RETRIED_JOBS=10000 \
+		$(BIN)/python tools/test.py --port $(TEST_PORT) \
+		--tests "faults interleavings bad_input claim batches hold stranded"
 	@$(MAKE) negative-control second-dynamodb
 
 # Removes each safeguard in turn: a test must fail.

@@ -48,6 +48,20 @@ FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
 
 CASES = [
     Case(
+        "the charge of a paid chunk that is not stored",
+        "src/consumer/document_work.rs",
+        "unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),",
+        "unsaved: Some(_) }) => return Err(error),",
+        ("hold::refused_chunks_are_paid_for_a_bounded_number_of_times",),
+    ),
+    Case(
+        "the compressed result on the stored job",
+        "src/consumer/result_store.rs",
+        "Err(error) if pack(&result).is_some() => {",
+        "Err(error) if pack(&result).is_some() && false => {",
+        ("hold::paid_large_result_is_stored_on_its_job_if_it_fits",),
+    ),
+    Case(
         "the charge of lone jobs alone",
         "src/domain/job/claim.rs",
         "if !row.ran_alone {",

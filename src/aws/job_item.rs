@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::packed_result::unpack;
 use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::{InvocationArn, StartedInvocation};
 use crate::domain::document::DocumentRecord;
@@ -121,6 +122,9 @@ pub(super) struct StoredJobItem {
     pub label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// A large result that the bucket did not store: see `packed_result`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_packed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_s3: Option<S3Location>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,11 +224,12 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
         Status::Pending => State::Pending,
         Status::Processing => State::Processing { lease_until: Timestamp::from_millisecond(item.lease_until?).ok()? },
         Status::Complete => State::Complete(Box::new(Completed {
-            result: match (item.result, item.result_s3) {
-                (Some(result), _) => StoredResult::Inline(result),
-                (None, Some(at)) => StoredResult::Bucket(at),
+            result: match (item.result, item.result_packed, item.result_s3) {
+                (Some(result), ..) => StoredResult::Inline(result),
+                (None, Some(packed), _) => StoredResult::Inline(unpack(&packed)?),
+                (None, None, Some(at)) => StoredResult::Bucket(at),
                 // A read of `WITHOUT_RESULT` left the result out.
-                (None, None) => StoredResult::Inline(Value::Null),
+                (None, None, None) => StoredResult::Inline(Value::Null),
             },
             label: item.label,
             repaired: item.repaired,

@@ -16,6 +16,7 @@ mod json;
 pub mod json_objects;
 pub mod model;
 pub mod output_objects;
+pub mod packed_result;
 pub mod presigned_downloads;
 pub mod presigned_uploads;
 pub mod purge;

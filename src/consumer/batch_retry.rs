@@ -15,10 +15,12 @@ use crate::domain::message::control::{BatchRetry, Control};
 pub(super) async fn run(requeue: &Requeue, retry: BatchRetry, deadline: Timestamp) -> Result<Outcome, Unavailable> {
     let end = (deadline - STORE_RESERVE - RESPONSE_MARGIN).min(now() + RETRY_MESSAGE_TIME);
     let BatchRetry { batch_id, filter, mut cursor, asked_at } = retry;
-    let batch = requeue.jobs.get_batch(&batch_id).await?;
-    let is_cancelled = batch.is_some_and(|batch| batch.cancelled_at.is_some());
     let (mut retried, mut not_retried) = (0, 0);
-    while !is_cancelled {
+    let batch = requeue.jobs.get_batch(&batch_id).await?;
+    if batch.is_some_and(|batch| batch.cancelled_at.is_some()) {
+        return Ok(Outcome::Acknowledge(Acknowledged::Resent));
+    }
+    loop {
         let page = requeue.retry_page(&batch_id, &filter, cursor, asked_at, end).await?;
         retried += page.retried;
         not_retried += page.not_retried.len();

@@ -1,7 +1,7 @@
 //! The work of a document job: admit, fetch, find a duplicate, analyse, complete.
 
 use super::admission::{NotAdmitted, Permit};
-use super::analyser::Analyser;
+use super::analyser::{Analyser, Stopped};
 use super::analyses::Analyses;
 use super::attempt::Attempt;
 use super::delivery::Delivery;
@@ -47,7 +47,7 @@ impl DocumentWork {
         source: &DocumentSource,
         delivery: &Delivery,
     ) -> Result<Option<Permit>, Outcome> {
-        let Some(admission) = &self.analyser.admission else { return Ok(None) };
+        let Some(admission) = &self.analyser.conversation.admission else { return Ok(None) };
         let request = job.analysis.as_ref();
         let model_id = job.model_id.as_deref().or(request.and_then(|request| request.model_id.as_deref()));
         if model_id.is_some_and(|model_id| !admission.applies_to(model_id)) {
@@ -105,7 +105,7 @@ impl DocumentWork {
         let request = claim.analysis.as_deref().or(of_batch);
         let analysis = &self.analyses.get(request).await?;
         let of_analysis = request.and_then(|request| request.model_id.as_deref());
-        let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.model.model_id());
+        let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.conversation.model.model_id());
         let time = delivery.time_before_call();
         let fetched = tokio::time::timeout(time, self.fetch(source, delivery)).await;
         let (document, record, _memory) = fetched.map_err(|_| {
@@ -129,7 +129,11 @@ impl DocumentWork {
         {
             return Ok((completed, record));
         }
-        let answer = self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await?;
+        let answer = match self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await {
+            Ok(answer) => answer,
+            Err(Stopped { error, unsaved: None }) => return Err(error),
+            Err(Stopped { error, unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),
+        };
         // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
         let found_by = deduplicate.then_some(fingerprint);
         let stored = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await;
@@ -146,7 +150,7 @@ impl DocumentWork {
         if !error.is_refusal() || self.store.ask().await.is_ok() {
             return AttemptError::NotStored(reason);
         }
-        match self.analyser.gate.open(HoldTarget::Store, HoldKind::StoreRefusal, reason.clone()).await {
+        match self.analyser.conversation.gate.open(HoldTarget::Store, HoldKind::StoreRefusal, reason.clone()).await {
             AttemptError::OnHold(on_hold) => AttemptError::OnHold(OnHold { charged: true, ..on_hold }),
             // The hold could not be opened, and the call is paid for.
             _ => AttemptError::NotStored(reason),
@@ -162,6 +166,25 @@ impl DocumentWork {
             }
             Ok(false) => AttemptError::Permanent(missing),
             Err(error) => error.into(),
+        }
+    }
+
+    /// The end of an attempt that stopped with `error` and holds paid answers of chunks that the
+    /// bucket did not store. A later attempt pays for them again, so this one is charged.
+    async fn chunks_not_stored(&self, error: AttemptError, cause: Unavailable) -> AttemptError {
+        match error {
+            AttemptError::Permanent(_) | AttemptError::Refused(_) | AttemptError::Cancelled => error,
+            AttemptError::Throttled(_)
+            | AttemptError::StoreUnavailable(_)
+            | AttemptError::Transient(_)
+            | AttemptError::AccountFault(_)
+            | AttemptError::NoAnswer(_)
+            | AttemptError::Unproven { .. }
+            | AttemptError::OnHold(_)
+            | AttemptError::NotStored(_)
+            | AttemptError::NoTime
+            | AttemptError::NotAlone
+            | AttemptError::OverQuota(_) => self.not_stored(cause).await,
         }
     }
 

@@ -40,7 +40,8 @@ async fn claim(consumer: &Consumer, job: Job, delivery: Delivery) -> Result<(Att
     }
     // A running invocation is paid for, so its polls pass.
     if delivery.poll.is_none()
-        && let Some(on_hold) = consumer.gate.blocks(&job, consumer.documents.analyser.model.model_id()).await
+        && let Some(on_hold) =
+            consumer.gate.blocks(&job, consumer.documents.analyser.conversation.model.model_id()).await
         && let Some(outcome) = consumer.parking.park(&job, on_hold, &delivery).await
     {
         return Err(outcome);

@@ -12,6 +12,7 @@ mod batch;
 mod batch_retry;
 mod batches;
 mod canary;
+mod conversation;
 mod delivery;
 mod document_reader;
 mod document_work;
@@ -19,6 +20,7 @@ mod gate;
 mod gate_memory;
 mod hold_control;
 mod job;
+mod long_text;
 mod memory_budget;
 mod parking;
 mod permit;
@@ -43,6 +45,7 @@ use self::async_invocation::AsyncInvocations;
 use self::attempt::Endings;
 use self::batches::Batches;
 use self::canary::Canary;
+use self::conversation::Conversation;
 use self::document_reader::DocumentReader;
 use self::document_work::DocumentWork;
 use self::gate::Gate;
@@ -121,10 +124,12 @@ impl Consumer {
             documents: DocumentWork {
                 reader: DocumentReader::new(Documents::new(sdk), config.memory_mb, config.chunk_max_bytes),
                 analyser: Analyser {
-                    model,
-                    gate: gate.clone(),
-                    primer: SchemaPrimer::default(),
-                    admission,
+                    conversation: Conversation {
+                        model,
+                        gate: gate.clone(),
+                        primer: SchemaPrimer::default(),
+                        admission,
+                    },
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,
                 },

@@ -3,11 +3,13 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tracing::warn;
 
 use crate::aws::Unavailable;
 use crate::aws::jobs::Jobs;
 use crate::aws::json_objects::JsonObjects;
 use crate::aws::model::Answer;
+use crate::aws::packed_result::pack;
 use crate::clock::now;
 use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
@@ -79,12 +81,21 @@ impl ResultStore {
     }
 
     /// Stores a result that is too large for the stored job in S3. The key holds the
-    /// attempt, so that a worker that lost its lease overwrites no other result.
+    /// attempt, so that a worker that lost its lease overwrites no other result. If S3 does not
+    /// store the result, the stored job takes it in compressed form, where it fits.
     pub async fn store(&self, job_id: &JobId, attempt: u32, result: Value) -> Result<StoredResult, Unavailable> {
         if table_bytes(&result) <= INLINE_RESULT_MAX_BYTES {
             return Ok(StoredResult::Inline(result));
         }
         let key = format!("results/{job_id}/{attempt}.json");
-        Ok(StoredResult::Bucket(self.objects.store(&key, &result).await?))
+        match self.objects.store(&key, &result).await {
+            Ok(location) => Ok(StoredResult::Bucket(location)),
+            Err(error) if pack(&result).is_some() => {
+                let job_id = job_id.as_str();
+                warn!(job_id, service = error.service, code = error.code, "a large result is stored on its job");
+                Ok(StoredResult::Inline(result))
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -1,13 +1,13 @@
-//! The probe of the documents bucket: a small object that is written again and again.
+//! The probe of the documents bucket: small objects that are written again and again.
 
 use serde_json::json;
 
 use crate::aws::json_objects::JsonObjects;
 use crate::domain::failure::{Failure, codes};
 
-/// The key of the probe's object. It is under the prefix of results, whose writes it
-/// represents. No job id is `hold-probe`'s folder, because the key has no further level.
-const KEY: &str = "results/hold-probe.json";
+/// The keys of the probe's objects, one under each prefix of paid answers. No job id is
+/// `hold-probe`'s folder, because the keys have no further level.
+const KEYS: [&str; 2] = ["results/hold-probe.json", "chunks/hold-probe.json"];
 
 /// Asks whether the documents bucket accepts writes.
 #[derive(Debug, Clone)]
@@ -16,14 +16,16 @@ pub(super) struct StoreProbe {
 }
 
 impl StoreProbe {
-    /// Writes the probe's object.
+    /// Writes the probe's objects.
     ///
     /// # Errors
     /// The service and the code of the refusal.
     pub async fn ask(&self) -> Result<(), Failure> {
-        match self.objects.store(KEY, &json!({"probe": true})).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::new(codes::STORE_UNAVAILABLE, error.cause())),
+        for key in KEYS {
+            if let Err(error) = self.objects.store(key, &json!({"probe": true})).await {
+                return Err(Failure::new(codes::STORE_UNAVAILABLE, error.cause()));
+            }
         }
+        Ok(())
     }
 }

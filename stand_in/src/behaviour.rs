@@ -91,6 +91,8 @@ pub enum FaultKind {
     WrongForm,
     /// An answer that fits the schema and exceeds the size of a DynamoDB item.
     Long,
+    /// As `long`, with a summary that cannot be compressed.
+    LongRandom,
     /// Text instead of a tool call, and instead of JSON.
     NoTool,
     /// An answer that fits the schema, with a confidence of 25 digits.

@@ -85,6 +85,7 @@ pub async fn converse(
         Some(FaultKind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
         Some(FaultKind::MaxTokens) => ("max_tokens", speaker.say(json!({}))),
         Some(FaultKind::Long) => (speaker.stop_reason(), speaker.say(with_long_summary(answer))),
+        Some(FaultKind::LongRandom) => (speaker.stop_reason(), speaker.say(with_random_summary(answer))),
         Some(FaultKind::WrongForm) => (speaker.stop_reason(), speaker.say_twice(json!({}), in_wrong_form(answer))),
         Some(FaultKind::Unfit) => (speaker.stop_reason(), speaker.say(json!({"unfit": true}))),
         Some(FaultKind::InexactNumber) => (speaker.stop_reason(), speaker.say(with_number_mark(answer))),
@@ -219,6 +220,7 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         | FaultKind::Unfit
         | FaultKind::WrongForm
         | FaultKind::Long
+        | FaultKind::LongRandom
         | FaultKind::InexactNumber
         | FaultKind::MalformedToolUse
         | FaultKind::MalformedModelOutput
@@ -245,6 +247,12 @@ fn with_long_summary(mut answer: Value) -> Value {
     let sentence = answer["summary"].as_str().filter(|text| !text.is_empty()).unwrap_or("Long.").to_owned() + " ";
     let long: String = sentence.chars().cycle().take(400_000).collect();
     answer["summary"] = json!(long);
+    answer
+}
+
+/// The answer with a summary of 400,000 random letters and digits.
+fn with_random_summary(mut answer: Value) -> Value {
+    answer["summary"] = json!((0..400_000).map(|_| fastrand::alphanumeric()).collect::<String>());
     answer
 }
 

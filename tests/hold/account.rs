@@ -2,7 +2,7 @@
 //! virtual time, and a proxy before Bedrock and S3.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_support::aws::{World, outputs};
 use test_support::function::Function;
-use test_support::proxy::{self, Forwarder, Request, Response};
+use test_support::proxy::{self, Forwarder};
 use test_support::virtual_queue::{Pace, VirtualQueue};
 use tokio::task::JoinHandle;
+
+use crate::services::{Services, forward_call, forward_object};
 
 /// Time of one invocation. A call and a canary take 5 s each at most, and an ending 4.75 s.
 const INVOCATION: Duration = Duration::from_secs(20);
@@ -34,21 +36,6 @@ pub fn documents(default: usize) -> usize {
 /// The time in which the consumers of a test complete this many waiting jobs.
 pub fn completion_time(documents: usize) -> Duration {
     5 * Duration::from_secs(60) + documents as u32 * Duration::from_millis(200)
-}
-
-/// The faults of the services, and the requests that show them.
-#[derive(Default)]
-pub struct Services {
-    /// The model's endpoint closes each connection.
-    pub refuses_model: AtomicBool,
-    /// No canary is answered.
-    pub hangs_canary: AtomicBool,
-    /// S3 refuses writes of results.
-    pub refuses_results: AtomicBool,
-    /// The canaries that arrived.
-    pub canaries: AtomicU32,
-    /// The probes of the bucket that arrived.
-    pub store_probes: AtomicU32,
 }
 
 /// One test's account.
@@ -80,6 +67,11 @@ struct Worker {
 impl Account {
     /// Starts the account with this number of environments of the consumer.
     pub async fn start(workers: usize) -> Self {
+        Self::start_with(workers, &[]).await
+    }
+
+    /// Starts the account with further environment variables of the consumer.
+    pub async fn start_with(workers: usize, more: &[(&'static str, &str)]) -> Self {
         let (world, queue, services) = (World::new().await, VirtualQueue::start().await, Arc::<Services>::default());
         let forwarder = Forwarder::default();
         let (model, faults, forward) = (world.model.url.clone(), services.clone(), forwarder.clone());
@@ -87,6 +79,7 @@ impl Account {
         let (s3, faults) = (outputs()["AwsEndpointUrl"].clone(), services.clone());
         let s3 = proxy::serve(move |request| forward_object(s3.clone(), faults.clone(), forwarder.clone(), request));
         let mut environment = queue.environment().to_vec();
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         environment.push(("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", model.await));
         environment.push(("AWS_ENDPOINT_URL_S3", s3.await));
         let has_stopped = Arc::default();
@@ -302,40 +295,6 @@ async fn work(queue: VirtualQueue, function: Function, has_stopped: Arc<AtomicBo
         answer.as_ref()?;
     }
     Some(function)
-}
-
-async fn forward_call(
-    model: String,
-    faults: Arc<Services>,
-    forwarder: Forwarder,
-    request: Request,
-) -> Option<Response> {
-    if faults.refuses_model.load(Ordering::Relaxed) {
-        return None;
-    }
-    let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-    if body["requestMetadata"]["job_id"] == "docket-canary" {
-        faults.canaries.fetch_add(1, Ordering::Relaxed);
-        if faults.hangs_canary.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    }
-    forwarder.forward(&model, request).await
-}
-
-async fn forward_object(s3: String, faults: Arc<Services>, forwarder: Forwarder, request: Request) -> Option<Response> {
-    let path = request.uri().path();
-    if request.method() == "PUT" && path.contains("/results/") {
-        if path.ends_with("/hold-probe.json") {
-            faults.store_probes.fetch_add(1, Ordering::Relaxed);
-        }
-        if faults.refuses_results.load(Ordering::Relaxed) {
-            let body = "<Error><Code>AccessDenied</Code><Message>injected by the test</Message></Error>";
-            let response = hyper::Response::builder().status(403).header("content-type", "application/xml");
-            return Some(response.body(body.into()).expect("a response"));
-        }
-    }
-    forwarder.forward(&s3, request).await
 }
 
 fn s3_event(bucket: &str, key: &str) -> String {

@@ -8,4 +8,5 @@ mod account_fault;
 mod outage;
 mod pause;
 mod prober;
+mod services;
 mod store;

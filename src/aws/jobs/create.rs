@@ -102,6 +102,7 @@ impl Jobs {
             completed_at: None,
             label: None,
             result: None,
+            result_packed: None,
             result_s3: None,
             deduplicated_from: None,
             fingerprint: None,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::table::{Jobs, Write};
 use crate::aws::Unavailable;
 use crate::aws::job_item::attribute;
+use crate::aws::packed_result::pack;
 use crate::aws::update::{Update, number, text};
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
@@ -15,7 +16,8 @@ use crate::domain::ids::JobId;
 use crate::domain::job::claim::Claim;
 use crate::domain::job::ending::Release;
 use crate::domain::job::stored::{Completed, EndedAttempt, State, Status, StoredJob, StoredResult};
-use crate::domain::limits::ATTEMPTS_LISTED_MAX;
+use crate::domain::json::table_bytes;
+use crate::domain::limits::{ATTEMPTS_LISTED_MAX, INLINE_RESULT_MAX_BYTES};
 
 /// The result of a fenced write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +51,19 @@ impl Jobs {
         completed: &Completed,
         document: &DocumentRecord,
     ) -> Result<Fenced, CompleteError> {
-        let (used, unused, value) = match &completed.result {
-            StoredResult::Inline(result) => ("result", "result_s3", attribute(result)),
-            StoredResult::Bucket(at) => ("result_s3", "result", attribute(at)),
+        let (used, value) = match &completed.result {
+            StoredResult::Inline(result) if table_bytes(result) <= INLINE_RESULT_MAX_BYTES => {
+                ("result", attribute(result))
+            }
+            StoredResult::Inline(result) => match pack(result) {
+                Some(packed) => ("result_packed", text(packed)),
+                // DynamoDB refuses an item that is too large.
+                None => ("result", attribute(result)),
+            },
+            StoredResult::Bucket(at) => ("result_s3", attribute(at)),
         };
+        let unused: Vec<&str> =
+            ["result", "result_packed", "result_s3"].into_iter().filter(|name| *name != used).collect();
         let mut update = self
             .end_update(job_id, Status::Complete, completed.completed_at)
             .set(used, value)
@@ -61,7 +72,8 @@ impl Jobs {
             .set("stop_reason", text(&completed.stop_reason))
             .set("model_latency_ms", number(completed.model_latency_ms))
             .set("document", attribute(document))
-            .remove(&["error", unused]);
+            .remove(&["error"])
+            .remove(&unused);
         if let Some(label) = &completed.label {
             update = update.set("label", text(label));
         }

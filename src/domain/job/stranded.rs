@@ -35,8 +35,8 @@ pub struct UnfinishedPosition {
     pub job_id: JobId,
 }
 
-/// What a sweep found: the jobs whose messages may be lost, and how many messages the queues
-/// should have.
+/// The findings of a sweep: the jobs whose messages may be lost, and how many messages the
+/// queues should have.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The jobs that should have a message in a queue.
@@ -94,7 +94,7 @@ impl Found {
     }
 }
 
-/// What the sweep does about an unfinished job.
+/// The sweep's judgement of an unfinished job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strand {
     /// The job changed lately, or the end of a hold or a pause sends its message. A message of

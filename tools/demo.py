@@ -69,6 +69,7 @@ def run(local: Local) -> int:
     if local.model_endpoint is None:
         print("The model was the Bedrock stand-in. It selects sentences; it is not a language model.")
     print(f"Full results: {results}. To explore the stack, run `make up` and see README.md.")
+    print("To see it on a page: make up && target/debug/docket ui --local --write")
     return 0 if complete == total else 1
 
 

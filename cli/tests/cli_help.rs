@@ -7,8 +7,8 @@ use test_support::read;
 use crate::support::{Folder, run_docket};
 
 const PAGE: &str = "docs/guide/command-line.md";
-const COMMANDS: [&str; 11] =
-    ["submit", "watch", "status", "results", "jobs", "job", "retry", "cancel", "redrive", "completions", "man"];
+const COMMANDS: [&str; 12] =
+    ["submit", "watch", "status", "results", "jobs", "job", "retry", "cancel", "ui", "redrive", "completions", "man"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_has_the_help_of_each_command() {

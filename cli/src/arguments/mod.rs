@@ -5,6 +5,7 @@ mod hold;
 mod plan;
 mod stack;
 mod submit;
+mod ui;
 mod values;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;
 pub(crate) use self::stack::{DoctorArguments, SmokeArguments};
 pub(crate) use self::submit::{PriorityArgument, SubmitArguments};
+pub(crate) use self::ui::UiArguments;
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -68,6 +70,12 @@ pub(crate) enum Command {
     /// List the dead letters by reason, and move them back to their queue
     #[command(after_help = batch::AFTER_REDRIVE)]
     Redrive(RedriveArguments),
+    /// Show batches, results and documents on a page in the browser
+    ///
+    /// The page is served on the loopback interface with your own credentials. docs/guide/page.md
+    /// explains it.
+    #[command(after_help = ui::AFTER_UI)]
+    Ui(UiArguments),
     /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed
     ///
     /// The command calls no AWS service. docs/operations/planning.md explains the formulas.

@@ -29,7 +29,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 SERIOUS = ("serious", "critical")
 PICTURE_MAX_BYTES = 120_000
 SCHEMES = ("light", "dark")
-DESKTOP, PHONE = {"width": 1000, "height": 720}, {"width": 390, "height": 800}
+DESKTOP, PHONE = {"width": 900, "height": 620}, {"width": 390, "height": 800}
 WAIT_MS = 120_000
 ATTACK = "<script>window.attacked = true</script><img src=x onerror='window.attacked = true'>"
 BAD = "north/blank.txt"
@@ -197,7 +197,7 @@ class PageTest(unittest.TestCase):
         page.wait_for_url("**label=**")
         self.assertGreater(self.count_rows(), 0)
 
-    def test_4_job_has_its_document_beside_the_result(self) -> None:
+    def test_4_job_has_document_result_and_evidence(self) -> None:
         page = self.page
         self.open(f"/batches/{self.batch}?name=lease.txt")
         page.get_by_role("link", name="lease.txt", exact=True).click()

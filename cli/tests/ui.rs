@@ -274,7 +274,7 @@ async fn every_response_has_the_headers_of_protection() {
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("img-src 'self';"), "{policy}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("x-frame-options", "DENY"),
             ("cache-control", "no-store"),
             ("cross-origin-resource-policy", "same-origin"),

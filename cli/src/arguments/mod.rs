@@ -70,10 +70,7 @@ pub(crate) enum Command {
     /// List the dead letters by reason, and move them back to their queue
     #[command(after_help = batch::AFTER_REDRIVE)]
     Redrive(RedriveArguments),
-    /// Show batches, results and documents on a page in the browser
-    ///
-    /// The page is served on the loopback interface with your own credentials. docs/guide/page.md
-    /// explains it.
+    /// Serve a page with batches, results and documents for your browser
     #[command(after_help = ui::AFTER_UI)]
     Ui(UiArguments),
     /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed

@@ -5,7 +5,8 @@ use clap::Args;
 use super::stack::ApiArguments;
 
 pub(super) const AFTER_UI: &str = "\
-The command prints the address of the page. The address works once, and the page ends with Ctrl-C.
+The page is served on 127.0.0.1 with your own credentials. The command prints its address, which
+works once. docs/guide/page.md explains the page.
 
 Exit codes: 0 ended by Ctrl-C; 1 an error, such as a port in use; 2 invalid arguments; 4 no usable
 credentials.

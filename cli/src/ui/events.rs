@@ -1,4 +1,4 @@
-//! Server-sent events: a page is told that it changed, and reads itself again.
+//! Server-sent events: an event reports that a page changed, and the page reads itself again.
 
 use std::collections::hash_map::DefaultHasher;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ pub(super) struct Position {
     cursor: Option<String>,
 }
 
-/// What a connection watches.
+/// The subject of a connection.
 #[derive(Clone)]
 enum Subject {
     Batches(Option<String>),

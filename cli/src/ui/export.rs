@@ -80,7 +80,7 @@ async fn send(
         for job in &jobs {
             file.write(job).map_err(|error| CommandError::Failed(error.to_string()))?;
         }
-        let is_gone = sender.send(Ok(file.take())).await.is_err();
+        let is_gone = sender.send(Ok(file.take_lines())).await.is_err();
         if is_gone || next.is_none() {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl File {
         }
     }
 
-    fn take(&mut self) -> Bytes {
+    fn take_lines(&mut self) -> Bytes {
         if let Some(table) = &mut self.table {
             let flushed: Result<(), Infallible> = table.flush().or(Ok(()));
             flushed.expect("a buffer takes every write");
@@ -156,7 +156,7 @@ mod tests {
         ] {
             file.write(&job).unwrap();
         }
-        String::from_utf8(file.take().to_vec()).unwrap()
+        String::from_utf8(file.take_lines().to_vec()).unwrap()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use docket::domain::document::sha256_hex;
 /// The path of the printed address.
 pub(super) const OPEN_PATH: &str = "/open";
 
-/// What the guard needs of a request.
+/// The parts of a request that the guard judges.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Facts<'a> {
     pub method: &'a str,

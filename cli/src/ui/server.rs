@@ -127,7 +127,10 @@ fn add_headers(headers: &mut HeaderMap) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // No other host gets a referrer. With `no-referrer`, the browser would also hide the
+        // `Origin` of the page's own forms, which the guard needs.
+        // https://fetch.spec.whatwg.org/#append-a-request-origin-header
+        (REFERRER_POLICY, "same-origin"),
         (X_FRAME_OPTIONS, "DENY"),
         (CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

@@ -18,7 +18,7 @@ const RANKED_MAX: usize = 12;
 /// Characters of a summary in the table.
 const SUMMARY_CHARS: usize = 160;
 
-/// What the page of a batch shows.
+/// The content of the page of a batch.
 pub struct BatchPage<'a> {
     pub batch: &'a Batch,
     pub filter: &'a Filter,

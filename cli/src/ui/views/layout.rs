@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-/// What the frame shows of a run.
+/// The facts of a run that the frame shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shell {
     /// The stack and its region.

@@ -22,7 +22,7 @@ LOCAL_AWS = $(BIN)/python tools/local_aws.py
 export PATH := $(BIN):$(CHECK):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control second-dynamodb mutants api-cases
+.PHONY: help setup setup-check setup-template demo check prose test up down build docs bench faults negative-control second-dynamodb mutants api-cases page-pictures
 
 help:
 	@echo "make demo              set up, build, deploy to a local AWS, run the sample documents;"
@@ -144,6 +144,13 @@ bench: setup
 ifeq ($(MEASURES),)
 	@$(BIN)/python tools/test.py --port $(TEST_PORT) --tests plan_measured
 endif
+
+# The pictures of `docket ui` in the documentation, by its tests in a browser. Needs
+# Chromium, and `make up` without a batch leases-2026.
+page-pictures: setup
+	@$(PYTHON) tools/setup.py --browser-tools
+	cargo build --quiet -p docket-cli
+	@$(BIN)/../browser/bin/python tools/page_test.py --docs
 
 # Random requests, right and wrong, by schemathesis: no 5xx, and no response that
 # openapi.yaml does not describe. SEED repeats a run.

@@ -77,6 +77,7 @@ def run(local: Local) -> int:
     elif local.model_endpoint is None:
         print("The model was the Bedrock stand-in. It selects sentences; it is not a language model.")
     print(f"Full results: {results}. To explore the stack, run `make up` and see README.md.")
+    print("To see it on a page: make up && target/debug/docket ui --local --write")
     # A small model fails at some documents, and the demo shows that they end with a reason.
     return 0 if complete == total or local.language_model else 1
 

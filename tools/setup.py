@@ -1,6 +1,7 @@
 """Installs what the make targets need: the pinned Python tools, in .venv and .venv/sam.
 
-The scripts api_cases.py and test.py also install .venv/api. `--check-tools` installs
+The scripts api_cases.py and test.py also install .venv/api, and test.py installs
+.venv/browser, as `--browser-tools` does. `--check-tools` installs
 .venv/check, `--template-tools` installs .venv/template, and `--second-dynamodb`
 installs .venv/moto and .venv/dynoxide. This file runs on old
 versions of Python too, so that it can report that the version is too old.
@@ -16,6 +17,7 @@ VENV = os.path.join(ROOT, ".venv")
 SAM = os.path.join(VENV, "sam")
 API = os.path.join(VENV, "api")
 CHECK = os.path.join(VENV, "check")
+BROWSER = os.path.join(VENV, "browser")
 TEMPLATE = os.path.join(VENV, "template")
 MOTO = os.path.join(VENV, "moto")
 DYNOXIDE = os.path.join(VENV, "dynoxide")
@@ -68,6 +70,11 @@ def install_api_tools():
     install(API, "requirements-api.txt")
 
 
+def install_browser_tools():
+    """Installs playwright and axe. Only page_test.py needs them. The browser is that of the system."""
+    install(BROWSER, "requirements-browser.txt")
+
+
 def install_check_tools():
     """Installs the linters. Only `make check`, `make docs` and `make test` need them."""
     install(CHECK, "requirements-check.txt")
@@ -104,6 +111,9 @@ def main():
     check_machine()
     if "--check-tools" in sys.argv[1:]:
         install_check_tools()
+        return
+    if "--browser-tools" in sys.argv[1:]:
+        install_browser_tools()
         return
     if "--template-tools" in sys.argv[1:]:
         install_template_tools()

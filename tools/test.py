@@ -1,12 +1,14 @@
 """Runs all tests on a separate local AWS, and prints the duration of each phase."""
 import argparse
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import api_cases
 import docs_commands
 import local_aws
+import page_test
 import setup
 from cargo_tests import Output, Phases, TestProgram, build_test_programs, select
 from local_aws import Local
@@ -37,6 +39,10 @@ STACK_TESTS = [
 ]
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"
+NO_BROWSER = (
+    "test: left out: the tests of `docket ui` in a browser (tools/page_test.py), because there is no Chromium or "
+    "Chrome. To run them, install one (Debian: apt-get install chromium), or name one by the variable CHROMIUM."
+)
 
 
 def main() -> int:
@@ -73,9 +79,15 @@ def run(local: Local, names: list[str], phases: Phases) -> int:
         failed = run_all(programs, environment, phases)
         if phases.run("commands of the documentation", docs_commands.run, local.directory) != 0:
             failed.append("commands of the documentation")
+        if page_test.find_chromium() is not None:
+            phases.run("installation of playwright", setup.install_browser_tools)
+            if phases.run("docket ui in a browser", run_page_test, local) != 0:
+                failed.append("docket ui in a browser")
         # Last, because the cases leave arbitrary jobs and batches behind.
         if phases.run("API cases", api_cases.run, local, API_CASES, API_SEED) != 0:
             failed.append("API cases")
+        if page_test.find_chromium() is None:
+            print(f"\n{NO_BROWSER}", flush=True)
     if failed:
         print(f"\ntest: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -104,6 +116,13 @@ def run_all(programs: list[TestProgram], environment: dict[str, str], phases: Ph
         failed = run_programs(stack, everything, environment, phases)
         failed += own.result() + processor.result()
     return failed + run_programs(alone, everything, environment, phases)
+
+
+def run_page_test(local: Local) -> int:
+    """Runs the tests of the page in a browser, in their own virtual environment."""
+    python, script = ROOT / ".venv" / "browser" / "bin" / "python", ROOT / "tools" / "page_test.py"
+    binary, outputs = local_aws.target_directory() / "docket", local.directory / "outputs.env"
+    return subprocess.run([python, script, "--binary", binary, "--outputs", outputs], cwd=ROOT).returncode
 
 
 def run_programs(

@@ -49,10 +49,11 @@ pub(crate) struct Mode {
 
 /// The effect of a command.
 #[derive(Debug, Default)]
-struct Changes {
-    changed: u64,
+pub(crate) struct Changes {
+    /// Jobs that were changed.
+    pub changed: u64,
     /// Jobs that were not changed, with the reason.
-    refused: Vec<(String, String)>,
+    pub refused: Vec<(String, String)>,
 }
 
 /// Retries failed jobs.
@@ -130,7 +131,8 @@ fn printable_line(text: &str) -> String {
     printable(text) + "\n"
 }
 
-async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> Result<Vec<Value>, CommandError> {
+/// Lists the jobs of a batch that a query selects.
+pub(crate) async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> Result<Vec<Value>, CommandError> {
     let mut jobs = Vec::new();
     each_job(client, batch_id, filter, |job| {
         jobs.push(job);
@@ -155,9 +157,12 @@ fn ask(verb: &str, what: &str, jobs: &[Value], mode: Mode) -> Result<(), Command
     confirm(&format!("{verb} {} {what}?", jobs.len()), mode.has_consent)
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Change {
+/// A change of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A failed job starts again.
     Retry,
+    /// An unfinished job ends.
     Cancel,
 }
 
@@ -177,7 +182,22 @@ async fn change_named(client: &Client, ids: &[JobId], change: Change, mode: Mode
 }
 
 async fn change_jobs(client: &Client, ids: &[&str], change: Change) -> Result<Changes, CommandError> {
-    let (mut changes, mut progress) = (Changes::default(), Progress::new());
+    let mut progress = Progress::new();
+    change_each(client, ids, change, |done, _| {
+        progress.show("", done, ids.len() as u64, &format!("{done} of {} jobs", ids.len()));
+    })
+    .await
+}
+
+/// Changes jobs one after the other, and calls `report` with the number of jobs so far and
+/// their effect.
+pub(crate) async fn change_each(
+    client: &Client,
+    ids: &[&str],
+    change: Change,
+    mut report: impl FnMut(u64, &Changes),
+) -> Result<Changes, CommandError> {
+    let mut changes = Changes::default();
     for (index, id) in ids.iter().enumerate() {
         let response = match change {
             Change::Retry => client.ask("POST", &format!("/jobs/{id}/retry"), None, &[202, 404, 409]).await?,
@@ -190,8 +210,7 @@ async fn change_jobs(client: &Client, ids: &[&str], change: Change) -> Result<Ch
                 changes.refused.push(((*id).to_owned(), detail));
             }
         }
-        let done = index as u64 + 1;
-        progress.show("", done, ids.len() as u64, &format!("{done} of {} jobs", ids.len()));
+        report(index as u64 + 1, &changes);
     }
     Ok(changes)
 }
@@ -211,7 +230,13 @@ async fn retry_batch(client: &Client, batch_id: &BatchId, query: &str) -> Result
     })
 }
 
-async fn cancel_batch(client: &Client, batch_id: &BatchId, query: &str, before: u64) -> Result<Changes, CommandError> {
+/// Cancels a batch, or the jobs that a query selects. `before` jobs were cancelled already.
+pub(crate) async fn cancel_batch(
+    client: &Client,
+    batch_id: &BatchId,
+    query: &str,
+    before: u64,
+) -> Result<Changes, CommandError> {
     loop {
         let batch = client.ask("DELETE", &format!("/batches/{batch_id}{query}"), None, &[200]).await?.json();
         if batch["has_more"] != true {

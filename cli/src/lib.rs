@@ -23,6 +23,7 @@ mod shell;
 mod smoke;
 mod submit;
 mod terminal;
+mod ui;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -98,6 +99,7 @@ async fn run_on_stack(command: Command) -> Exit {
             redrive::run(&target, &redrive::Options { error_code: arguments.error_code, lists, has_consent, json })
                 .await
         }
+        Command::Ui(arguments) => ui::run(&arguments.stack.target(), arguments.port, arguments.write).await,
         Command::Doctor(arguments) => doctor::run(&arguments.stack.target(), arguments.call, arguments.json).await,
         Command::Smoke(arguments) => {
             let options = smoke::Options {

@@ -48,22 +48,37 @@ pub(crate) async fn each_result(
     batch_id: &BatchId,
     mut visit: impl FnMut(Value) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (mut cursor, mut seen) = (String::new(), Seen::default());
+    let (mut cursor, mut seen) = (None, Seen::default());
     loop {
-        let path = format!("/batches/{batch_id}/results?limit={PAGE_MAX}{cursor}");
-        let page = client.ask("GET", &path, None, &[200]).await?;
-        for line in page.body.lines().filter(|line| !line.is_empty()) {
-            let unreadable = |error| CommandError::Failed(format!("a line of the results is no JSON: {error}"));
-            let job: Value = serde_json::from_str(line).map_err(unreadable)?;
-            if seen.is_new(&job) {
-                visit(job)?;
-            }
+        let (jobs, next) = read_results(client, batch_id, "", PAGE_MAX, cursor.as_deref()).await?;
+        for job in jobs.into_iter().filter(|job| seen.is_new(job)) {
+            visit(job)?;
         }
-        match page.next_cursor {
-            Some(next) => cursor = format!("&cursor={next}"),
+        match next {
+            Some(next) => cursor = Some(next),
             None => return Ok(()),
         }
     }
+}
+
+/// Reads a page of at most `limit` finished jobs with their results, and the cursor of the
+/// next page. `filter` is a query such as `&status=failed`, or empty.
+///
+/// # Errors
+/// The API refuses the request, or a line is no JSON.
+pub(crate) async fn read_results(
+    client: &Client,
+    batch_id: &BatchId,
+    filter: &str,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<(Vec<Value>, Option<String>), CommandError> {
+    let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+    let path = format!("/batches/{batch_id}/results?limit={limit}{filter}{cursor}");
+    let page = client.ask("GET", &path, None, &[200]).await?;
+    let unreadable = |error| CommandError::Failed(format!("a line of the results is no JSON: {error}"));
+    let jobs = page.body.lines().filter(|line| !line.is_empty()).map(serde_json::from_str).collect::<Result<_, _>>();
+    Ok((jobs.map_err(unreadable)?, page.next_cursor))
 }
 
 /// The jobs of earlier pages: a job that changes during the reading may be on two pages.

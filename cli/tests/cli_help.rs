@@ -7,7 +7,7 @@ use test_support::read;
 use crate::support::{Folder, run_docket};
 
 const PAGE: &str = "docs/guide/command-line.md";
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "submit",
     "watch",
     "status",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 12] = [
     "retry",
     "cancel",
     "purge",
+    "ui",
     "redrive",
     "completions",
     "man",

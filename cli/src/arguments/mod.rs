@@ -6,6 +6,7 @@ mod plan;
 mod purge;
 mod stack;
 mod submit;
+mod ui;
 mod values;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use self::plan::PlanArguments;
 pub(crate) use self::purge::PurgeArguments;
 pub(crate) use self::stack::{DoctorArguments, SmokeArguments};
 pub(crate) use self::submit::{PriorityArgument, SubmitArguments};
+pub(crate) use self::ui::UiArguments;
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -75,6 +77,9 @@ pub(crate) enum Command {
     /// List the dead letters by reason, and move them back to their queue
     #[command(after_help = batch::AFTER_REDRIVE)]
     Redrive(RedriveArguments),
+    /// Serve a page with batches, results and documents for your browser
+    #[command(after_help = ui::AFTER_UI)]
+    Ui(UiArguments),
     /// Plan a run: calculate its settings, its duration, its cost, and the bound that limits its speed
     ///
     /// The command calls no AWS service. docs/operations/planning.md explains the formulas.

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod bucket;
 pub mod connect;
+pub mod download;
 pub mod error;
 pub mod functions;
 pub mod holds;

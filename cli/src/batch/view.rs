@@ -33,7 +33,8 @@ impl Batch {
         Self { is_late: true, ..self }
     }
 
-    fn count(&self, name: &str) -> u64 {
+    /// The jobs with this status.
+    pub fn count(&self, name: &str) -> u64 {
         self.json["request_counts"][name].as_u64().unwrap_or(0)
     }
 
@@ -63,7 +64,7 @@ impl Batch {
     }
 
     /// Why no job runs: a hold of a model, or a pause of the batch.
-    fn waits_for(&self) -> Option<String> {
+    pub fn waits_for(&self) -> Option<String> {
         let reason = |of: &Value| of["reason"].as_str().unwrap_or("no reason is known").to_owned();
         let since = |of: &Value| of["since"].as_str().map(|since| format!(" since {since}")).unwrap_or_default();
         let (hold, paused) = (&self.json["hold"], &self.json["paused"]);
@@ -79,7 +80,7 @@ impl Batch {
     }
 
     /// The seconds until the end, by the present rate.
-    fn remaining_seconds(&self) -> Option<f64> {
+    pub fn remaining_seconds(&self) -> Option<f64> {
         let rate = self.json["jobs_per_minute"].as_f64().filter(|rate| *rate > 0.0)?;
         Some((self.expected() - self.finished().min(self.expected())) as f64 / rate * 60.0)
     }
@@ -109,7 +110,8 @@ impl Batch {
         parts.join("; ")
     }
 
-    fn cost(&self) -> Option<String> {
+    /// The cost in US dollars, if it is known.
+    pub fn cost(&self) -> Option<String> {
         self.json["cost_usd"].as_f64().map(|cost| format!("${cost:.2}"))
     }
 

@@ -8,6 +8,12 @@ use crate::terminal::printable;
 
 /// Explains a job. `bucket` is the stack's bucket, if it is known.
 pub(super) fn explain(job: &Value, bucket: Option<&str>) -> String {
+    let lines = facts(job, bucket).into_iter().map(|(name, value)| format!("{name:<9} {value}\n"));
+    lines.chain(timeline(job).map(|line| format!("  {line}\n"))).collect()
+}
+
+/// The facts about a job, each with its name. The values have no control characters.
+pub(crate) fn facts(job: &Value, bucket: Option<&str>) -> Vec<(&'static str, String)> {
     let text = |pointer: &str| job.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let count = |pointer: &str| job.pointer(pointer).and_then(Value::as_u64);
     let size = count("/document/size_bytes").map(|size| format!(" ({size} bytes)")).unwrap_or_default();
@@ -53,17 +59,16 @@ pub(super) fn explain(job: &Value, bucket: Option<&str>) -> String {
         ("next", next_step(job)),
         ("note", text("/note")),
     ];
-    let lines = rows.into_iter().filter_map(|(name, value)| Some(format!("{name:<9} {}\n", printable(value?.trim()))));
-    lines.chain(timeline(job)).collect()
+    rows.into_iter().filter_map(|(name, value)| Some((name, printable(value?.trim())))).collect()
 }
 
 /// A line for each end of an attempt.
-fn timeline(job: &Value) -> impl Iterator<Item = String> {
+pub(crate) fn timeline(job: &Value) -> impl Iterator<Item = String> {
     let attempts = job["attempts"].as_array().into_iter().flatten();
     attempts.map(|attempt| {
         let text = |name: &str| attempt[name].as_str().map(printable).unwrap_or_default();
-        let line = format!("  {}  attempt {}  {} {}", text("ended_at"), attempt["attempt"], text("end"), text("code"));
-        line.trim_end().to_owned() + "\n"
+        let line = format!("{}  attempt {}  {} {}", text("ended_at"), attempt["attempt"], text("end"), text("code"));
+        line.trim_end().to_owned()
     })
 }
 

@@ -1,6 +1,6 @@
 //! `docket jobs`: the jobs of a batch. `docket job`: one job explained.
 
-mod explain;
+pub(crate) mod explain;
 pub(crate) mod remedy;
 
 use docket::domain::ids::{BatchId, JobId};

@@ -37,7 +37,7 @@ const ID_COLUMN: &str = "job_id";
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A table in a file.
-pub(super) struct Table<W: Write> {
+pub(crate) struct Table<W: Write> {
     writer: csv::Writer<W>,
     columns: &'static [(&'static str, &'static str)],
 }
@@ -72,6 +72,11 @@ impl<W: Write> Table<W> {
             Some(other) => Cow::Owned(other.to_string()),
         });
         self.writer.write_record(cells.collect::<Vec<_>>().iter().map(|cell| cell.as_bytes()))
+    }
+
+    /// Passes the rows so far to the file.
+    pub fn flush(&mut self) -> Result<(), csv::Error> {
+        self.writer.flush().map_err(csv::Error::from)
     }
 
     /// Writes everything to the file.

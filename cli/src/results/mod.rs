@@ -1,6 +1,6 @@
 //! `docket results`: all results of a batch as CSV, JSON Lines or a folder of JSON files.
 
-mod csv_file;
+pub(crate) mod csv_file;
 mod output;
 
 use std::path::{Path, PathBuf};

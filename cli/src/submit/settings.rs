@@ -45,12 +45,18 @@ impl BatchSettings {
                 return Err(format!("--{name}: the file of --analysis sets `{name}`, too"));
             }
         }
+        let Self { mut fields } = Self::from_analysis(analysis);
+        fields.extend(deduplicate.map(|flag| ("deduplicate".to_owned(), json!(flag))));
+        Ok(Self { fields })
+    }
+
+    /// Takes a whole analysis; an empty one sets nothing.
+    pub fn from_analysis(analysis: Map<String, Value>) -> Self {
         let mut fields = Map::new();
         if !analysis.is_empty() {
             fields.insert("analysis".to_owned(), Value::Object(analysis));
         }
-        fields.extend(deduplicate.map(|flag| ("deduplicate".to_owned(), json!(flag))));
-        Ok(Self { fields })
+        Self { fields }
     }
 
     /// The model of the analysis.
@@ -76,7 +82,7 @@ fn read_analysis(file: &Path) -> Result<Map<String, Value>, String> {
 
 /// Creates the batch, or checks that the existing one takes jobs. A batch that exists keeps its
 /// settings if this submit has none.
-pub(super) async fn prepare_batch(
+pub(crate) async fn prepare_batch(
     client: &Client,
     batch_id: &BatchId,
     settings: &BatchSettings,

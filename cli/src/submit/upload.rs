@@ -23,7 +23,7 @@ const LAST_DELAY: Duration = Duration::from_secs(20);
 
 /// The outcome of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The file is uploaded.
     Uploaded,
     /// The bucket had it: an earlier run uploaded it.
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
 }
 
 /// The state that all uploads of a run share.
-pub(super) struct Uploads {
+pub(crate) struct Uploads {
     documents: Submitted,
     batch_id: BatchId,
     priority: Priority,
@@ -74,24 +74,33 @@ impl Uploads {
     ///
     /// # Errors
     /// The bucket refuses the upload, or does not answer for longer than `retry_for`.
-    pub async fn upload(&self, found: &Found) -> Result<Outcome, CommandError> {
+    pub(super) async fn upload(&self, found: &Found) -> Result<Outcome, CommandError> {
         let _memory = self.reserve(found.size).await;
-        let (file, path, batch_id) = (found.file.clone(), found.path.clone(), self.batch_id.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let bytes = std::fs::read(file)?;
-            let job_id = submitted_job_id(&batch_id, &path, &sha256_hex(&bytes));
-            Ok::<_, std::io::Error>((bytes, job_id))
-        });
-        let (bytes, job_id) = match read.await.expect("reading does not panic") {
-            Ok(read) => read,
-            Err(error) => return Ok(Outcome::Unreadable(error.to_string())),
-        };
+        let file = found.file.clone();
+        let read = tokio::task::spawn_blocking(move || std::fs::read(file));
+        match read.await.expect("reading does not panic") {
+            Ok(bytes) => self.upload_bytes(&found.path, bytes).await,
+            Err(error) => Ok(Outcome::Unreadable(error.to_string())),
+        }
+    }
+
+    /// Uploads the bytes of a file unless the bucket has it. `path` is the name of the document.
+    ///
+    /// # Errors
+    /// As for [`upload`](Self::upload).
+    pub async fn upload_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Outcome, CommandError> {
         // The file may have changed since the walk saw it.
         match bytes.len() as u64 {
             0 => return Ok(Outcome::Skipped(Reason::Empty)),
             size if size > FILE_MAX_BYTES => return Ok(Outcome::Skipped(Reason::TooLarge)),
             _ => {}
         }
+        let (name, batch_id) = (path.to_owned(), self.batch_id.clone());
+        let named = tokio::task::spawn_blocking(move || {
+            let job_id = submitted_job_id(&batch_id, &name, &sha256_hex(&bytes));
+            (bytes, job_id)
+        });
+        let (bytes, job_id) = named.await.expect("hashing does not panic");
         let key = key_of(job_id.as_str()).expect("the id of a submitted document");
         if !self.begun.lock().expect("no holder panics").insert(key) {
             return Ok(Outcome::Skipped(Reason::Repeated));
@@ -99,7 +108,7 @@ impl Uploads {
         if self.present.contains(&key) {
             return Ok(Outcome::Present);
         }
-        self.put(&job_id, &found.path, bytes).await
+        self.put(&job_id, path, bytes).await
     }
 
     async fn put(&self, job_id: &JobId, path: &str, bytes: Vec<u8>) -> Result<Outcome, CommandError> {
@@ -130,7 +139,8 @@ impl Uploads {
         }
     }
 
-    async fn reserve(&self, size: u64) -> SemaphorePermit<'_> {
+    /// Waits until a file of `size` bytes may be in memory.
+    pub async fn reserve(&self, size: u64) -> SemaphorePermit<'_> {
         let permits = size.min(MEMORY_BYTES).div_ceil(PERMIT_BYTES).max(1);
         self.memory.acquire_many(permits as u32).await.expect("the semaphore is never closed")
     }

@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 use walkdir::{DirEntry, WalkDir};
 
 /// Bytes of the longest text that any stack analyses.
-pub(super) const FILE_MAX_BYTES: u64 = (CHUNKS_MAX * DOCUMENT_MAX_BYTES) as u64;
+pub(crate) const FILE_MAX_BYTES: u64 = (CHUNKS_MAX * DOCUMENT_MAX_BYTES) as u64;
 /// Bytes of the longest path that fits every key.
 const PATH_MAX_BYTES: usize = KEY_MAX_BYTES - SUBMITTED_HIGH_PREFIX.len() - 2 * (ID_MAX_BYTES + 1);
 /// Files that systems and applications leave behind, by their names in lower case.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 /// Why a file is not submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// A file of the system or of an application.
     SystemFile,
     /// No bytes.
@@ -169,11 +169,34 @@ fn judge(root: &Path, entry: &DirEntry, exclusions: &GlobSet) -> Option<Entry> {
         Ok(found) => found.len(),
         Err(error) => return Some(Entry::Unreadable { path, error: error.to_string() }),
     };
+    match check_sizes(&path, size) {
+        Err(reason) => skipped(reason),
+        Ok(()) => Some(Entry::File(Found { file: file.to_owned(), path, size })),
+    }
+}
+
+/// Judges a file by its relative path and its bytes, and returns the name of the document.
+///
+/// # Errors
+/// The reason for which the file is not submitted.
+pub(crate) fn check_file(path: &str, size: u64) -> Result<String, Reason> {
+    let is_relative = path.split('/').all(|part| !["", ".", ".."].contains(&part));
+    if !is_relative || path.contains(['\\', '\0']) {
+        return Err(Reason::Name);
+    }
+    if is_litter(path.rsplit('/').next().unwrap_or_default()) {
+        return Err(Reason::SystemFile);
+    }
+    let path: String = path.nfc().collect();
+    check_sizes(&path, size).map(|()| path)
+}
+
+fn check_sizes(path: &str, size: u64) -> Result<(), Reason> {
     match size {
-        0 => skipped(Reason::Empty),
-        _ if size > FILE_MAX_BYTES => skipped(Reason::TooLarge),
-        _ if path.len() > PATH_MAX_BYTES => skipped(Reason::LongPath),
-        _ => Some(Entry::File(Found { file: file.to_owned(), path, size })),
+        0 => Err(Reason::Empty),
+        _ if size > FILE_MAX_BYTES => Err(Reason::TooLarge),
+        _ if path.len() > PATH_MAX_BYTES => Err(Reason::LongPath),
+        _ => Ok(()),
     }
 }
 
@@ -203,6 +226,22 @@ mod tests {
         }
         for name in ["lease.pdf", "DS_Store", "thumbs.db.pdf", ".lease", "~lease.docx"] {
             assert!(!is_litter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn file_of_a_page_keeps_the_rules_of_a_walk() {
+        assert_eq!(check_file("no\u{308}rd/a.txt", 1).as_deref(), Ok("n\u{f6}rd/a.txt"));
+        for (path, size, reason) in [
+            ("../a", 1, Reason::Name),
+            ("/a", 1, Reason::Name),
+            ("a//b", 1, Reason::Name),
+            ("x/.DS_Store", 1, Reason::SystemFile),
+            ("a", 0, Reason::Empty),
+            ("a", FILE_MAX_BYTES + 1, Reason::TooLarge),
+            (&"a".repeat(PATH_MAX_BYTES + 1), 1, Reason::LongPath),
+        ] {
+            assert_eq!(check_file(path, size), Err(reason), "{path}");
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -59,26 +59,53 @@ fn read_output(output: Output) -> Run {
     Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// A running `docket` without a terminal.
-pub struct Running(Child);
+/// A running `docket` without a terminal. It ends with the test.
+pub struct Running(Option<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
 
 impl Running {
     /// Starts `docket`.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = docket(arguments, environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().expect("docket runs"))
+        Self(Some(command.spawn().expect("docket runs")))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it runs until `finish`")
     }
 
     /// Sends a signal, such as `INT` or `KILL`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.0.as_ref().expect("it runs").id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(sent.success());
     }
 
+    /// Reads a line of standard output, byte by byte, so that the rest stays in the pipe.
+    pub fn read_line(&mut self) -> String {
+        let pipe = self.child().stdout.as_mut().expect("a pipe");
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while pipe.read(&mut byte).expect("the pipe is readable") == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        String::from_utf8(line).expect("UTF-8")
+    }
+
     /// Waits for the end.
-    pub async fn finish(self) -> Run {
-        let output = tokio::task::spawn_blocking(move || self.0.wait_with_output()).await.expect("no panic");
+    pub async fn finish(mut self) -> Run {
+        let child = self.0.take().expect("it runs until here");
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.expect("no panic");
         read_output(output.expect("docket ran"))
     }
 }

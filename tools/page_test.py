@@ -29,7 +29,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 SERIOUS = ("serious", "critical")
 PICTURE_MAX_BYTES = 120_000
 SCHEMES = ("light", "dark")
-DESKTOP, PHONE = {"width": 900, "height": 620}, {"width": 390, "height": 800}
+DESKTOP, PHONE = {"width": 900, "height": 640}, {"width": 390, "height": 800}
 WAIT_MS = 120_000
 ATTACK = "<script>window.attacked = true</script><img src=x onerror='window.attacked = true'>"
 BAD = "north/blank.txt"
@@ -130,12 +130,18 @@ class PageTest(unittest.TestCase):
             self.assertEqual(serious, [], f"axe: {view} in {scheme}")
             picture = self.pictures / f"{view}-{scheme}.png"
             self.page.screenshot(path=picture)
-            self.assertLess(picture.stat().st_size, PICTURE_MAX_BYTES, f"{picture.name} is too large for the docs")
+            if self.pictures == PICTURES:
+                self.assertLess(picture.stat().st_size, PICTURE_MAX_BYTES, f"{picture.name} is too large for the docs")
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size(PHONE)
         overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         self.assertLessEqual(overflow, 0, f"{view} is wider than a phone")
         self.page.set_viewport_size(DESKTOP)
+
+    def open_form(self) -> None:
+        """Opens the form of a new batch, which is open only if there is no batch."""
+        if self.page.locator("#new").get_attribute("open") is None:
+            self.page.locator("#new > summary").click()
 
     def count_rows(self) -> int:
         return self.page.locator("table.jobs tbody tr").count()
@@ -143,6 +149,7 @@ class PageTest(unittest.TestCase):
     def test_1_folder_becomes_a_batch_that_finishes_live(self) -> None:
         page = self.page
         self.open("/")
+        self.open_form()
         page.get_by_label("Batch", exact=True).fill(self.batch)
         page.get_by_label("Labels, separated by commas").fill("lease, letter, complaint, contract, other")
         page.set_input_files("#folder", self.folder / "leases")
@@ -166,15 +173,14 @@ class PageTest(unittest.TestCase):
     def test_2_dropped_folder_joins_the_batch_once(self) -> None:
         page = self.page
         self.open("/")
-        page.get_by_label("Batch", exact=True).fill(self.batch)
-        box = page.locator("#drop").bounding_box()
-        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        place = {"x": 300, "y": 400}
         # A drag of the operating system, as far as a browser without a screen has one.
         files = {"items": [], "files": [str(self.folder / "leases")], "dragOperationsMask": 1}
         session = self.context.new_cdp_session(page)
         for kind in ("dragEnter", "dragOver", "drop"):
             session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": files})
         page.get_by_text("Chosen files: 16,").wait_for()
+        page.get_by_label("Batch", exact=True).fill(self.batch)
         page.get_by_role("button", name="Upload").click()
         page.get_by_text(f"15 of 16 files are in the batch {self.batch}.").wait_for()
         # The same path with the same bytes is the same job.

@@ -1,6 +1,8 @@
 //! The binary `docket` as a user runs it, and small servers in place of AWS services.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod page;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -95,8 +97,11 @@ impl Running {
     /// Reads a line of standard output, byte by byte, so that the rest stays in the pipe.
     pub fn read_line(&mut self) -> String {
         let pipe = self.child().stdout.as_mut().expect("a pipe");
-        let bytes = pipe.bytes().map(|byte| byte.expect("docket writes")).take_while(|byte| *byte != b'\n');
-        String::from_utf8(bytes.collect()).expect("UTF-8")
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while pipe.read(&mut byte).expect("the pipe is readable") == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        String::from_utf8(line).expect("UTF-8")
     }
 
     /// Waits for the end.

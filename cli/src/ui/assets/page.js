@@ -94,7 +94,7 @@ const filesOfInput = (input) =>
 
 function uploadForm(form) {
   const element = (id) => document.getElementById(id);
-  const [drop, chosen, progress, problems, submit] = ["drop", "chosen", "progress", "problems", "submit"].map(element);
+  const [details, chosen, progress, problems, submit] = ["new", "chosen", "progress", "problems", "submit"].map(element);
   let files = [];
 
   const choose = (found) => {
@@ -113,17 +113,17 @@ function uploadForm(form) {
   for (const id of ["folder", "files"]) {
     element(id).addEventListener("change", (event) => choose(filesOfInput(event.target)));
   }
+  // The whole page takes a drop: a file that misses a small field would replace the page.
   for (const name of ["dragenter", "dragover"]) {
-    drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    window.addEventListener(name, (event) => { event.preventDefault(); details.classList.add("over"); });
   }
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
+  window.addEventListener("dragleave", (event) => { if (!event.relatedTarget) details.classList.remove("over"); });
+  window.addEventListener("drop", (event) => {
     event.preventDefault();
-    drop.classList.remove("over");
+    details.classList.remove("over");
+    details.open = true;
     filesOfDrop(event.dataTransfer).then(choose, () => fail("The folder could not be read."));
   });
-  // A file that misses the field would replace the page.
-  for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 
   const uploadOne = async (batch, { file, path }) => {
     const address = `/batches/${encodeURIComponent(batch)}/documents?path=${encodeURIComponent(path)}`;

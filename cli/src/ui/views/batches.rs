@@ -12,7 +12,7 @@ use crate::plan::format_duration;
 pub fn batches(shell: &Shell, batches: &[Batch], next: Option<&str>, live: &str) -> String {
     let content = html! {
         h1 { "Batches" }
-        @if shell.is_writable { (new_batch()) }
+        @if shell.is_writable { (new_batch(batches.is_empty())) }
         div #batches data-region="" {
             @if batches.is_empty() {
                 p.empty {
@@ -83,10 +83,10 @@ pub fn pause_button(batch: &Batch) -> Markup {
 }
 
 /// The form that makes a batch of a folder.
-fn new_batch() -> Markup {
+fn new_batch(is_open: bool) -> Markup {
     html! {
-        section.card #new aria-labelledby="new-title" {
-            h2 #new-title { "New batch" }
+        details.card #new open[is_open] {
+            summary { "New batch: drop a folder on this page, or open this form" }
             form #upload method="post" action="/batches" data-upload="" {
                 div.fields {
                     label { "Batch" input name="batch" required maxlength="128" pattern="[A-Za-z0-9._:\\-]+"

@@ -1,6 +1,8 @@
 //! The binary `docket` as a user runs it, and small servers in place of AWS services.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod page;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;

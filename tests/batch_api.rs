@@ -140,7 +140,7 @@ async fn batch_retry_sends_failed_jobs_and_no_others() {
     assert_eq!(failed["data"][0]["error"]["code"], "validation_exception");
     behave(&stack, json!({"faults": []}));
     let (status, retried) = stack.ask("POST", &format!("/batches/{batch}/retry"), Value::Null);
-    assert_eq!((status, &retried["retried"], &retried["has_more"]), (202, &json!(2), &json!(false)), "{retried}");
+    assert_eq!((status, &retried["retried"], &retried["continues"]), (202, &json!(2), &json!(false)), "{retried}");
     let ended = stack.wait_for_batch_end(&batch, 4).await;
     assert_eq!(ended["request_counts"]["complete"], 4);
     let calls = stack.calls();

@@ -77,7 +77,8 @@ async fn other_sites_can_neither_read_nor_write() {
         (Some(own.as_str()), None),
         (Some(own.as_str()), Some("none")),
         (Some(own.as_str()), Some("cross-site")),
-        (Some("null"), Some("same-origin")),
+        (Some("null"), Some("cross-site")),
+        (Some("null"), None),
         (Some(other_port), Some("same-site")),
         (Some(other_port), Some("same-origin")),
         (Some("https://evil.example"), Some("same-origin")),
@@ -138,7 +139,7 @@ async fn every_response_has_the_headers_of_protection() {
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("img-src 'self';"), "{policy}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
             ("x-frame-options", "DENY"),
             ("cache-control", "no-store"),
             ("cross-origin-resource-policy", "same-origin"),

@@ -108,6 +108,9 @@ impl Guard {
             Some(_) => false,
         };
         let has_origin = match request.origin {
+            // The form of a page without a referrer has no origin. No site can forge the other
+            // header: a browser says there that the form is the page's own.
+            Some("null") => request.fetch_site == Some("same-origin"),
             Some(origin) => origin == self.origins[host],
             None => !is_write,
         };
@@ -189,7 +192,8 @@ mod tests {
             (Facts { fetch_site: Some("none"), ..WRITE }, Refusal::OtherSite),
             (Facts { fetch_site: None, ..WRITE }, Refusal::OtherSite),
             (Facts { origin: None, ..WRITE }, Refusal::OtherSite),
-            (Facts { origin: Some("null"), ..WRITE }, Refusal::OtherSite),
+            (Facts { origin: Some("null"), fetch_site: Some("cross-site"), ..WRITE }, Refusal::OtherSite),
+            (Facts { origin: Some("null"), fetch_site: None, ..WRITE }, Refusal::OtherSite),
             (Facts { origin: Some("http://127.0.0.1:8421"), ..WRITE }, Refusal::OtherSite),
             (Facts { origin: Some("http://localhost:8420"), ..WRITE }, Refusal::OtherSite),
             (Facts { cookies: None, ..READ }, Refusal::Session),

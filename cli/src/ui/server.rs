@@ -127,10 +127,9 @@ fn add_headers(headers: &mut HeaderMap) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // No other host gets a referrer. With `no-referrer`, the browser would also hide the
-        // `Origin` of the page's own forms, which the guard needs.
+        // The browser then sends `Origin: null` for the page's own forms, which the guard knows.
         // https://fetch.spec.whatwg.org/#append-a-request-origin-header
-        (REFERRER_POLICY, "same-origin"),
+        (REFERRER_POLICY, "no-referrer"),
         (X_FRAME_OPTIONS, "DENY"),
         (CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

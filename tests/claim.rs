@@ -310,10 +310,7 @@ async fn rejected_result_is_distinguished_from_unavailable_table() {
     let ClaimAnswer::Claimed(claim) = answer else { panic!("{answer:?}") };
     // A compressed result would fit.
     let text: String = (0..450_000).map(|_| fastrand::alphanumeric()).collect();
-    let large = Completed {
-        result: StoredResult::Inline(serde_json::json!({"text": text})),
-        ..sample_completion()
-    };
+    let large = Completed { result: StoredResult::Inline(serde_json::json!({"text": text})), ..sample_completion() };
     let rejected = jobs.complete(&id, &claim, &large, &Default::default()).await;
     assert!(matches!(rejected, Err(CompleteError::Rejected(_))), "{rejected:?}");
     let missing_table = Jobs::new(&world.sdk, "no-such-table".into(), LEASE);

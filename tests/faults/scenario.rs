@@ -28,9 +28,11 @@ pub const SCENARIOS: [Scenario; 6] = [
     Scenario::AccountFault,
 ];
 
-/// The faults of requests during a hold. Its delays make the runs long.
+/// The faults of requests during a hold. Its delays make the runs long, so the usual tests
+/// have only those of the first [`FEW`].
 const FAULTS_OF_HOLDS: [Fault; 5] =
-    [Fault::LoseResponse, Fault::Error500, Fault::Hang, Fault::KillBefore, Fault::KillAfter];
+    [Fault::LoseResponse, Fault::KillBefore, Fault::KillAfter, Fault::Error500, Fault::Hang];
+const FEW: usize = 3;
 
 impl Scenario {
     /// The number of requests without faults.
@@ -49,8 +51,12 @@ impl Scenario {
     }
 
     /// The faults of single requests.
-    pub fn faults(self) -> &'static [Fault] {
-        if self == Self::AccountFault { &FAULTS_OF_HOLDS } else { &FAULTS }
+    pub fn faults(self, is_long: bool) -> &'static [Fault] {
+        match self {
+            Self::AccountFault if is_long => &FAULTS_OF_HOLDS,
+            Self::AccountFault => &FAULTS_OF_HOLDS[..FEW],
+            _ => &FAULTS,
+        }
     }
 
     /// The number of Converse calls without faults.

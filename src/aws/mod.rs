@@ -48,7 +48,7 @@ const STORE_ATTEMPTS: u32 = 4;
 /// Time-out of one attempt. The clients of S3 set other ones.
 ///
 /// Ten cold records with the processor share of 512 MB have their first answers over TLS
-/// within 0.1 s, on a local network (`make bench MEASURES=cold`). The rest is for AWS.
+/// within 0.1 s, on a local network (`make bench MEASURES=cold`). The margin covers AWS's own latency.
 const STORE_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Time-out of all attempts of one operation.
 const STORE_TIMEOUT: Duration = Duration::from_millis(3_500);

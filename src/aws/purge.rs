@@ -1,4 +1,4 @@
-//! What a purge uses of S3 and SQS: it erases objects with all their versions, receives and
+//! The requests of a purge to S3 and SQS: it erases objects with all their versions, receives and
 //! deletes dead letters, and sends messages to its own queue.
 
 use std::collections::HashMap;

@@ -18,7 +18,7 @@ pub struct LanguageModel {
     url: String,
 }
 
-/// What the model wrote.
+/// The model's text, with its tokens.
 #[derive(Debug, Deserialize)]
 pub struct Written {
     pub text: String,

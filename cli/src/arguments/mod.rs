@@ -70,8 +70,6 @@ pub(crate) enum Command {
     #[command(after_help = batch::AFTER_CHANGE)]
     Cancel(CancelArguments),
     /// Erase the documents, results and metadata of jobs, or of a batch; this cannot be undone
-    ///
-    /// docs/operations/purge.md lists what is erased, what remains, and for how long.
     #[command(after_help = purge::AFTER_PURGE)]
     Purge(PurgeArguments),
     /// List the dead letters by reason, and move them back to their queue

@@ -6,6 +6,8 @@ use docket::domain::ids::{BatchId, JobId};
 use super::stack::ApiArguments;
 
 pub(super) const AFTER_PURGE: &str = "\
+docs/operations/purge.md lists what is erased, what remains, and for how long.
+
 The stack erases in the background. `docket job ID` shows `purged_at` when a job is purged.
 
 Exit codes: 0 the purge was requested; 1 there is no such batch or job, or an error; 2 invalid

@@ -10,6 +10,8 @@ pub(crate) fn remedy(code: &str) -> &'static str {
              larger window."
         }
         "document_not_found" | "document_purged" => "Upload the document again.",
+        "upload_expired" => "Create another upload, and send the document before its URL expires.",
+        "message_lost" => "Send the request again.",
         "document_forbidden" => "Grant the consumer's role access to the bucket, or restore the object.",
         "document_type_unknown" => "Convert the document to a supported type.",
         "model_error_exception" => {

@@ -60,7 +60,7 @@ mod tests {
         let failures: Vec<Option<u32>> = (0..OUTAGE_FAILURES_MIN as u32).map(Some).collect();
         assert!(recent(&failures).mostly_fail());
         assert!(!recent(&failures[1..]).mostly_fail(), "too few failures");
-        assert!(!recent(&vec![Some(1); RECENT_CALLS]).mostly_fail(), "one job");
+        assert!(!recent(&[Some(1); RECENT_CALLS]).mostly_fail(), "one job");
         let half = [failures.clone(), vec![None; failures.len()]].concat();
         assert!(!recent(&half).mostly_fail(), "half of the calls are answered");
         assert!(recent(&half[..half.len() - 1]).mostly_fail());

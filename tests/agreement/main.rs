@@ -83,6 +83,7 @@ fn read_variables<T>(read_config: impl Fn(Lookup<'_>) -> Result<T, ConfigError>)
             variables::CHUNK_MAX_BYTES => "1000",
             variables::MODEL_REQUEST_FIELDS => "{}",
             variables::TEMPERATURE => "1",
+            variables::MAX_TOKENS_CEILING => "0",
             // A valid number, and a valid text.
             _ => "29",
         };

@@ -73,7 +73,7 @@ class Patch:
 
 def read_pinned_version(requirements: Path = REQUIREMENTS) -> str:
     """The version of ministack that the requirements file pins."""
-    pin = re.search(r"^ministack==(\S+)$", requirements.read_text(), re.M)
+    pin = re.search(r"^ministack==([^\s;]+)( \\)?$", requirements.read_text(), re.M)
     if pin is None:
         raise PatchError(f"{requirements.name} must pin one version: ministack==…")
     return pin.group(1)

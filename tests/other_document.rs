@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 use docket::domain::message::submitted::submitted_key;
 use serde_json::{Value, json};
-use test_support::aws::World;
+use test_support::aws::{World, drain_messages};
 use test_support::event;
 use test_support::function::Function;
 
@@ -127,6 +127,8 @@ async fn job_in_any_state_refuses_another_document() {
     let (producer, consumer) = (world.producer().await, world.consumer().await);
     let request = json!({"job_id": "stated", "document": "The tenant pays the rent."});
     call(&producer, "api-post-job", "/jobs", request).await;
+    // The job's own message takes no part.
+    drain_messages(&world.sdk, &world.queue).await;
     let pending = world.item("stated").await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: i64| AttributeValue::N(number.to_string());
@@ -162,6 +164,8 @@ async fn held_job_is_not_parked_by_another_document() {
     let (producer, consumer) = (world.producer().await, world.consumer().await);
     let request = json!({"job_id": "held", "document": "The tenant pays the rent.", "batch_id": "paused"});
     call(&producer, "api-post-job", "/jobs", request).await;
+    // The job's own message takes no part.
+    drain_messages(&world.sdk, &world.queue).await;
     let paused = docket::clock::now();
     world.jobs().pause_batch(&"paused".parse().unwrap(), paused).await.expect("the table answers");
     let foreign: Vec<_> = foreign_messages(&world, "held")

@@ -3,15 +3,18 @@
 
 mod notifier;
 mod purger;
+mod read;
 pub mod variables;
 
 pub use self::notifier::NotifierConfig;
 pub use self::purger::PurgerConfig;
+pub use self::read::{ConfigError, DEFAULT_RETENTION_DAYS, Lookup, MIN_RETENTION_DAYS};
 
 use std::time::Duration;
 
 use serde_json::Value;
 
+use self::read::{number, optional, required, retention};
 use self::variables::*;
 use crate::aws::model::ModelSettings;
 use crate::aws::{AWS_SERVICES, AwsConfig};
@@ -33,22 +36,6 @@ pub const MIN_CHUNK_MAX_BYTES: usize = 1_000;
 pub const DEFAULT_MEMORY_MB: u32 = 512;
 /// Largest `MODEL_TOKENS_PER_MINUTE` and `MODEL_REQUESTS_PER_MINUTE`.
 pub const QUOTA_MAX: u64 = 1_000_000_000_000;
-/// Default of `RETENTION_DAYS`: how long a stored job is kept after its last change.
-pub const DEFAULT_RETENTION_DAYS: u32 = 90;
-/// Smallest `RETENTION_DAYS`. The queue and the dead-letter queue keep a message for 14
-/// days each, and a message that arrives that late must find its job finished.
-pub const MIN_RETENTION_DAYS: u32 = 29;
-
-/// A missing or invalid environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("environment variable {name} {problem}")]
-pub struct ConfigError {
-    /// The variable.
-    pub name: &'static str,
-    /// The fault and the allowed values; the variable's name is not repeated.
-    pub problem: String,
-}
-
 /// The consumer's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerConfig {
@@ -126,9 +113,6 @@ pub struct Prices {
     /// The price of output tokens.
     pub output: f64,
 }
-
-/// Looks up a variable; `std::env::var(name).ok()` in a binary.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl ConsumerConfig {
     /// Reads the variables.
@@ -211,31 +195,6 @@ impl AwsConfig {
     }
 }
 
-/// An empty variable counts as not set.
-fn optional(lookup: Lookup<'_>, name: &str) -> Option<String> {
-    lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-fn required(lookup: Lookup<'_>, name: &'static str) -> Result<String, ConfigError> {
-    optional(lookup, name).ok_or_else(|| ConfigError { name, problem: "is not set".to_owned() })
-}
-
-fn number<N>(
-    lookup: Lookup<'_>,
-    name: &'static str,
-    default: N,
-    range: std::ops::RangeInclusive<N>,
-) -> Result<N, ConfigError>
-where
-    N: std::str::FromStr + PartialOrd + std::fmt::Display,
-{
-    let Some(text) = optional(lookup, name) else { return Ok(default) };
-    text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| ConfigError {
-        name,
-        problem: format!("is {text:?}; it must be a number from {} to {}", range.start(), range.end()),
-    })
-}
-
 fn quota(lookup: Lookup<'_>) -> Result<Option<(Quota, String)>, ConfigError> {
     let quota = Quota {
         tokens_per_minute: number(lookup, MODEL_TOKENS_PER_MINUTE, 0, 0..=QUOTA_MAX)?,
@@ -308,11 +267,6 @@ fn answer_mode(lookup: Lookup<'_>) -> Result<AnswerMode, ConfigError> {
         name,
         problem: format!("is {text:?}; it must be auto, tool, any_tool, json_schema or text"),
     })
-}
-
-fn retention(lookup: Lookup<'_>) -> Result<Duration, ConfigError> {
-    let days = number(lookup, RETENTION_DAYS, DEFAULT_RETENTION_DAYS, MIN_RETENTION_DAYS..=3_650)?;
-    Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
 }
 
 #[cfg(test)]

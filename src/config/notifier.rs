@@ -1,7 +1,7 @@
 //! The environment variables of the notifier.
 
+use super::read::{ConfigError, Lookup, required};
 use super::variables::{EVENT_BUS_NAME, JOBS_TABLE};
-use super::{ConfigError, Lookup, required};
 
 /// The notifier's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::read::{ConfigError, Lookup, required, retention};
 use super::variables::{DEAD_LETTER_QUEUE_URL, DOCUMENTS_BUCKET, JOBS_TABLE, PURGE_QUEUE_URL};
-use super::{ConfigError, Lookup, required, retention};
 
 /// The purger's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

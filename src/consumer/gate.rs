@@ -15,7 +15,6 @@
 //! own. If it fails in the same way, a hold opens, and no attempt is charged.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Mutex as AsyncMutex;
@@ -28,14 +27,12 @@ use crate::aws::jobs::Jobs;
 use crate::aws::queue::JobsQueue;
 use crate::clock::{now, until};
 use crate::domain::batch::Batch;
-use crate::domain::failure::Failure;
 use crate::domain::hold::account_fault::normalised_message;
-use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
+use crate::domain::hold::{Hold, HoldKind, HoldTarget};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::{Job, Work};
-use crate::domain::limits::{HOLD_PROBE_MARGIN, HOLD_TTL, OUTAGE_CANARIES, OWN_ERROR_TTL};
-use crate::domain::message::control::Control;
+use crate::domain::limits::{HOLD_TTL, OUTAGE_CANARIES, OWN_ERROR_TTL};
 
 /// Decides whether calls may begin. Clones share what this environment knows.
 #[derive(Debug, Clone)]
@@ -45,7 +42,7 @@ pub(super) struct Gate {
     pub canary: Canary,
     known: Arc<Mutex<Known>>,
     /// Locks: one request for holds or a batch at a time, and one canary at a time.
-    reading: Arc<AsyncMutex<()>>,
+    pub(super) reading: Arc<AsyncMutex<()>>,
     asking: Arc<AsyncMutex<()>>,
 }
 
@@ -97,18 +94,6 @@ impl Gate {
         let known = self.known();
         let hold = targets.iter().find_map(|target| known.holds.get(target)?.0.clone())?;
         Some(OnHold { target: hold.target, reason: hold.reason, charged: false })
-    }
-
-    /// Sends the probe of a hold again if its message seems lost.
-    pub async fn revive_probe(&self, target: &HoldTarget) {
-        let hold = self.known().holds.get(target).and_then(|(hold, _)| hold.clone());
-        let Some(hold) = hold.filter(|hold| now() > hold.next_probe_at + HOLD_PROBE_MARGIN) else { return };
-        // The environment sends it once for each read of the hold.
-        self.known().holds.remove(target);
-        let probe = Control::Probe { target: target.clone(), number: hold.probe };
-        if let Err(error) = self.queue.send_control(&probe, Duration::ZERO).await {
-            warn!(service = error.service, code = error.code, "the probe of a hold could not be sent again");
-        }
     }
 
     /// Remembers that a model answered a request.
@@ -243,44 +228,6 @@ impl Gate {
         verdict
     }
 
-    /// Opens a hold, unless one exists for its target: sends its first probe, then stores
-    /// it. A crash between the two leaves a probe that finds no hold.
-    pub async fn open(&self, target: HoldTarget, kind: HoldKind, reason: Failure) -> AttemptError {
-        let waiting = AttemptError::OnHold(OnHold { target: target.clone(), reason: reason.clone(), charged: false });
-        // One record of the batch opens the hold; the others find it. A hold that was read
-        // long ago may have ended.
-        let _reading = self.reading.lock().await;
-        if self.knows_hold(&target) && self.known().holds.get(&target).is_some_and(|(hold, _)| hold.is_some()) {
-            return waiting;
-        }
-        let hold = Hold::new(target.clone(), kind, reason, now());
-        let probe = Control::Probe { target: target.clone(), number: hold.probe };
-        let opened = async {
-            self.queue.send_control(&probe, probe_delay(kind, hold.probe)).await?;
-            self.jobs.open_hold(&hold).await
-        };
-        match opened.await {
-            Ok(is_new) => {
-                if is_new {
-                    warn!(target = %target, kind = ?kind, code = hold.reason.code, "a hold was opened");
-                }
-                self.remember_hold(target, Some(hold));
-                waiting
-            }
-            // No probe may be in the queue, so the job must not wait for one. The next error
-            // opens the hold.
-            Err(error) => {
-                warn!(service = error.service, code = error.code, "a hold could not be opened");
-                error.into()
-            }
-        }
-    }
-
-    /// Forgets a hold, so that the next look reads it again.
-    pub fn forget_hold(&self, target: &HoldTarget) {
-        self.known().holds.remove(target);
-    }
-
     /// Whether the model answered another request after `since`, and does not fail most
     /// calls.
     fn is_answering(&self, model_id: &str, since: Timestamp) -> bool {
@@ -291,11 +238,11 @@ impl Gate {
         self.known().answered.get(model_id).is_some_and(|at| *at >= since)
     }
 
-    fn knows_hold(&self, target: &HoldTarget) -> bool {
+    pub(super) fn knows_hold(&self, target: &HoldTarget) -> bool {
         self.known().holds.get(target).is_some_and(|(_, read_at)| now() < *read_at + HOLD_TTL)
     }
 
-    fn remember_hold(&self, target: HoldTarget, hold: Option<Hold>) {
+    pub(super) fn remember_hold(&self, target: HoldTarget, hold: Option<Hold>) {
         insert_bounded(&mut self.known().holds, target, (hold, now()));
     }
 
@@ -328,7 +275,7 @@ impl Gate {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

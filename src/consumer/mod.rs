@@ -17,6 +17,7 @@ mod delivery;
 mod document_reader;
 mod document_work;
 mod gate;
+mod gate_holds;
 mod gate_memory;
 mod hold_control;
 mod job;

@@ -27,7 +27,6 @@ use serde_json::Value;
 use tracing::info;
 
 use self::problem::Problem;
-use self::purge::asks_for_purge;
 use self::request::AllowedModels;
 use self::routes::{Operation, find_operation};
 use crate::aws::documents::Documents;
@@ -138,15 +137,13 @@ impl Producer {
             Operation::SubmitJob => self.submit_job(request, &path).await,
             Operation::GetJob => self.get_job(&job_id(request)?).await,
             Operation::GetDocument => self.get_document(&job_id(request)?).await,
-            Operation::CancelJob if asks_for_purge(request)? => self.purge_job(&job_id(request)?).await,
-            Operation::CancelJob => self.cancel_job(&job_id(request)?).await,
+            Operation::CancelJob => self.delete_job(request, &job_id(request)?).await,
             Operation::RetryJob => self.retry_job(&job_id(request)?).await,
             Operation::CreateUpload => self.create_upload(request, &path).await,
             Operation::CreateBatch => self.create_batch(request, &path).await,
             Operation::ListBatches => self.list_batches(request).await,
             Operation::GetBatch => self.get_batch(&batch_id(request)?).await,
-            Operation::CancelBatch if asks_for_purge(request)? => self.purge_batch(request, &batch_id(request)?).await,
-            Operation::CancelBatch => self.cancel_batch(request, &batch_id(request)?).await,
+            Operation::CancelBatch => self.delete_batch(request, &batch_id(request)?).await,
             Operation::RetryBatch => self.retry_batch(request, &batch_id(request)?).await,
             Operation::PauseBatch => self.pause_batch(&batch_id(request)?).await,
             Operation::ResumeBatch => self.resume_batch(&batch_id(request)?).await,

@@ -11,8 +11,22 @@ use crate::domain::ids::{BatchId, JobId};
 use crate::domain::purge::PurgeMessage;
 
 impl Producer {
+    /// `DELETE /jobs/{job_id}`: cancels the job, or purges it.
+    pub(super) async fn delete_job(&self, request: &Request, job_id: &JobId) -> Result<Answer, Problem> {
+        if asks_for_purge(request)? { self.purge_job(job_id).await } else { self.cancel_job(job_id).await }
+    }
+
+    /// `DELETE /batches/{batch_id}`: cancels the batch, or purges it.
+    pub(super) async fn delete_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+        if asks_for_purge(request)? {
+            self.purge_batch(request, batch_id).await
+        } else {
+            self.cancel_batch(request, batch_id).await
+        }
+    }
+
     /// `DELETE /jobs/{job_id}?purge=true`.
-    pub(super) async fn purge_job(&self, job_id: &JobId) -> Result<Answer, Problem> {
+    async fn purge_job(&self, job_id: &JobId) -> Result<Answer, Problem> {
         let row = self.jobs.get(job_id).await?.ok_or_else(Problem::no_such_job)?;
         let mut view = json!({"job_id": job_id, "purge": "requested"});
         match row.purged_at {
@@ -28,7 +42,7 @@ impl Producer {
 
     /// `DELETE /batches/{batch_id}?purge=true`. A repeated request purges jobs that joined the
     /// batch later.
-    pub(super) async fn purge_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
+    async fn purge_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         refuse_filter(request)?;
         self.check_batch_exists(batch_id).await?;
         self.purges.send(&PurgeMessage::Batch { batch_id: batch_id.clone(), is_repeated: false }).await?;
@@ -37,7 +51,7 @@ impl Producer {
 }
 
 /// Whether a request asks for a purge by its query.
-pub(super) fn asks_for_purge(request: &Request) -> Result<bool, Problem> {
+fn asks_for_purge(request: &Request) -> Result<bool, Problem> {
     match query_parameter(request, "purge")?.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

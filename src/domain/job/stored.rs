@@ -12,7 +12,6 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::{BatchId, JobId, Owner};
 use crate::domain::job::priority::Priority;
-use crate::domain::job::work_id::WorkId;
 use crate::domain::limits::LABEL_MAX_BYTES;
 
 /// A stored job: one item of the jobs table.
@@ -48,7 +47,7 @@ pub struct StoredJob {
     pub document: DocumentRecord,
     /// The id of the document or the request of the job: see
     /// [`work_id`](crate::domain::job::work_id). `None` if another program stored the job.
-    pub work_id: Option<WorkId>,
+    pub work_id: Option<String>,
     /// A hash of the API request; `None` if the API did not create the job.
     pub request_hash: Option<String>,
     /// The caller's data about the job.

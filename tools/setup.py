@@ -42,7 +42,8 @@ def check_machine():
 def install(venv, name, time="about a minute"):
     """Installs a requirements file, unless the same file was installed before.
 
-    Each requirement has the hashes of its downloads: see hash_requirements.py.
+    Each requirement has the hashes of its downloads: see hash_requirements.py. The file names
+    all of them, so pip looks for no further ones.
     """
     path = os.path.join(ROOT, "tools", name)
     with open(path, "rb") as file:
@@ -58,7 +59,7 @@ def install(venv, name, time="about a minute"):
         output = created.stdout + created.stderr
         fail("cannot create a virtual environment (Debian: apt-get install python3-venv): " + output)
     pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
-    installed = subprocess.run(pip + ["install", "--quiet", "--require-hashes", "--requirement", path])
+    installed = subprocess.run(pip + ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", path])
     if installed.returncode != 0:
         fail("pip could not install %s: see its messages above; is the package index reachable?" % name)
     with open(ready, "w") as file:

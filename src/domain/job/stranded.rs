@@ -5,10 +5,10 @@
 //! leaves a stored job without one. The sweep finds such jobs:
 //!
 //! - The queues explain as many jobs as they have messages. Only the other jobs may be
-//!   stranded, and the sweep sends at most as many messages ([`lost_messages`]).
+//!   stranded, and the sweep sends at most as many messages (`lost_messages`).
 //! - A queue delivers old messages first, so the sweep begins with the jobs that changed
 //!   longest ago. A job that much younger ones have overtaken is stranded, too.
-//! - A job that changed lately is not stranded: [`is_due`].
+//! - A job that changed lately is not stranded: `is_due`.
 //!
 //! A copy too many does nothing: it finds its job ended, held by another worker, or before
 //! the end of its backoff.

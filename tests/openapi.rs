@@ -150,16 +150,18 @@ fn described_statuses_and_ids_are_parsed() {
     let valid = (0..BATCH_SHARDS).flat_map(|shard| [format!("{shard}"), format!("{shard}.a.B_0:9-")]);
     let invalid = ["".to_owned(), "-1".into(), "07".into(), BATCH_SHARDS.to_string(), "1.".into(), "1.a b".into()];
     for (text, fits) in valid.map(|text| (text, true)).chain(invalid.map(|text| (text, false))) {
-        assert_eq!(api.schema_errors(cursor, &json!(text)).is_empty(), fits, "{text}");
+        assert_eq!(api.schema_errors(cursor, &json!(format!("v1-{text}"))).is_empty(), fits, "{text}");
         assert_eq!(text.parse::<docket::domain::batch::cursor::Cursor>().is_ok(), fits, "{text}");
     }
     let cursor = api.at("/components/schemas/BatchCursor");
     for (text, fits) in [("0.a", true), ("1795341600123.a.b", true), ("01.a", false), ("1", false), ("a.a", false)] {
-        assert_eq!(api.schema_errors(cursor, &json!(text)).is_empty(), fits, "{text}");
+        assert_eq!(api.schema_errors(cursor, &json!(format!("v1-{text}"))).is_empty(), fits, "{text}");
         assert_eq!(text.parse::<docket::domain::batch::list::ListPosition>().is_ok(), fits, "{text}");
     }
     let id = api.at("/components/schemas/Id");
-    for (text, fits) in [("a", true), ("A.z_0:9-", true), ("a b", false), ("é", false), ("a/b", false), ("", false)] {
+    for (text, fits) in
+        [("a", true), ("A.z_0:9-", true), ("..", false), ("a b", false), ("é", false), ("a/b", false), ("", false)]
+    {
         assert_eq!(api.schema_errors(id, &json!(text)).is_empty(), fits, "{text}");
         assert_eq!(text.parse::<docket::domain::ids::JobId>().is_ok(), fits, "{text}");
     }

@@ -181,7 +181,7 @@ async fn purged_jobs_leave_no_byte_of_their_documents() {
         assert_eq!((status, &view["status"]), (200, &json!("cancelled")), "{view}");
         assert!(view["purged_at"].is_string() && view.get("result").is_none(), "{view}");
     }
-    // A late message of a purged job has no effect; another job with its object is told why.
+    // A late message of a purged job has no effect; another job with its object fails with the reason.
     world.send(&upload).await;
     world.send(&failing).await;
     let at = json!({"bucket": world.bucket, "key": key, "version_id": version});

@@ -1,4 +1,4 @@
-//! What a purge uses of S3 and SQS: it erases objects with all their versions, receives and
+//! The purge's parts of S3 and SQS: it erases objects with all their versions, receives and
 //! deletes dead letters, and sends messages to its own queue.
 
 use std::collections::HashMap;

@@ -59,9 +59,14 @@ def install(venv, name, time="about a minute"):
         output = created.stdout + created.stderr
         fail("cannot create a virtual environment (Debian: apt-get install python3-venv): " + output)
     pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
+    # The file lists every package. pip refuses some extras that it would find by itself,
+    # because their requirements name no exact version.
     installed = subprocess.run(pip + ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", path])
     if installed.returncode != 0:
         fail("pip could not install %s: see its messages above; is the package index reachable?" % name)
+    checked = subprocess.run(pip + ["check"], capture_output=True, text=True)
+    if checked.returncode != 0:
+        fail("%s lacks a package or has a wrong version: %s" % (name, checked.stdout))
     with open(ready, "w") as file:
         file.write(wanted)
 

@@ -262,7 +262,7 @@ fn functions_do_not_depend_on_the_command_line() {
     let template = read("template.yaml");
     let built: Vec<&str> =
         template.split("Binary: ").skip(1).map(|rest| rest.split('}').next().unwrap_or_default()).collect();
-    assert_eq!(built, ["consumer", "producer", "notifier"]);
+    assert_eq!(built, ["consumer", "producer", "purger", "notifier"]);
     let manifest = read("Cargo.toml");
     assert!(!manifest.contains("\ndefault = "), "a default feature would be part of the functions");
     assert!(!manifest.contains("clap"), "only the package docket-cli uses clap");

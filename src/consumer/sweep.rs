@@ -4,6 +4,9 @@
 //!
 //! `domain::job::stranded` has the rules.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tracing::info;
@@ -15,13 +18,14 @@ use crate::aws::uploaded_objects::UploadedObjects;
 use crate::clock::now;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
+use crate::domain::hold::HoldTarget;
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
 use crate::domain::job::stored::StoredJob;
-use crate::domain::job::stranded::{Found, Strand, UnfinishedPosition, is_stale_letter, judge};
+use crate::domain::job::stranded::{Found, Strand, UnfinishedPosition, is_stale_letter, judge, waits_long};
 use crate::domain::limits::{
-    CONCURRENT_RESENDS, RESPONSE_MARGIN, STORE_RESERVE, SWEEP_JOBS_MAX, SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX,
-    SWEEP_PAGE, SWEEP_TIME,
+    CONCURRENT_RESENDS, HOLD_PROBE_MARGIN, RESPONSE_MARGIN, STORE_RESERVE, SWEEP_AGAIN_DELAY, SWEEP_JOBS_MAX,
+    SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX, SWEEP_PAGE, SWEEP_TIME,
 };
 use crate::domain::message::control::Control;
 
@@ -39,6 +43,8 @@ struct Effects {
     resent: usize,
     failed: usize,
     letters_deleted: usize,
+    /// The targets for which a job has waited long.
+    targets: HashSet<HoldTarget>,
 }
 
 impl Sweep {
@@ -70,15 +76,47 @@ impl Sweep {
         let is_cut = stranded.len() >= SWEEP_JOBS_MAX;
         let has_more = self.send_all(stranded, end, &mut effects).await? || is_cut || position.is_some();
         if has_more {
+            // A sweep from the start waits until the queue's counts include the new messages.
+            let delay = if position.is_some() { Duration::ZERO } else { SWEEP_AGAIN_DELAY };
             let next = Control::Sweep { expected: if position.is_some() { expected } else { 0 }, after: position };
-            self.requeue.queue.send_control(&next, std::time::Duration::ZERO).await?;
+            self.requeue.queue.send_control(&next, delay).await?;
         }
+        let revived = self.revive(std::mem::take(&mut effects.targets)).await?;
         if is_first {
             effects.letters_deleted = self.delete_stale_letters(end).await?;
         }
-        let Effects { resent, failed, letters_deleted } = effects;
-        info!(unfinished = expected, resent, failed, letters_deleted, has_more, "unfinished jobs were swept");
+        let Effects { resent, failed, letters_deleted, .. } = effects;
+        info!(unfinished = expected, resent, failed, revived, letters_deleted, has_more, "unfinished jobs were swept");
         Ok(Outcome::Acknowledge(Acknowledged::Swept))
+    }
+
+    /// Sends the control messages again that the waiting jobs need: the probe of a hold, or
+    /// the message that resends the jobs of a hold or a pause that has ended. Returns their
+    /// number.
+    async fn revive(&self, targets: HashSet<HoldTarget>) -> Result<usize, Unavailable> {
+        let Requeue { jobs, queue, .. } = &self.requeue;
+        let holds = jobs.list_holds().await?;
+        let mut messages: Vec<Control> = Vec::new();
+        for hold in &holds {
+            if now() > hold.next_probe_at + HOLD_PROBE_MARGIN {
+                messages.push(Control::Probe { target: hold.target.clone(), number: hold.probe });
+            }
+        }
+        for target in targets {
+            let is_blocked = match &target {
+                HoldTarget::Batch(batch_id) => {
+                    jobs.get_batch(batch_id).await?.is_some_and(|batch| batch.paused_on_hold().is_some())
+                }
+                HoldTarget::Model(_) | HoldTarget::Store => holds.iter().any(|hold| hold.target == target),
+            };
+            if !is_blocked {
+                messages.push(Control::Resend { target, last_look: false });
+            }
+        }
+        for message in &messages {
+            queue.send_control(message, Duration::ZERO).await?;
+        }
+        Ok(messages.len())
     }
 
     /// The messages of the queues without those that belong to no job: this one, and the
@@ -94,6 +132,9 @@ impl Sweep {
         let now = now();
         let mut urgent = Vec::new();
         for row in rows {
+            if waits_long(&row, now) {
+                effects.targets.extend(row.waiting_for.clone());
+            }
             match judge(&row, now) {
                 Strand::Waits | Strand::Candidate { .. } => found.add(&row, now),
                 Strand::Lost | Strand::AwaitsUpload { is_over: true } => urgent.push(row),

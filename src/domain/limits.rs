@@ -174,6 +174,8 @@ pub const PURGE_RETRY_DELAY: Duration = Duration::from_secs(30);
 pub const PURGE_REPEAT_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Time that a purge keeps before the deadline of its invocation.
 pub const PURGE_RESERVE: Duration = Duration::from_secs(10);
+/// Time that must remain before the purge of a batch reads a further page of jobs.
+pub const PURGE_BATCH_RESERVE: Duration = Duration::from_secs(60);
 /// Visibility of dead letters while a purge looks through them.
 pub const PURGE_SCAN_VISIBILITY: Duration = Duration::from_secs(120);
 

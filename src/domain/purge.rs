@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::batch::cursor::Cursor;
 use crate::domain::document::location::S3Location;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::{State, StoredJob};
-use crate::domain::limits::{ASYNC_MAX_AGE, ASYNC_POLL_MARGIN, LEASE_MARGIN};
+use crate::domain::job::stranded::awaits_upload;
+use crate::domain::limits::{ASYNC_MAX_AGE, ASYNC_POLL_MARGIN, LEASE_MARGIN, UPLOAD_MARGIN, UPLOAD_TIME};
 use crate::domain::message::submitted::parse_submitted_key;
 
 /// A message of the purge queue.
@@ -29,6 +31,9 @@ pub enum PurgeMessage {
         /// show to the first.
         #[serde(default)]
         is_repeated: bool,
+        /// The position of the next job; `None` for the first one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<Cursor>,
     },
 }
 
@@ -70,7 +75,9 @@ pub fn end_of_work(row: &StoredJob, now: Timestamp) -> Timestamp {
     let is_ended = matches!(row.state, State::Complete(_) | State::Failed { .. });
     let invocation = row.invocation.as_ref().filter(|_| !is_ended);
     let invocation = invocation.map(|started| started.started_at + ASYNC_MAX_AGE + ASYNC_POLL_MARGIN);
-    lease.max(invocation.unwrap_or(now)).max(now)
+    // A caller may still upload the document.
+    let upload = awaits_upload(row).then(|| row.updated_at + UPLOAD_TIME + UPLOAD_MARGIN);
+    lease.max(invocation.unwrap_or(now)).max(upload.unwrap_or(now)).max(now)
 }
 
 /// The delay before a purge looks again; `None` once nothing works on the job any more.
@@ -136,7 +143,7 @@ mod tests {
     fn purge_message_survives_its_body() {
         for message in [
             PurgeMessage::Job { job_id: "j".parse().unwrap() },
-            PurgeMessage::Batch { batch_id: "b".parse().unwrap(), is_repeated: true },
+            PurgeMessage::Batch { batch_id: "b".parse().unwrap(), is_repeated: true, cursor: None },
         ] {
             let body = serde_json::to_string(&message).unwrap();
             assert_eq!(serde_json::from_str::<PurgeMessage>(&body).unwrap(), message);

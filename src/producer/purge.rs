@@ -45,7 +45,7 @@ impl Producer {
     async fn purge_batch(&self, request: &Request, batch_id: &BatchId) -> Result<Answer, Problem> {
         refuse_filter(request)?;
         self.check_batch_exists(batch_id).await?;
-        self.purges.send(&PurgeMessage::Batch { batch_id: batch_id.clone(), is_repeated: false }).await?;
+        self.purges.send(&PurgeMessage::Batch { batch_id: batch_id.clone(), is_repeated: false, cursor: None }).await?;
         Ok(Answer::json(202, json!({"batch_id": batch_id, "purge": "requested"})))
     }
 }

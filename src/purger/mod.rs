@@ -21,8 +21,11 @@ use crate::aws::jobs::Jobs;
 use crate::aws::purge::{Eraser, PurgeQueues, ReceivedLetter};
 use crate::clock::{now, until};
 use crate::config::PurgerConfig;
+use crate::domain::batch::cursor::Cursor;
 use crate::domain::ids::{BatchId, JobId};
-use crate::domain::limits::{PAGE_MAX, PURGE_REPEAT_DELAY, PURGE_RESERVE, PURGE_RETRY_DELAY, PURGE_SCAN_VISIBILITY};
+use crate::domain::limits::{
+    PAGE_MAX, PURGE_BATCH_RESERVE, PURGE_REPEAT_DELAY, PURGE_RESERVE, PURGE_RETRY_DELAY, PURGE_SCAN_VISIBILITY,
+};
 use crate::domain::message::body::{ParsedMessage, parse_message};
 use crate::domain::purge::{PurgeMessage, batch_prefixes, document_versions, end_of_work, job_prefixes, wait_for_work};
 
@@ -83,7 +86,9 @@ impl Purger {
         let body = message.body.as_deref().unwrap_or_default();
         let purged = match serde_json::from_str::<PurgeMessage>(body) {
             Ok(PurgeMessage::Job { job_id }) => self.purge_job(&job_id, deadline).await,
-            Ok(PurgeMessage::Batch { batch_id, is_repeated }) => self.purge_batch(&batch_id, is_repeated).await,
+            Ok(PurgeMessage::Batch { batch_id, is_repeated, cursor }) => {
+                self.purge_batch(&batch_id, is_repeated, cursor, deadline).await
+            }
             Err(_) => {
                 // A newer function may know it.
                 error!(message_id = message.message_id, "a message is no purge that this function knows");
@@ -134,9 +139,16 @@ impl Purger {
         Ok(Step::Done)
     }
 
-    async fn purge_batch(&self, batch_id: &BatchId, is_repeated: bool) -> Result<Step, Unavailable> {
+    /// Sends a message for each job from `cursor` on, then erases the objects of the batch.
+    /// With too little time, another message continues at the next page.
+    async fn purge_batch(
+        &self,
+        batch_id: &BatchId,
+        is_repeated: bool,
+        mut cursor: Option<Cursor>,
+        deadline: Timestamp,
+    ) -> Result<Step, Unavailable> {
         self.jobs.purge_batch(batch_id, now()).await?;
-        let mut cursor = None;
         let mut count = 0;
         loop {
             let page = self.jobs.get_page(batch_id, &Default::default(), cursor, PAGE_MAX).await?;
@@ -148,6 +160,11 @@ impl Purger {
             if cursor.is_none() {
                 break;
             }
+            if until(deadline) < PURGE_BATCH_RESERVE {
+                let batch_id = batch_id.clone();
+                self.queues.send(&PurgeMessage::Batch { batch_id, is_repeated, cursor }, Duration::ZERO).await?;
+                return Ok(Step::Done);
+            }
         }
         let mut erased = 0;
         for prefix in batch_prefixes(batch_id) {
@@ -155,7 +172,7 @@ impl Purger {
         }
         info!(batch_id = batch_id.as_str(), jobs = count, erased, is_repeated, "batch purged");
         if !is_repeated {
-            let repeated = PurgeMessage::Batch { batch_id: batch_id.clone(), is_repeated: true };
+            let repeated = PurgeMessage::Batch { batch_id: batch_id.clone(), is_repeated: true, cursor: None };
             self.queues.send(&repeated, PURGE_REPEAT_DELAY).await?;
         }
         Ok(Step::Done)

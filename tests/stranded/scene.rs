@@ -69,7 +69,12 @@ impl Scene {
 
     /// Submits a document by `POST /jobs`.
     pub async fn submit(&self, job_id: &str) {
-        let body = json!({"job_id": job_id, "document": format!("{TEXT} {job_id}")});
+        self.submit_with(job_id, "normal").await;
+    }
+
+    /// Submits a document with a priority.
+    pub async fn submit_with(&self, job_id: &str, priority: &str) {
+        let body = json!({"job_id": job_id, "document": format!("{TEXT} {job_id}"), "priority": priority});
         assert_eq!(self.ask("POST", "/jobs", "", "", body).await.0, 202);
     }
 
@@ -97,10 +102,17 @@ impl Scene {
         }
     }
 
-    /// Deletes all messages of the jobs queue, also invisible ones.
+    /// Starts a new environment of the consumer, which knows no hold.
+    pub async fn restart_consumer(&mut self) {
+        self.consumer = self.world.consumer_with(&[("HIGH_PRIORITY_QUEUE_URL", &self.high)]).await;
+    }
+
+    /// Deletes all messages of both queues, also invisible ones.
     pub async fn purge(&self) {
         let sqs = aws_sdk_sqs::Client::new(&self.world.sdk);
-        sqs.purge_queue().queue_url(&self.world.queue).send().await.expect("the queue is purged");
+        for queue in [&self.world.queue, &self.high] {
+            sqs.purge_queue().queue_url(queue).send().await.expect("the queue is purged");
+        }
         test_support::eventually("an empty queue", async || (self.world.queued().await == (0, 0)).then_some(())).await;
     }
 

@@ -17,13 +17,14 @@ use crate::domain::job::work_id::object_work_id;
 
 /// The attributes with content of a caller, a document, a model or Bedrock, or with a hash of
 /// it. `document` and `async_request` stay until their objects are erased.
-const CONTENT: [&str; 14] = [
+const CONTENT: [&str; 15] = [
     "document_name",
     "metadata",
     "analysis",
     "request_hash",
     "work_id",
     "result",
+    "result_packed",
     "result_s3",
     "label",
     "fingerprint",

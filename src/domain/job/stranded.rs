@@ -132,6 +132,12 @@ pub fn judge(row: &StoredJob, now: Timestamp) -> Strand {
     if now >= idle_since + QUEUE_RETENTION { Strand::Lost } else { Strand::Candidate { idle_since } }
 }
 
+/// Whether a job has waited for a hold or a pause for so long that the message which would
+/// resend it may be lost.
+pub fn waits_long(row: &StoredJob, now: Timestamp) -> bool {
+    !row.state.status().has_ended() && row.waiting_for.is_some() && is_due(row, now)
+}
+
 /// The messages that the queues lack. `expected` jobs have a message; the queues have
 /// `depth` messages of jobs.
 fn lost_messages(expected: u64, depth: u64) -> usize {

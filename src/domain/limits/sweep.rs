@@ -25,6 +25,9 @@ pub const SWEEP_PAGE: usize = 1_000;
 /// Longest duration of one invocation of the sweep, if the consumer's time-out allows it.
 pub const SWEEP_TIME: Duration = Duration::from_secs(60);
 
+/// Delay of a sweep that begins again because the last one reached its limit.
+pub const SWEEP_AGAIN_DELAY: Duration = Duration::from_secs(120);
+
 /// Most dead letters that one sweep receives.
 pub const SWEEP_LETTERS_MAX: usize = 10_000;
 

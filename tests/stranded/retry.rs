@@ -11,6 +11,7 @@ use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::job::claim::Claimant;
 use docket::domain::job::stored::Status;
+use docket::domain::job::{DocumentSource, Job, Work};
 use docket::domain::message::control::{BatchRetry, Control};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -44,7 +45,9 @@ async fn store_failed(scene: &Scene, batch_id: &str, count: usize) {
         jobs.create(new, now).await.expect("the table answers");
         let owner = docket::domain::ids::Owner::new(uuid::Uuid::new_v4());
         let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 3, is_alone: false };
-        let claimed = jobs.claim(&inline_job(job_id.as_str()), &claimant, now, now + Duration::from_secs(30)).await;
+        let work = Work::Document(DocumentSource::S3(at));
+        let job = Job { work, ..inline_job(job_id.as_str()) };
+        let claimed = jobs.claim(&job, &claimant, now, now + Duration::from_secs(30)).await;
         let Ok(ClaimAnswer::Claimed(claim)) = claimed else { panic!("{claimed:?}") };
         let code = if n % 3 == 0 { "document_empty" } else { "guardrail_intervened" };
         jobs.fail(&job_id, &claim, &Failure::new(code, "m"), docket::clock::now()).await.expect("the table answers");

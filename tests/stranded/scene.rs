@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use docket::domain::job::{DocumentSource, Job, Work};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -65,6 +66,12 @@ impl Scene {
         let answer = self.producer.invoke(event, TIME).await.expect("an answer");
         let status = answer["statusCode"].as_u64().expect("a status");
         (status, serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// The job of a document that `submit` sends.
+    pub fn submitted_job(job_id: &str) -> Job {
+        let text = format!("{TEXT} {job_id}");
+        Job { work: Work::Document(DocumentSource::Inline(text)), ..test_support::inline_job(job_id) }
     }
 
     /// Submits a document by `POST /jobs`.

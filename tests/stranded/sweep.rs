@@ -7,7 +7,6 @@ use docket::domain::hold::Hold;
 use docket::domain::job::claim::Claimant;
 use docket::domain::job::stored::State;
 use serde_json::{Value, json};
-use test_support::inline_job;
 
 use crate::scene::Scene;
 
@@ -52,7 +51,9 @@ async fn purged_jobs_all_end_within_two_sweeps() {
         let owner = docket::domain::ids::Owner::new(uuid::Uuid::new_v4());
         let claimant = Claimant { owner: &owner, redrive_of: None, max_attempts: 3, is_alone: false };
         let now = docket::clock::now();
-        jobs.claim(&inline_job(id), &claimant, now, now + Duration::from_secs(30)).await.expect("the table answers");
+        jobs.claim(&Scene::submitted_job(id), &claimant, now, now + Duration::from_secs(30))
+            .await
+            .expect("the table answers");
     }
     scene.purge().await;
     let before = scene.statuses(&all).await;

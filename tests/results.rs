@@ -48,7 +48,7 @@ async fn large_result_in_the_bucket_reads_like_an_inline_result() {
 async fn refused_result_is_charged_and_holds_the_store() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[("DOCUMENTS_BUCKET", "no-such-bucket")]).await;
-    world.model.behave(json!({"faults": [{"kind": "long"}]}));
+    world.model.behave(json!({"faults": [{"kind": "long_random"}]}));
     let event = world.deliver(&[message(json!({"job_id": "refused", "document": "The rent is 900 crowns."}))]).await;
     let retried = json!({"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]});
     assert_eq!(consumer.invoke(event, TIME).await, Ok(retried));

@@ -23,7 +23,7 @@ BATCH_TIMEOUT = "2m"
 # SmolLM2 needs up to a minute for a document and its repeated questions.
 SMOLLM2_BATCH_TIMEOUT = "40m"
 # Few calls at a time, because the model answers one after the other.
-SMOLLM2_PARAMETERS = "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3"
+SMOLLM2_PARAMETERS = "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3 FunctionTimeoutSeconds=900"
 # Slow enough that the batch's progress is visible.
 STAND_IN_LATENCY_MS = 1000
 HEADER = ["document", "label", "conf.", "summary", "tokens", "s"]

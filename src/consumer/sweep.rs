@@ -1,5 +1,5 @@
-//! The sweep: sends the messages of jobs again whose message may be lost, ends jobs that wait
-//! for nothing, and deletes stale dead letters. EventBridge sends its control message on a
+//! The sweep: sends the messages of jobs again whose message may be lost, and the lost control
+//! messages of holds. It ends jobs that wait for nothing, and deletes stale dead letters. EventBridge sends its control message on a
 //! schedule.
 //!
 //! `domain::job::stranded` has the rules.
@@ -18,7 +18,7 @@ use crate::aws::uploaded_objects::UploadedObjects;
 use crate::clock::now;
 use crate::domain::document::DocumentRecord;
 use crate::domain::failure::{Failure, codes};
-use crate::domain::hold::HoldTarget;
+use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
 use crate::domain::job::stored::StoredJob;
@@ -72,7 +72,12 @@ impl Sweep {
             }
         }
         let expected = found.expected;
-        let stranded = if expected == 0 { Vec::new() } else { found.stranded(self.messages_of_jobs().await?) };
+        let (mut stranded, mut revived) = (Vec::new(), 0);
+        if expected > 0 {
+            let holds = self.requeue.jobs.list_holds().await?;
+            revived = self.revive(&holds, std::mem::take(&mut effects.targets), is_first).await?;
+            stranded = found.stranded(self.messages_of_jobs(&holds).await?);
+        }
         let is_cut = stranded.len() >= SWEEP_JOBS_MAX;
         let has_more = self.send_all(stranded, end, &mut effects).await? || is_cut || position.is_some();
         if has_more {
@@ -81,7 +86,6 @@ impl Sweep {
             let next = Control::Sweep { expected: if position.is_some() { expected } else { 0 }, after: position };
             self.requeue.queue.send_control(&next, delay).await?;
         }
-        let revived = self.revive(std::mem::take(&mut effects.targets)).await?;
         if is_first {
             effects.letters_deleted = self.delete_stale_letters(end).await?;
         }
@@ -90,18 +94,14 @@ impl Sweep {
         Ok(Outcome::Acknowledge(Acknowledged::Swept))
     }
 
-    /// Sends the control messages again that the waiting jobs need: the probe of a hold, or
-    /// the message that resends the jobs of a hold or a pause that has ended. Returns their
-    /// number.
-    async fn revive(&self, targets: HashSet<HoldTarget>) -> Result<usize, Unavailable> {
+    /// Sends the control messages again that the waiting jobs need: the overdue probes of holds,
+    /// once a sweep, and the message that resends the jobs of a hold or a pause that has ended.
+    /// Returns their number.
+    async fn revive(&self, holds: &[Hold], targets: HashSet<HoldTarget>, is_first: bool) -> Result<usize, Unavailable> {
         let Requeue { jobs, queue, .. } = &self.requeue;
-        let holds = jobs.list_holds().await?;
-        let mut messages: Vec<Control> = Vec::new();
-        for hold in &holds {
-            if now() > hold.next_probe_at + HOLD_PROBE_MARGIN {
-                messages.push(Control::Probe { target: hold.target.clone(), number: hold.probe });
-            }
-        }
+        let overdue = holds.iter().filter(|hold| is_first && now() > hold.next_probe_at + HOLD_PROBE_MARGIN);
+        let probe = |hold: &Hold| Control::Probe { target: hold.target.clone(), number: hold.probe };
+        let mut messages: Vec<Control> = overdue.map(probe).collect();
         for target in targets {
             let is_blocked = match &target {
                 HoldTarget::Batch(batch_id) => {
@@ -121,9 +121,8 @@ impl Sweep {
 
     /// The messages of the queues without those that belong to no job: this one, and the
     /// probes of holds.
-    async fn messages_of_jobs(&self) -> Result<u64, Unavailable> {
-        let holds = self.requeue.jobs.list_holds().await?.len() as u64;
-        Ok(self.requeue.queue.depth().await?.saturating_sub(1 + holds))
+    async fn messages_of_jobs(&self, holds: &[Hold]) -> Result<u64, Unavailable> {
+        Ok(self.requeue.queue.depth().await?.saturating_sub(1 + holds.len() as u64))
     }
 
     /// Judges jobs. Those whose messages are certainly lost, and uploads whose time is over,

@@ -204,28 +204,25 @@ impl Gate {
     /// model that fails few of its calls may fail a canary too.
     async fn ask_canaries(&self, model_id: &str, since: Timestamp, delivery: &Delivery) -> CanaryVerdict {
         let is_failing = self.known().recent_calls(model_id).mostly_fail();
-        let mut verdict = self.canary.ask(model_id).await;
-        for _ in 1..OUTAGE_CANARIES {
-            let needs_another = match verdict {
-                CanaryVerdict::Answered => is_failing,
-                CanaryVerdict::Failed(HoldKind::Outage, _) => !is_failing,
-                CanaryVerdict::Failed(..) | CanaryVerdict::Throttled => false,
+        let failures_needed = if is_failing { 1 } else { 2 };
+        let (mut asked, mut failures) = (0, 0);
+        loop {
+            let verdict = self.canary.ask(model_id).await;
+            asked += 1;
+            failures += u32::from(matches!(verdict, CanaryVerdict::Failed(..)));
+            let is_decided = match verdict {
+                CanaryVerdict::Answered => !is_failing,
+                CanaryVerdict::Failed(HoldKind::Outage, _) => failures == failures_needed,
+                CanaryVerdict::Failed(..) | CanaryVerdict::Throttled => true,
             };
             let has_time = until(delivery.deadline).saturating_sub(Delivery::time_after_call()) >= self.canary.timeout;
-            if !needs_another || !has_time {
-                break;
+            if is_decided || asked == OUTAGE_CANARIES || !has_time {
+                return verdict;
             }
             if !is_failing && self.has_answered(model_id, since) {
                 return CanaryVerdict::Answered;
             }
-            let next = self.canary.ask(model_id).await;
-            let is_second_failure = matches!((&verdict, &next), (CanaryVerdict::Failed(..), CanaryVerdict::Failed(..)));
-            verdict = next;
-            if is_second_failure {
-                break;
-            }
         }
-        verdict
     }
 
     /// Whether the model answered another request after `since`, and does not fail most

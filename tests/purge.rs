@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use serde_json::{Value, json};
 use test_support::aws::{World, drain_messages, receive};
 use test_support::function::Function;
-use test_support::{event, eventually, unique};
+use test_support::{api, eventually, unique};
 
 /// Time of an invocation. The lease of its jobs ends 5 s later.
 const TIME: Duration = Duration::from_secs(14);
@@ -41,27 +41,7 @@ impl Purging {
 
     /// Sends an API request; returns status and body.
     async fn ask(&self, method: &str, route: &str, id: &str, query: &[(&str, &str)], body: Value) -> (u64, Value) {
-        let mut event = event("api-post-job");
-        let parameter = if route.starts_with("/jobs") { "job_id" } else { "batch_id" };
-        let path = route.replace(&format!("{{{parameter}}}"), id);
-        event["httpMethod"] = json!(method);
-        event["requestContext"]["httpMethod"] = json!(method);
-        event["requestContext"]["resourcePath"] = json!(route);
-        event["requestContext"]["path"] = json!(format!("/v1{path}"));
-        event["resource"] = json!(route);
-        event["path"] = json!(path);
-        event["pathParameters"] = json!({parameter: id});
-        event["queryStringParameters"] = json!(query.iter().copied().collect::<HashMap<_, _>>());
-        event["multiValueQueryStringParameters"] =
-            json!(query.iter().map(|(name, value)| (*name, [value])).collect::<HashMap<_, _>>());
-        event["body"] = if body.is_null() { body } else { json!(body.to_string()) };
-        for headers in ["headers", "multiValueHeaders"] {
-            let headers = event[headers].as_object_mut().expect("headers");
-            headers.retain(|name, _| !name.eq_ignore_ascii_case("idempotency-key"));
-        }
-        let answer = self.producer.invoke(event, TIME).await.expect("an answer");
-        let body = serde_json::from_str(answer["body"].as_str().unwrap_or_default()).expect("a JSON body");
-        (answer["statusCode"].as_u64().expect("a status"), body)
+        api::ask(&self.producer, method, route, id, query, body).await
     }
 
     async fn submit(&self, body: Value) {

@@ -3,32 +3,19 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use test_support::event;
+use test_support::api;
 use test_support::function::Function;
 use test_support::virtual_queue::Pace;
 
 use crate::account::Account;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const TIME: Duration = Duration::from_secs(20);
 
 /// Sends a request to the producer; `resource` is the path with the names of its parameters.
 async fn request(producer: &Function, method: &str, resource: &str, id: &str, body: Value) -> Value {
-    let mut event = event("api-post-job");
-    let name = if resource.starts_with("/batches") { "batch_id" } else { "job_id" };
-    let path = resource.replace(&format!("{{{name}}}"), id);
-    event["httpMethod"] = json!(method);
-    event["requestContext"]["httpMethod"] = json!(method);
-    event["resource"] = json!(resource);
-    event["requestContext"]["resourcePath"] = json!(resource);
-    event["path"] = json!(path);
-    event["requestContext"]["path"] = json!(format!("/v1{path}"));
-    event["pathParameters"] = json!({name: id});
-    event["body"] = if body.is_null() { Value::Null } else { json!(body.to_string()) };
-    let answer = producer.invoke(event, TIME).await.expect("an answer");
-    let status = answer["statusCode"].as_u64().expect("a status");
-    assert!(status < 300, "{method} {path}: {answer}");
-    serde_json::from_str(answer["body"].as_str().unwrap_or_default()).expect("a JSON body")
+    let (status, answer) = api::ask(producer, method, resource, id, &[], body).await;
+    assert!(status < 300, "{method} {resource} {id}: {status} {answer}");
+    answer
 }
 
 fn documents(prefix: &str, count: usize) -> (Value, Vec<String>) {

@@ -8,8 +8,8 @@ use docket::domain::job::{DocumentSource, Job, Work};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use test_support::api;
 use test_support::aws::{World, receive};
-use test_support::event;
 use test_support::event_source::deliver_records;
 use test_support::function::Function;
 
@@ -44,28 +44,8 @@ impl Scene {
     /// Sends a request to the producer. `resource` is the path with the name of its parameter,
     /// and `query` such as `status=failed`. Returns the status and the body.
     pub async fn ask(&self, method: &str, resource: &str, id: &str, query: &str, body: Value) -> (u64, Value) {
-        let mut event = event("api-post-job");
-        let name = if resource.starts_with("/batches") { "batch_id" } else { "job_id" };
-        let path = resource.replace(&format!("{{{name}}}"), id);
-        event["httpMethod"] = json!(method);
-        event["requestContext"]["httpMethod"] = json!(method);
-        event["resource"] = json!(resource);
-        event["requestContext"]["resourcePath"] = json!(resource);
-        event["path"] = json!(path);
-        event["requestContext"]["path"] = json!(format!("/v1{path}"));
-        event["pathParameters"] = json!({name: id});
-        for headers in ["headers", "multiValueHeaders"] {
-            let headers = event[headers].as_object_mut().expect("headers");
-            headers.retain(|name, _| !name.eq_ignore_ascii_case("idempotency-key"));
-        }
-        if let Some((name, value)) = query.split_once('=') {
-            event["queryStringParameters"] = json!({name: value});
-            event["multiValueQueryStringParameters"] = json!({name: [value]});
-        }
-        event["body"] = if body.is_null() { Value::Null } else { json!(body.to_string()) };
-        let answer = self.producer.invoke(event, TIME).await.expect("an answer");
-        let status = answer["statusCode"].as_u64().expect("a status");
-        (status, serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default())
+        let query: Vec<(&str, &str)> = query.split_once('=').into_iter().collect();
+        api::ask(&self.producer, method, resource, id, &query, body).await
     }
 
     /// The job of a document that `submit` sends.

@@ -1,6 +1,7 @@
 //! The harness of all integration tests. Tests run the real binaries against the
 //! local AWS, with a separate queue, table, bucket and Bedrock stand-in for each test.
 
+pub mod api;
 pub mod aws;
 pub mod description;
 pub mod event_listener;

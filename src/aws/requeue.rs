@@ -72,8 +72,8 @@ impl Requeued {
 
 impl Requeue {
     /// Sends a new message for a stored job. `redrive_of` is the failed attempt that the
-    /// message retries. Returns false if no message can be made, because the document came in a message and is not in
-    /// the bucket.
+    /// message retries. Returns false if no message can be made, because the document came in
+    /// a message and is not in the bucket.
     pub async fn send(&self, row: &StoredJob, redrive_of: Option<u32>) -> Result<bool, Unavailable> {
         let async_invoke = match &row.async_request {
             Some(at) => match self.objects.load(at).await {

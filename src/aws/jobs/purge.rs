@@ -96,3 +96,86 @@ impl Jobs {
 fn purged_key(at: &S3Location) -> aws_sdk_dynamodb::types::AttributeValue {
     text(format!("purged/{}", object_work_id(at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::de::{Deserialize, Deserializer, Error, Visitor, value};
+
+    use super::*;
+    use crate::aws::job_item::StoredJobItem;
+
+    /// The other attributes: ids, counts, times and codes, and the places that the end of the
+    /// purge removes.
+    const KEPT: [&str; 32] = [
+        "job_id",
+        "version",
+        "status",
+        "attempt",
+        "charged_attempts",
+        "lease_until",
+        "claimed_from",
+        "possible_duplicate_call",
+        "batch_id",
+        "batch_shard",
+        "unfinished",
+        "priority",
+        "document",
+        "generation",
+        "async_request",
+        "suspect",
+        "ran_alone",
+        "waiting_for",
+        "attempts",
+        "resends",
+        "resent_at",
+        "purge_until",
+        "purged_at",
+        "created_at",
+        "updated_at",
+        "completed_at",
+        "model_id",
+        "usage",
+        "repaired",
+        "model_latency_ms",
+        "chunks",
+        "expires_at",
+    ];
+
+    /// A deserializer that only hears the names of a struct's fields.
+    struct Names<'a>(&'a mut Vec<&'static str>);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = value::Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0.extend(fields);
+            Err(Self::Error::custom("the names are enough"))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(Self::Error::custom("no struct"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    #[test]
+    fn purge_removes_or_names_every_attribute() {
+        let mut names = Vec::new();
+        assert!(StoredJobItem::deserialize(Names(&mut names)).is_err());
+        let removed = CONTENT.iter().chain(&OF_UNFINISHED).chain(&INVOCATION);
+        let known: BTreeSet<&str> = removed.chain(&KEPT).copied().collect();
+        let unknown: Vec<&str> = names.into_iter().filter(|name| !known.contains(name)).collect();
+        assert_eq!(unknown, [""; 0], "a new attribute is content, or it is kept");
+    }
+}

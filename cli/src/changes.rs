@@ -54,6 +54,8 @@ pub(crate) struct Changes {
     pub changed: u64,
     /// Jobs that were not changed, with the reason.
     pub refused: Vec<(String, String)>,
+    /// Whether Docket changes further jobs by itself.
+    pub continues: bool,
 }
 
 /// Retries failed jobs.
@@ -69,8 +71,10 @@ pub(crate) async fn retry(target: &Target, selection: Selection, mode: Mode) -> 
             Selection::Filter(batch_id, filter) => {
                 let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
                 ask("Retry", "jobs", &jobs, mode)?;
-                let query = format!("?{filter}");
-                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id, &query).await }
+                if jobs.is_empty() {
+                    return Ok(Changes::default());
+                }
+                change_matching(&client, &batch_id, &filter, Change::Retry).await
             }
             Selection::Jobs(ids) => change_named(&client, &ids, Change::Retry, mode).await,
         }
@@ -86,10 +90,7 @@ pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) ->
             Selection::Filter(batch_id, filter) => {
                 let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
                 ask("Cancel", "jobs", &jobs, mode)?;
-                let path = format!("/batches/{batch_id}");
-                let counts = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
-                let before = counts["request_counts"]["cancelled"].as_u64().unwrap_or(0);
-                cancel_batch(&client, &batch_id, &format!("?{filter}"), before).await
+                change_matching(&client, &batch_id, &filter, Change::Cancel).await
             }
             Selection::Batch(batch_id) => {
                 let path = format!("/batches/{batch_id}");
@@ -109,7 +110,7 @@ pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) ->
 }
 
 fn end(ended: Result<Changes, CommandError>, verb: &str, mode: Mode) -> Exit {
-    let Changes { changed, refused } = match ended {
+    let Changes { changed, refused, continues } = match ended {
         Ok(changes) => changes,
         Err(error) => {
             print_status(&error.to_string());
@@ -121,6 +122,9 @@ fn end(ended: Result<Changes, CommandError>, verb: &str, mode: Mode) -> Exit {
         print_text(&format!("{}\n", json!({verb: changed, "refused": refused.collect::<Vec<_>>()})));
     } else {
         refused.iter().for_each(|(job_id, reason)| print_text(&printable_line(&format!("{job_id}: {reason}"))));
+    }
+    if continues {
+        print_status("Docket retries the remaining jobs by itself");
     }
     let is_done = refused.is_empty();
     print_verdict(is_done, &format!("{changed} jobs {verb}, {} refused", refused.len()));
@@ -182,37 +186,49 @@ async fn change_named(client: &Client, ids: &[JobId], change: Change, mode: Mode
 }
 
 async fn change_jobs(client: &Client, ids: &[&str], change: Change) -> Result<Changes, CommandError> {
-    let mut progress = Progress::new();
-    change_each(client, ids, change, |done, _| {
-        progress.show("", done, ids.len() as u64, &format!("{done} of {} jobs", ids.len()));
-    })
-    .await
-}
-
-/// Changes jobs one after the other, and calls `report` with the number of jobs so far and
-/// their effect.
-pub(crate) async fn change_each(
-    client: &Client,
-    ids: &[&str],
-    change: Change,
-    mut report: impl FnMut(u64, &Changes),
-) -> Result<Changes, CommandError> {
-    let mut changes = Changes::default();
+    let (mut progress, mut changes) = (Progress::new(), Changes::default());
     for (index, id) in ids.iter().enumerate() {
-        let response = match change {
-            Change::Retry => client.ask("POST", &format!("/jobs/{id}/retry"), None, &[202, 404, 409]).await?,
-            Change::Cancel => client.ask("DELETE", &format!("/jobs/{id}"), None, &[200, 404, 409]).await?,
-        };
-        match response.status {
-            200 | 202 => changes.changed += 1,
-            _ => {
-                let detail = response.json()["detail"].as_str().unwrap_or("there is no such job").to_owned();
-                changes.refused.push(((*id).to_owned(), detail));
-            }
+        match change_job(client, id, change).await? {
+            None => changes.changed += 1,
+            Some(reason) => changes.refused.push(((*id).to_owned(), reason)),
         }
-        report(index as u64 + 1, &changes);
+        let done = index + 1;
+        progress.show("", done as u64, ids.len() as u64, &format!("{done} of {} jobs", ids.len()));
     }
     Ok(changes)
+}
+
+/// Changes one job. Returns the reason if the API refuses the change.
+///
+/// # Errors
+/// The API cannot be asked.
+pub(crate) async fn change_job(client: &Client, id: &str, change: Change) -> Result<Option<String>, CommandError> {
+    let response = match change {
+        Change::Retry => client.ask("POST", &format!("/jobs/{id}/retry"), None, &[202, 404, 409]).await?,
+        Change::Cancel => client.ask("DELETE", &format!("/jobs/{id}"), None, &[200, 404, 409]).await?,
+    };
+    let detail = || response.json()["detail"].as_str().unwrap_or("there is no such job").to_owned();
+    Ok((![200, 202].contains(&response.status)).then(detail))
+}
+
+/// Changes the jobs of a batch that match a filter of the API, such as `status=pending`.
+///
+/// # Errors
+/// There is no such batch, or the API refuses a request.
+pub(crate) async fn change_matching(
+    client: &Client,
+    batch_id: &BatchId,
+    filter: &str,
+    change: Change,
+) -> Result<Changes, CommandError> {
+    match change {
+        Change::Retry => retry_batch(client, batch_id, &format!("?{filter}")).await,
+        Change::Cancel => {
+            let batch = client.get(&format!("/batches/{batch_id}")).await?.ok_or_else(|| no_such_batch(batch_id))?;
+            let before = batch["request_counts"]["cancelled"].as_u64().unwrap_or(0);
+            cancel_batch(client, batch_id, &format!("?{filter}"), before).await
+        }
+    }
 }
 
 /// Retries the jobs of a batch by one request. Docket retries the jobs that the request has no
@@ -221,12 +237,11 @@ async fn retry_batch(client: &Client, batch_id: &BatchId, query: &str) -> Result
     let body = client.ask("POST", &format!("/batches/{batch_id}/retry{query}"), None, &[202]).await?.json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let refused = body["not_retried"].as_array().into_iter().flatten();
-    if body["continues"] == true {
-        print_status("Docket retries the remaining jobs by itself");
-    }
+    let continues = body["continues"] == true;
     Ok(Changes {
         changed: body["retried"].as_u64().unwrap_or(0),
         refused: refused.map(|job| (text(&job["job_id"]), text(&job["detail"]))).collect(),
+        continues,
     })
 }
 
@@ -241,7 +256,7 @@ pub(crate) async fn cancel_batch(
         let batch = client.ask("DELETE", &format!("/batches/{batch_id}{query}"), None, &[200]).await?.json();
         if batch["has_more"] != true {
             let cancelled = batch["request_counts"]["cancelled"].as_u64().unwrap_or(0);
-            return Ok(Changes { changed: cancelled.saturating_sub(before), refused: Vec::new() });
+            return Ok(Changes { changed: cancelled.saturating_sub(before), ..Changes::default() });
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::domain::limits::{
     SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX, SWEEP_PAGE, SWEEP_TIME,
 };
 use crate::domain::message::control::Control;
+use crate::metrics::{Meter, table};
 
 /// Runs sweeps.
 #[derive(Debug, Clone)]
@@ -57,6 +58,7 @@ impl Sweep {
         after: Option<UnfinishedPosition>,
         expected: u64,
         deadline: Timestamp,
+        meter: &Meter,
     ) -> Result<Outcome, Unavailable> {
         let is_first = after.is_none();
         let end = (deadline - STORE_RESERVE - RESPONSE_MARGIN).min(now() + SWEEP_TIME);
@@ -73,8 +75,9 @@ impl Sweep {
         }
         let expected = found.expected;
         let (mut stranded, mut revived) = (Vec::new(), 0);
+        let holds = self.requeue.jobs.list_holds().await?;
+        meter.raise(table::HOLDS_OPEN, holds.len() as f64);
         if expected > 0 {
-            let holds = self.requeue.jobs.list_holds().await?;
             revived = self.revive(&holds, std::mem::take(&mut effects.targets), is_first).await?;
             stranded = found.stranded(self.messages_of_jobs(&holds).await?);
         }

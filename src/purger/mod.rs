@@ -28,6 +28,7 @@ use crate::domain::limits::{
 };
 use crate::domain::message::body::{ParsedMessage, parse_message};
 use crate::domain::purge::{PurgeMessage, batch_prefixes, document_versions, end_of_work, job_prefixes, wait_for_work};
+use crate::metrics::{Meter, table};
 
 /// Handles messages of the queue of purges.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub struct Purger {
     eraser: Eraser,
     queues: PurgeQueues,
     bucket: String,
+    meter: Meter,
 }
 
 /// How far a purge came.
@@ -55,12 +57,13 @@ impl Purger {
             eraser: Eraser::new(sdk, config.documents_bucket.clone()),
             queues: PurgeQueues::new(sdk, config.purge_queue_url, config.dead_letter_queue_url),
             bucket: config.documents_bucket,
+            meter: Meter::default(),
         }
     }
 
     /// Handles a batch of messages, and names those that are needed again. `deadline` is when
     /// Lambda ends the invocation.
-    pub async fn handle(&self, event: SqsEvent, deadline: Timestamp) -> SqsBatchResponse {
+    pub async fn handle(&self, event: SqsEvent, deadline: Timestamp, function: &str) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         for message in event.records {
             let step = if until(deadline) < PURGE_RESERVE {
@@ -79,6 +82,7 @@ impl Purger {
             failure.item_identifier = message.message_id.unwrap_or_default();
             response.batch_item_failures.push(failure);
         }
+        self.meter.print(function, now().as_millisecond(), &[]);
         response
     }
 
@@ -97,6 +101,7 @@ impl Purger {
         };
         purged.unwrap_or_else(|error| {
             warn!(service = error.service, code = error.code, "a purge was interrupted");
+            self.meter.add(table::PURGES_INTERRUPTED, 1);
             Step::Again(PURGE_RETRY_DELAY)
         })
     }
@@ -136,6 +141,7 @@ impl Purger {
         }
         self.jobs.finish_purge(job_id, now()).await?;
         info!(job_id = job_id.as_str(), "job purged");
+        self.meter.add(table::JOBS_PURGED, 1);
         Ok(Step::Done)
     }
 

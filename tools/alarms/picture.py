@@ -85,7 +85,8 @@ def search_series(stack: Stack, expression: str, period: int) -> Iterator[tuple[
             yield label, [(at, value / scale) for at, value in read_series(stack, query)]
 
 
-def widget_series(stack: Stack, widget: dict) -> Iterator[tuple[str, Series]]:
+def widget_series(stack: Stack, widget: dict) -> Iterator[tuple[str, str | None, Series]]:
+    """The label, the colour and the values of each row."""
     rows = read_rows(widget)
     period = widget["properties"].get("period", 300)
     by_id = {row["options"]["id"]: dict(read_series(stack, row["metric"])) for row in rows
@@ -95,13 +96,14 @@ def widget_series(stack: Stack, widget: dict) -> Iterator[tuple[str, Series]]:
         if options.get("visible") is False:
             continue
         if "metric" in row:
-            yield options.get("label", row["metric"].name), read_series(stack, row["metric"])
+            yield options.get("label", row["metric"].name), options.get("color"), read_series(stack, row["metric"])
         elif "SEARCH(" in row["expression"]:
-            yield from search_series(stack, row["expression"], period)
+            for label, series in search_series(stack, row["expression"], period):
+                yield label, None, series
         else:
             points = ((at, evaluate(row["expression"], {name: values.get(at) for name, values in by_id.items()}))
                       for at in range(0, SPAN, period))
-            yield options.get("label", ""), [(at, value) for at, value in points if value is not None]
+            yield options.get("label", ""), options.get("color"), [(at, value) for at, value in points if value is not None]
 
 
 # ------------------------------------------------------------------- drawing
@@ -136,21 +138,34 @@ def draw_widget(stack: Stack, widget: dict) -> Iterator[str]:
     columns = max(1, int(width // 230))
     legend = LEGEND * -(-len(drawn) // columns)
     left, top, right, bottom = x + 44, y + 28, x + width - 10, y + height - 10 - legend
-    highest = max((value for _, series in drawn for _, value in series), default=0) or 1
+    highest = max((value for _, _, series in drawn for _, value in series), default=0) or 1
+    period = int(properties.get("period", 300))
     for share in (0, 0.5, 1):
         level = bottom - (bottom - top) * share
         yield f'<line x1="{left:g}" y1="{level:g}" x2="{right:g}" y2="{level:g}" stroke="#eee"/>'
         yield text(left - 5, level + 4, short(highest * share), 10, text_anchor="end", fill="#555")
-    for number, (label, series) in enumerate(drawn):
-        colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{left + (right - left) * at / SPAN:.1f},{bottom - (bottom - top) * value / highest:.1f}"
-                          for at, value in series)
-        if points:
+    for number, (label, own_colour, series) in enumerate(drawn):
+        colour = own_colour or COLOURS[number % len(COLOURS)]
+        for part in split_at_gaps(series, period):
+            points = " ".join(f"{left + (right - left) * at / SPAN:.1f},{bottom - (bottom - top) * value / highest:.1f}"
+                              for at, value in part)
             yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
         place = x + 10 + (number % columns) * (width - 16) / columns
         line = bottom + 16 + LEGEND * (number // columns)
         yield f'<rect x="{place:g}" y="{line - 8:g}" width="8" height="8" fill="{colour}"/>'
         yield text(place + 12, line, fit(label, (width - 16) / columns - 14), 10, fill="#333")
+
+
+def split_at_gaps(series: Series, period: int) -> Iterator[Series]:
+    """The parts of a series without a missing period. A single value becomes a short line."""
+    part: Series = []
+    for at, value in series:
+        if part and at - part[-1][0] > period:
+            yield part if len(part) > 1 else [part[0], (part[0][0] + period // 2, part[0][1])]
+            part = []
+        part.append((at, value))
+    if part:
+        yield part if len(part) > 1 else [part[0], (part[0][0] + period // 2, part[0][1])]
 
 
 def fit(content: str, width: float) -> str:

@@ -47,9 +47,12 @@ class TestProgram:
         return done.returncode
 
 
-def build_test_programs() -> list[TestProgram]:
-    """Builds all tests of the workspace, and lists their programs in the order of their sources."""
+def build_test_programs(names: list[str] | None = None) -> list[TestProgram]:
+    """Builds the test targets with these names, or all tests of the workspace.
+
+    Lists their programs in the order of their sources."""
     command = ["cargo", "test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]
+    command += [f"--test={name}" for name in names or []]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
         raise ToolError("cargo test --no-run failed: see the compiler's messages above")

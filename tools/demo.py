@@ -5,6 +5,7 @@ that it started. The stand-in analyses the documents unless MODEL_ENDPOINT names
 a Bedrock endpoint.
 """
 import argparse
+import csv
 import json
 import os
 import subprocess
@@ -22,11 +23,18 @@ RESULTS = ROOT / ".local" / "demo-results.jsonl"
 BATCH_TIMEOUT = "2m"
 # SmolLM2 needs up to a minute for a document and its repeated questions.
 SMOLLM2_BATCH_TIMEOUT = "40m"
-# Few calls at a time, because the model answers one after the other.
-SMOLLM2_PARAMETERS = "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3 FunctionTimeoutSeconds=900"
+# Few calls at a time, because the model answers one after the other. Structured output
+# restricts the model's text to the schema; the id is of a family that accepts it.
+SMOLLM2_PARAMETERS = (
+    "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3 FunctionTimeoutSeconds=900 "
+    "AnswerMode=json_schema ModelId=qwen.qwen3-32b-v1:0"
+)
 # Slow enough that the batch's progress is visible.
 STAND_IN_LATENCY_MS = 1000
+# `docket results` writes failed jobs to this file.
+FAILURES = RESULTS.with_name(RESULTS.name + ".errors.csv")
 HEADER = ["document", "label", "conf.", "summary", "tokens", "s"]
+FAILURE_COLUMNS = ["name", "error_code", "error_message"]
 SUMMARY_WORDS = 8
 
 
@@ -55,6 +63,16 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
 
 
+def print_failures() -> None:
+    """Prints why documents failed, if any did."""
+    if not FAILURES.exists():
+        return
+    with FAILURES.open(newline="") as file:
+        rows = [[row[column] for column in FAILURE_COLUMNS] for row in csv.DictReader(file)]
+    print()
+    print_table(FAILURE_COLUMNS, sorted(rows))
+
+
 def run(local: Local) -> int:
     started = time.monotonic()
     local_aws.up(local)
@@ -70,6 +88,7 @@ def run(local: Local) -> int:
     jobs = {job["document"]["name"]: job for job in map(json.loads, lines)}
     print()
     print_table(HEADER, [format_job(name, jobs[name]) for name in sorted(jobs)])
+    print_failures()
     complete = len(jobs)
     print(f"\n{complete} of {total} documents complete in {time.monotonic() - started:.0f} s, including set-up.")
     if local.language_model:

@@ -107,7 +107,7 @@ def main() -> int:
     local = Local(arguments.port, is_default=False)
     phases = Phases()
     try:
-        programs = phases.run("build of the tests", build_test_programs)
+        programs = phases.run("build of the tests", build_test_programs, list(tests))
         phases.run("build of the functions", local_aws.build)
         phases.run("installation", setup.install_second_dynamodb)
         # SQS and S3 are enough: no test uses the deployed stack.

@@ -67,7 +67,7 @@ def main() -> int:
 
 def run(local: Local, names: list[str], phases: Phases) -> int:
     # Builds come first, so that the local AWS does not wait for the compiler.
-    programs = phases.run("build of the tests", build_test_programs)
+    programs = phases.run("build of the tests", build_test_programs, names)
     phases.run("build of the functions and the stand-in", local_aws.build)
     selected = select(programs, names)
     if not names:

@@ -44,7 +44,7 @@ impl HoldControl {
         let handled = match control {
             Control::Probe { target, number } => self.probe(&target, number, deadline).await,
             Control::Resend { target, last_look } => self.resend(&target, last_look).await,
-            Control::Sweep { after, expected } => self.sweep.run(after, expected, deadline, &self.gate.meter).await,
+            Control::Sweep(walk) => self.sweep.run(walk, deadline, &self.gate.meter).await,
             Control::Retry(retry) => batch_retry::run(&self.sweep.requeue, retry, deadline).await,
         };
         handled.unwrap_or_else(|error| {

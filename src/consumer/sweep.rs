@@ -1,6 +1,6 @@
 //! The sweep: sends the messages of jobs again whose message may be lost, and the lost control
-//! messages of holds. It ends jobs that wait for nothing, and deletes stale dead letters. EventBridge sends its control message on a
-//! schedule.
+//! messages of holds. It ends jobs that wait for nothing, and deletes stale dead letters.
+//! EventBridge sends its control message on a schedule.
 //!
 //! `domain::job::stranded` has the rules.
 
@@ -22,7 +22,8 @@ use crate::domain::hold::{Hold, HoldTarget};
 use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Acknowledged, Outcome};
 use crate::domain::job::stored::StoredJob;
-use crate::domain::job::stranded::{Found, Strand, UnfinishedPosition, is_stale_letter, judge, waits_long};
+use crate::domain::job::stranded::{Found, Strand, is_stale_letter, judge, waits_long};
+use crate::domain::job::sweep_walk::SweepWalk;
 use crate::domain::limits::{
     CONCURRENT_RESENDS, HOLD_PROBE_MARGIN, RESPONSE_MARGIN, STORE_RESERVE, SWEEP_AGAIN_DELAY, SWEEP_JOBS_MAX,
     SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX, SWEEP_PAGE, SWEEP_TIME,
@@ -49,21 +50,13 @@ struct Effects {
 }
 
 impl Sweep {
-    /// Sweeps all unfinished jobs, from `after` on. `expected` is the number of jobs before it
-    /// that should have a message.
+    /// Sweeps the unfinished jobs of one part of a walk.
     ///
     /// An invocation that has too little time sends the message of the next one.
-    pub async fn run(
-        &self,
-        after: Option<UnfinishedPosition>,
-        expected: u64,
-        deadline: Timestamp,
-        meter: &Meter,
-    ) -> Result<Outcome, Unavailable> {
-        let is_first = after.is_none();
+    pub async fn run(&self, walk: SweepWalk, deadline: Timestamp, meter: &Meter) -> Result<Outcome, Unavailable> {
         let end = (deadline - STORE_RESERVE - RESPONSE_MARGIN).min(now() + SWEEP_TIME);
-        let (mut found, mut effects) = (Found::new(expected), Effects::default());
-        let mut position = after;
+        let (mut found, mut effects) = (Found::new(walk.expected), Effects::default());
+        let mut position = walk.after.clone();
         loop {
             let (job_ids, next) = self.requeue.jobs.all_unfinished(position, SWEEP_PAGE).await?;
             let rows = self.requeue.jobs.get_many_without_results(&job_ids).await?;
@@ -74,22 +67,27 @@ impl Sweep {
             }
         }
         let expected = found.expected;
-        let (mut stranded, mut revived) = (Vec::new(), 0);
+        let (mut stranded, mut revived, mut lost) = (Vec::new(), 0, 0);
         let holds = self.requeue.jobs.list_holds().await?;
         meter.raise(table::HOLDS_OPEN, holds.len() as f64);
         if expected > 0 {
-            revived = self.revive(&holds, std::mem::take(&mut effects.targets), is_first).await?;
-            stranded = found.stranded(self.messages_of_jobs(&holds).await?);
+            revived = self.revive(&holds, std::mem::take(&mut effects.targets), walk.is_first()).await?;
+            lost = walk.lost(expected, self.messages_of_jobs(&holds).await?);
+            if !walk.only_counts(position.as_ref()) {
+                stranded = found.stranded(lost);
+            }
         }
         let is_cut = stranded.len() >= SWEEP_JOBS_MAX;
-        let has_more = self.send_all(stranded, end, &mut effects).await? || is_cut || position.is_some();
+        let resent_before = effects.resent;
+        let remains = self.send_all(stranded, end, &mut effects).await? || is_cut;
+        let next = walk.next(position, expected, lost, effects.resent - resent_before);
+        let has_more = next.is_some() || remains;
         if has_more {
             // A sweep from the start waits until the queue's counts include the new messages.
-            let delay = if position.is_some() { Duration::ZERO } else { SWEEP_AGAIN_DELAY };
-            let next = Control::Sweep { expected: if position.is_some() { expected } else { 0 }, after: position };
-            self.requeue.queue.send_control(&next, delay).await?;
+            let delay = if next.is_some() { Duration::ZERO } else { SWEEP_AGAIN_DELAY };
+            self.requeue.queue.send_control(&Control::Sweep(next.unwrap_or_default()), delay).await?;
         }
-        if is_first {
+        if walk.is_first() {
             effects.letters_deleted = self.delete_stale_letters(end).await?;
         }
         let Effects { resent, failed, letters_deleted, .. } = effects;

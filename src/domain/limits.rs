@@ -5,12 +5,14 @@ use std::time::Duration;
 
 mod batch;
 mod call;
+mod evidence;
 mod hold;
 mod input;
 mod sweep;
 
 pub use self::batch::*;
 pub use self::call::*;
+pub use self::evidence::*;
 pub use self::hold::*;
 pub use self::input::*;
 pub use self::sweep::*;

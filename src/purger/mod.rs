@@ -41,10 +41,12 @@ pub struct Purger {
 }
 
 /// How far a purge came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     /// The purge ended.
     Done,
+    /// The objects of this job are erased. Its dead letters remain.
+    Letters(JobId),
     /// The message is needed again after this time.
     Again(Duration),
 }
@@ -64,13 +66,35 @@ impl Purger {
     /// Handles a batch of messages, and names those that are needed again. `deadline` is when
     /// Lambda ends the invocation.
     pub async fn handle(&self, event: SqsEvent, deadline: Timestamp, function: &str) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
+        let mut steps = Vec::new();
         for message in event.records {
             let step = if until(deadline) < PURGE_RESERVE {
                 Step::Again(PURGE_RETRY_DELAY)
             } else {
                 self.handle_message(&message, deadline).await
             };
+            steps.push((message, step));
+        }
+        // One scan of the dead-letter queue serves all jobs of the invocation.
+        if steps.iter().any(|(_, step)| matches!(step, Step::Letters(_))) {
+            let scanned = self.erase_dead_letters(deadline).await;
+            for (_, step) in &mut steps {
+                let Step::Letters(job_id) = step else { continue };
+                *step = match &scanned {
+                    Ok(true) => self.finish_job(job_id).await.unwrap_or_else(|error| self.interrupted(&error)),
+                    Ok(false) => Step::Again(PURGE_RETRY_DELAY),
+                    Err(error) => self.interrupted(error),
+                };
+            }
+        }
+        let response = self.respond(steps).await;
+        self.meter.print(function, now().as_millisecond(), &[]);
+        response
+    }
+
+    async fn respond(&self, steps: Vec<(SqsMessage, Step)>) -> SqsBatchResponse {
+        let mut response = SqsBatchResponse::default();
+        for (message, step) in steps {
             let Step::Again(after) = step else { continue };
             if let Some(receipt) = &message.receipt_handle
                 && let Err(error) = self.queues.retry_after(receipt, after).await
@@ -82,14 +106,20 @@ impl Purger {
             failure.item_identifier = message.message_id.unwrap_or_default();
             response.batch_item_failures.push(failure);
         }
-        self.meter.print(function, now().as_millisecond(), &[]);
         response
+    }
+
+    /// The purge is retried, because a service did not answer.
+    fn interrupted(&self, error: &Unavailable) -> Step {
+        warn!(service = error.service, code = error.code, "a purge was interrupted");
+        self.meter.add(table::PURGES_INTERRUPTED, 1);
+        Step::Again(PURGE_RETRY_DELAY)
     }
 
     async fn handle_message(&self, message: &SqsMessage, deadline: Timestamp) -> Step {
         let body = message.body.as_deref().unwrap_or_default();
         let purged = match serde_json::from_str::<PurgeMessage>(body) {
-            Ok(PurgeMessage::Job { job_id }) => self.purge_job(&job_id, deadline).await,
+            Ok(PurgeMessage::Job { job_id }) => self.purge_job(&job_id).await,
             Ok(PurgeMessage::Batch { batch_id, is_repeated, cursor }) => {
                 self.purge_batch(&batch_id, is_repeated, cursor, deadline).await
             }
@@ -99,14 +129,10 @@ impl Purger {
                 return Step::Again(PURGE_REPEAT_DELAY);
             }
         };
-        purged.unwrap_or_else(|error| {
-            warn!(service = error.service, code = error.code, "a purge was interrupted");
-            self.meter.add(table::PURGES_INTERRUPTED, 1);
-            Step::Again(PURGE_RETRY_DELAY)
-        })
+        purged.unwrap_or_else(|error| self.interrupted(&error))
     }
 
-    async fn purge_job(&self, job_id: &JobId, deadline: Timestamp) -> Result<Step, Unavailable> {
+    async fn purge_job(&self, job_id: &JobId) -> Result<Step, Unavailable> {
         let Some(row) = self.jobs.get(job_id).await? else {
             warn!(job_id = job_id.as_str(), "a purged job is not stored");
             return Ok(Step::Done);
@@ -136,9 +162,10 @@ impl Purger {
         if let Some(after) = wait_for_work(work_ends_at, now()) {
             return Ok(Step::Again(after));
         }
-        if !self.erase_dead_letters(deadline).await? {
-            return Ok(Step::Again(PURGE_RETRY_DELAY));
-        }
+        Ok(Step::Letters(job_id.clone()))
+    }
+
+    async fn finish_job(&self, job_id: &JobId) -> Result<Step, Unavailable> {
         self.jobs.finish_purge(job_id, now()).await?;
         info!(job_id = job_id.as_str(), "job purged");
         self.meter.add(table::JOBS_PURGED, 1);

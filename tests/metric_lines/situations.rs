@@ -40,7 +40,7 @@ fn probe(number: u32) -> Message {
 }
 
 fn sweep() -> Message {
-    control(&Control::Sweep { after: None, expected: 0 })
+    control(&Control::Sweep(Default::default()))
 }
 
 /// Changes the time at which the messages of an event were sent.

@@ -10,9 +10,11 @@ use docket::domain::document::DocumentRecord;
 use docket::domain::document::location::S3Location;
 use docket::domain::failure::Failure;
 use docket::domain::job::claim::Claimant;
+use docket::domain::job::priority::Priority;
 use docket::domain::job::stored::Status;
 use docket::domain::job::{DocumentSource, Job, Work};
 use docket::domain::message::control::{BatchRetry, Control};
+use docket::domain::message::submitted::submitted_key;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use test_support::inline_job;
@@ -160,6 +162,7 @@ async fn repeated_retries_of_a_throttled_job_do_not_amplify() {
 async fn cancelled_batch_takes_no_job_by_any_way() {
     let scene = Scene::start().await;
     store_failed(&scene, "gone", 1).await;
+    scene.upload("by-url", Some("gone"), false).await;
     assert_eq!(scene.ask("DELETE", "/batches/{batch_id}", "gone", "", Value::Null).await.0, 200);
     let requests = [
         ("POST", "/jobs", "", json!({"document": "A lease.", "batch_id": "gone"})),
@@ -174,9 +177,23 @@ async fn cancelled_batch_takes_no_job_by_any_way() {
     }
     let body = json!({"job_id": "by-message", "document": "A lease.", "batch_id": "gone"});
     scene.world.send(&body.to_string()).await;
+    // The URL was given before the batch was cancelled, and the objects arrive later.
+    let batch_id = "gone".parse().expect("a valid batch id");
+    let file = "file-1".parse().expect("a valid job id");
+    let submitted = submitted_key(&batch_id, &file, "leases/a.txt", Priority::Normal);
+    for key in ["uploads/gone/a.txt", &submitted, "incoming/by-url/a lease.txt"] {
+        scene.put_object(key).await;
+        scene.world.send(&scene.s3_event(key)).await;
+    }
     scene.deliver_all().await;
+    let (_, page) = scene.ask("GET", "/batches/{batch_id}/jobs", "gone", "", Value::Null).await;
+    let jobs = page["data"].as_array().expect("jobs");
+    assert_eq!(jobs.len(), 5, "{page}");
+    for job in jobs {
+        let expected = if job["job_id"] == "gone-0" { "failed" } else { "cancelled" };
+        assert_eq!(job["status"], expected, "{job}");
+    }
     let row = scene.world.row("by-message").await.expect("a stored job");
-    assert_eq!(row.state.status(), Status::Cancelled);
     let last = row.attempts.last().expect("an attempt");
     assert_eq!((last.end.as_str(), last.code.as_deref()), ("cancelled", Some("batch_cancelled")));
     assert_eq!(scene.world.model.calls()["total"], 0);

@@ -71,12 +71,23 @@ impl Scene {
         let body = json!({"job_id": job_id, "filename": "a lease.txt", "size": 100, "batch_id": batch_id});
         assert_eq!(self.ask("POST", "/uploads", "", "", body).await.0, 201);
         if arrives {
-            let key = format!("incoming/{job_id}/a lease.txt");
-            let bytes = format!("{TEXT} {job_id}").into_bytes();
-            let s3 = aws_sdk_s3::Client::new(&self.world.sdk);
-            let put = s3.put_object().bucket(&self.world.bucket).key(key).body(bytes.into());
-            put.send().await.expect("the object is stored");
+            self.put_object(&format!("incoming/{job_id}/a lease.txt")).await;
         }
+    }
+
+    /// Stores a document, and sends no S3 event.
+    pub async fn put_object(&self, key: &str) {
+        let s3 = aws_sdk_s3::Client::new(&self.world.sdk);
+        let body = format!("{TEXT} {key}").into_bytes().into();
+        s3.put_object().bucket(&self.world.bucket).key(key).body(body).send().await.expect("the object is stored");
+    }
+
+    /// The S3 event of a stored document.
+    pub fn s3_event(&self, key: &str) -> String {
+        // S3 encodes the keys of events like the values of forms.
+        let object = json!({"key": key.replace(' ', "+"), "size": 100, "sequencer": "0055"});
+        let s3 = json!({"bucket": {"name": self.world.bucket}, "object": object});
+        json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}).to_string()
     }
 
     /// Submits documents of a batch.

@@ -12,8 +12,9 @@ use super::failure::Failure;
 use super::filter::Filter;
 use super::pages::parse_id;
 use super::views::confirm::confirm;
-use crate::changes::{Change, cancel_batch, change_each, list};
+use crate::changes::{self, Change, cancel_batch, change_matching};
 use crate::client::no_such_batch;
+use crate::pages::each_job;
 
 /// A filter, and the number of jobs that the question named.
 #[derive(Deserialize)]
@@ -76,22 +77,29 @@ pub(super) async fn ask_cancel(
 }
 
 async fn ask(app: &App, batch_id: &BatchId, filter: &Filter, change: Change) -> Result<Html<String>, Failure> {
-    let count = find(app, batch_id, filter, change).await?.len() as u64;
+    let count = count(app, batch_id, filter, change).await?;
     Ok(Html(confirm(&app.shell, batch_id.as_str(), filter, change, count, None)))
 }
 
-/// The ids of the jobs that a change over a filter hits.
-async fn find(app: &App, batch_id: &BatchId, filter: &Filter, change: Change) -> Result<Vec<String>, Failure> {
-    let queries = match change {
+/// The API's queries for the jobs that a change over a filter hits.
+fn queries(filter: &Filter, change: Change) -> Vec<String> {
+    match change {
         Change::Retry => filter.failed(),
         Change::Cancel => filter.unfinished(),
-    };
-    let mut ids = Vec::new();
-    for query in queries {
-        let jobs = list(&app.client, batch_id, &query).await?;
-        ids.extend(jobs.iter().filter_map(|job| job["job_id"].as_str()).map(str::to_owned));
     }
-    Ok(ids)
+}
+
+/// The number of jobs that a change over a filter hits.
+async fn count(app: &App, batch_id: &BatchId, filter: &Filter, change: Change) -> Result<u64, Failure> {
+    let mut count = 0;
+    for query in queries(filter, change) {
+        let count_one = |_| {
+            count += 1;
+            Ok(())
+        };
+        each_job(&app.client, batch_id, &query, count_one).await?;
+    }
+    Ok(count)
 }
 
 /// Retries the failed jobs of a filter.
@@ -119,22 +127,24 @@ async fn change_jobs(
     confirmed: Confirmed,
     change: Change,
 ) -> Result<Response, Failure> {
-    let Confirmed { status, label, error, name, count } = confirmed;
+    let Confirmed { status, label, error, name, count: confirmed } = confirmed;
     let filter = Filter { status, label, error, name };
-    let ids = find(app, batch_id, &filter, change).await?;
-    let found = ids.len() as u64;
-    if found > count {
-        let question = confirm(&app.shell, batch_id.as_str(), &filter, change, found, Some(count));
+    let found = count(app, batch_id, &filter, change).await?;
+    if found > confirmed {
+        let question = confirm(&app.shell, batch_id.as_str(), &filter, change, found, Some(confirmed));
         return Ok(Html(question).into_response());
     }
     let number = app.operations.begin(batch_id, change, found);
     let (task_app, task_batch) = (app.clone(), batch_id.clone());
+    let queries = queries(&filter, change);
     tokio::spawn(async move {
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let advance = |done, changes: &_| task_app.operations.advance(number, done, changes);
-        if let Err(error) = change_each(&task_app.client, &ids, change, advance).await {
-            task_app.operations.fail(number, &error.to_string());
+        for query in queries {
+            match change_matching(&task_app.client, &task_batch, &query, change).await {
+                Ok(changes) => task_app.operations.add(number, changes),
+                Err(error) => task_app.operations.fail(number, &error.to_string()),
+            }
         }
+        task_app.operations.end(number);
         task_app.reader.forget(&task_batch);
     });
     Ok(Redirect::to(&format!("/batches/{batch_id}?{}", filter.as_query())).into_response())
@@ -152,9 +162,8 @@ pub(super) async fn cancel_job(app: State<Arc<App>>, job_id: Path<String>) -> Re
 
 async fn change_job(app: &App, job_id: &str, change: Change) -> Result<Redirect, Failure> {
     let job_id: JobId = parse_id(job_id)?;
-    let changes = change_each(&app.client, &[job_id.as_str()], change, |_, _| {}).await?;
-    match changes.refused.into_iter().next() {
-        Some((_, reason)) => Err(Failure::invalid(reason)),
+    match changes::change_job(&app.client, job_id.as_str(), change).await? {
+        Some(reason) => Err(Failure::invalid(reason)),
         None => Ok(Redirect::to(&format!("/jobs/{job_id}"))),
     }
 }

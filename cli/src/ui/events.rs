@@ -98,7 +98,7 @@ async fn version(app: &Arc<App>, subject: &Subject) -> Result<u64, CommandError>
             batch.map(|batch| batch.to_string()).hash(&mut hasher);
             (statistics.jobs, app.uploads.count(batch_id)).hash(&mut hasher);
             for operation in app.operations.list(batch_id) {
-                (operation.done, operation.changed, operation.error).hash(&mut hasher);
+                (operation.has_ended, operation.changed, operation.error).hash(&mut hasher);
             }
         }
         Subject::Job(job_id) => {

@@ -21,9 +21,11 @@ pub(super) struct Operation {
     pub change: Change,
     /// The jobs that it hits.
     pub total: u64,
-    /// The jobs so far.
-    pub done: u64,
-    /// The changed jobs so far.
+    /// Whether it has ended.
+    pub has_ended: bool,
+    /// Whether Docket changes further jobs by itself.
+    pub continues: bool,
+    /// The jobs that it has changed.
     pub changed: u64,
     /// The first jobs that were not changed, with the reason.
     pub refused: Vec<(String, String)>,
@@ -41,23 +43,27 @@ impl Operations {
         let mut all = self.0.lock().expect("no holder panics");
         let number = all.back().map_or(1, |last| last.number + 1);
         let batch_id = batch_id.clone();
-        let (refused, error) = (Vec::new(), None);
-        all.push_back(Operation { number, batch_id, change, total, done: 0, changed: 0, refused, error });
+        let (refused, error, has_ended, continues) = (Vec::new(), None, false, false);
+        all.push_back(Operation { number, batch_id, change, total, has_ended, continues, changed: 0, refused, error });
         if all.len() > REMEMBERED_MAX {
             all.pop_front();
         }
         number
     }
 
-    /// Notes the progress of an operation.
-    pub fn advance(&self, number: u64, done: u64, changes: &Changes) {
+    /// Adds the effect of a part of an operation.
+    pub fn add(&self, number: u64, changes: Changes) {
         self.update(number, |operation| {
-            operation.done = done;
-            operation.changed = changes.changed;
-            if operation.refused.len() < REFUSED_SHOWN {
-                operation.refused = changes.refused.iter().take(REFUSED_SHOWN).cloned().collect();
-            }
+            operation.changed += changes.changed;
+            operation.continues |= changes.continues;
+            let room = REFUSED_SHOWN - operation.refused.len();
+            operation.refused.extend(changes.refused.into_iter().take(room));
         });
+    }
+
+    /// Notes that an operation has ended.
+    pub fn end(&self, number: u64) {
+        self.update(number, |operation| operation.has_ended = true);
     }
 
     /// Notes why an operation ended early.

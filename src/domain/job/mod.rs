@@ -7,6 +7,7 @@ pub mod priority;
 pub mod stored;
 pub mod stranded;
 pub mod suspect;
+pub mod sweep_walk;
 pub mod work_id;
 
 use serde_json::{Map, Value};

@@ -81,15 +81,15 @@ impl Found {
         }
     }
 
-    /// The jobs whose messages are sent, oldest first, while the queues have `depth` messages
+    /// The jobs whose messages are sent, oldest first, while the queues lack `lost` messages
     /// of jobs.
-    pub fn stranded(mut self, depth: u64) -> Vec<JobId> {
+    pub fn stranded(mut self, lost: usize) -> Vec<JobId> {
         self.candidates.sort_unstable();
         let is_overtaken = |candidate: &&Candidate| {
             self.fronts.get(candidate.priority).is_some_and(|front| candidate.idle_since + SWEEP_FIRST <= *front)
         };
         let overtaken = self.candidates.iter().filter(is_overtaken).count().min(SWEEP_OVERTAKEN_MAX);
-        let count = lost_messages(self.expected, depth).max(overtaken).min(SWEEP_JOBS_MAX);
+        let count = lost.max(overtaken).min(SWEEP_JOBS_MAX);
         self.candidates.into_iter().take(count).map(|candidate| candidate.job_id).collect()
     }
 }
@@ -140,7 +140,7 @@ pub fn waits_long(row: &StoredJob, now: Timestamp) -> bool {
 
 /// The messages that the queues lack. `expected` jobs have a message; the queues have
 /// `depth` messages of jobs.
-fn lost_messages(expected: u64, depth: u64) -> usize {
+pub fn lost_messages(expected: u64, depth: u64) -> usize {
     usize::try_from(expected.saturating_sub(depth)).unwrap_or(usize::MAX)
 }
 

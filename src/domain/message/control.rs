@@ -11,7 +11,7 @@ use crate::domain::batch::cursor::Cursor;
 use crate::domain::batch::filter::Filter;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::BatchId;
-use crate::domain::job::stranded::UnfinishedPosition;
+use crate::domain::job::sweep_walk::SweepWalk;
 
 /// A message that contains no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,14 +34,7 @@ pub enum Control {
         last_look: bool,
     },
     /// Find unfinished jobs whose message is lost. EventBridge sends it on a schedule.
-    Sweep {
-        /// The position at which the sweep continues; `None` for the start.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<UnfinishedPosition>,
-        /// The jobs before that position that should have a message.
-        #[serde(default)]
-        expected: u64,
-    },
+    Sweep(SweepWalk),
     /// Retry the remaining jobs of a batch.
     Retry(BatchRetry),
 }
@@ -86,6 +79,7 @@ mod tests {
     use super::*;
     use crate::domain::batch::cursor::Select;
     use crate::domain::job::stored::Status;
+    use crate::domain::job::stranded::UnfinishedPosition;
 
     #[test]
     fn control_message_survives_its_body() {
@@ -94,11 +88,12 @@ mod tests {
             Control::Probe { target: model.clone(), number: 3 },
             Control::Resend { target: model, last_look: true },
             Control::Resend { target: HoldTarget::Batch("b".parse().unwrap()), last_look: false },
-            Control::Sweep { after: None, expected: 0 },
-            Control::Sweep {
+            Control::Sweep(SweepWalk::default()),
+            Control::Sweep(SweepWalk {
                 after: Some(UnfinishedPosition { partition: "b/7".into(), job_id: "j".parse().unwrap() }),
                 expected: 12,
-            },
+                left: Some(3),
+            }),
             Control::Retry(BatchRetry {
                 batch_id: "b".parse().unwrap(),
                 filter: Filter { error_code: Some("c".into()), ..Filter::from(Select::Only(Status::Failed)) },
@@ -113,7 +108,7 @@ mod tests {
             r#"{"control":"probe","target":"store","number":0}"#
         );
         // The body that the template's schedule sends.
-        assert_eq!(Control::parse(r#"{"control":"sweep"}"#), Some(Control::Sweep { after: None, expected: 0 }));
+        assert_eq!(Control::parse(r#"{"control":"sweep"}"#), Some(Control::Sweep(SweepWalk::default())));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::parts::{button, name_of, number, status, time};
 use super::pictures::{histogram, ranking};
 use crate::batch::Batch;
 use crate::changes::Change;
-use crate::ui::filter::{Filter, STATUSES, encode};
+use crate::query::encode;
+use crate::ui::filter::{Filter, STATUSES};
 use crate::ui::operations::Operation;
 use crate::ui::statistics::Statistics;
 
@@ -69,10 +70,12 @@ fn progress(operation: &Operation) -> Markup {
     html! {
         div.operation role="status" {
             @if let Some(error) = &operation.error {
-                p.error { (doing) " stopped after " (number(operation.done)) " of " (number(operation.total)) " jobs: " (error) }
-            } @else if operation.done < operation.total {
-                p { (doing) " " (number(operation.done)) " of " (number(operation.total)) " jobs" }
-                progress value=(operation.done) max=(operation.total) aria-label=(doing) {}
+                p.error { (doing) " stopped after " (number(operation.changed)) " of " (number(operation.total)) " jobs: " (error) }
+            } @else if !operation.has_ended {
+                p { (doing) " " (number(operation.total)) " jobs" }
+                progress aria-label=(doing) {}
+            } @else if operation.continues {
+                p { (number(operation.changed)) " of " (number(operation.total)) " jobs " (done) "; Docket goes on by itself" }
             } @else {
                 p { (number(operation.changed)) " of " (number(operation.total)) " jobs " (done) }
             }

@@ -162,12 +162,16 @@ pub const BUDGET_SPENT_SHARE: Metric = metric(
     "The spent share of the budget that is nearest to its end, from 0 to 1. Only with a budget.",
 );
 /// Events of jobs.
-pub const JOB_EVENTS_PUBLISHED: Metric = count("job_events_published", "Events of jobs that the bus accepted.");
+pub const JOB_EVENTS_PUBLISHED: Metric =
+    count("job_events_published", "Events of jobs that the bus accepted. Written as 0, too.");
 /// Events of batches.
-pub const BATCH_EVENTS_PUBLISHED: Metric = count("batch_events_published", "Events of batches that the bus accepted.");
+pub const BATCH_EVENTS_PUBLISHED: Metric =
+    count("batch_events_published", "Events of batches that the bus accepted. Written as 0, too.");
 /// Stream records that are retried.
-pub const EVENTS_FAILED: Metric =
-    count("events_failed", "Stream records that Lambda retries, because the bus or the table did not answer.");
+pub const EVENTS_FAILED: Metric = count(
+    "events_failed",
+    "Stream records that Lambda retries, because the bus or the table did not answer. Written as 0, too.",
+);
 /// Jobs that the API accepted.
 pub const JOBS_ACCEPTED: Metric = count("jobs_accepted", "Jobs that the API accepted, also repeated ones.");
 /// Purged jobs.

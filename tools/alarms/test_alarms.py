@@ -5,8 +5,10 @@ start no server.
 """
 import copy
 import functools
+import tempfile
 import unittest
 from collections.abc import Callable
+from pathlib import Path
 
 from . import check, play
 from .expressions import ExpressionError, evaluate, ids
@@ -201,6 +203,13 @@ class NegativeControlTest(unittest.TestCase):
             for actions in ("AlarmActions", "OKActions"):
                 with self.subTest(alarm=name, actions=actions):
                     self.assert_noticed(name, lambda properties: properties.pop(actions))
+
+    def test_alarm_without_a_section_of_the_runbook_is_noticed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "runbook.md"
+            page.write_text(check.RUNBOOK.read_text().replace("### HoldAlarm", "### HoldsAlarm"))
+            faults = list(check.find_runbook_faults(ALARMS, page))
+        self.assertEqual(len(faults), 2, faults)
 
     def test_red_by_design_is_noticed(self):
         old = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage"}

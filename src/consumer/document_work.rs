@@ -6,6 +6,7 @@ use super::analyses::Analyses;
 use super::attempt::Attempt;
 use super::delivery::Delivery;
 use super::document_reader::DocumentReader;
+use super::evidence_check;
 use super::memory_budget::MemoryPermit;
 use super::response::Handled;
 use super::result_store::ResultStore;
@@ -129,14 +130,16 @@ impl DocumentWork {
         {
             return Ok((completed, record));
         }
-        let answer = match self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await {
+        let text = analysis.has_evidence().then(|| evidence_check::searchable_text(&document)).flatten();
+        let mut answer = match self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await {
             Ok(answer) => answer,
             Err(Stopped { error, unsaved: None }) => return Err(error),
             Err(Stopped { error, unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),
         };
+        let evidence = evidence_check::finish(analysis, text, &mut answer.result).await;
         // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
         let found_by = deduplicate.then_some(fingerprint);
-        let stored = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await;
+        let stored = self.results.store_answer(&job.job_id, claim.attempt, (answer, evidence), found_by, now()).await;
         match stored {
             Ok(completed) => Ok((completed, record)),
             Err(error) => Err(self.not_stored(error).await),

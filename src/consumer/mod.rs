@@ -16,6 +16,7 @@ mod conversation;
 mod delivery;
 mod document_reader;
 mod document_work;
+mod evidence_check;
 mod gate;
 mod gate_holds;
 mod gate_memory;

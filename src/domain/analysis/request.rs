@@ -28,6 +28,9 @@ pub struct AnalysisRequest {
     /// The model or inference profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
+    /// Whether the model names a passage of the document for each value, which Docket checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<bool>,
 }
 
 /// A problem with a field of an [`AnalysisRequest`].

@@ -49,8 +49,6 @@ impl Unit {
 pub enum Dimension {
     /// The error behind a retry.
     Cause,
-    /// The model or inference profile.
-    ModelId,
 }
 
 impl Dimension {
@@ -58,7 +56,6 @@ impl Dimension {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cause => "Cause",
-            Self::ModelId => "ModelId",
         }
     }
 }
@@ -144,22 +141,6 @@ pub const QUOTA_USED_MS: Metric = metric(
 pub const HOLDS_OPEN: Metric = count(
     "holds_open",
     "Open [holds](../operations/holds.md): the sweep counts them every 15 minutes, also 0. A new hold and a failed probe report 1.",
-);
-/// The cost of answered calls by model.
-pub const COST_NANO_USD: Metric = Metric {
-    name: "CostNanoUsd",
-    unit: Unit::None,
-    dimension: Some(Dimension::ModelId),
-    meaning: "The cost of answered calls in billionths of a US dollar, by model. Only for models with a price.",
-};
-/// The remaining budget.
-pub const BUDGET_LEFT_USD: Metric =
-    metric("BudgetLeftUsd", Unit::None, "The remaining part of the daily budget in US dollars. Only with a budget.");
-/// The spent share of the budget.
-pub const BUDGET_SPENT_SHARE: Metric = metric(
-    "BudgetSpentShare",
-    Unit::None,
-    "The spent share of the budget that is nearest to its end, from 0 to 1. Only with a budget.",
 );
 /// Events of jobs.
 pub const JOB_EVENTS_PUBLISHED: Metric =
@@ -279,8 +260,7 @@ pub const INPUT_TOKENS: Metric = count("input_tokens", "Input tokens of the atte
 /// Output tokens of kept answers.
 pub const OUTPUT_TOKENS: Metric = count("output_tokens", "Output tokens of the same attempts.");
 
-const LIMITS: &[Metric] =
-    &[QUOTA_RESERVED_MS, QUOTA_USED_MS, HOLDS_OPEN, COST_NANO_USD, BUDGET_LEFT_USD, BUDGET_SPENT_SHARE];
+const LIMITS: &[Metric] = &[QUOTA_RESERVED_MS, QUOTA_USED_MS, HOLDS_OPEN];
 
 /// All metrics.
 pub fn all() -> impl Iterator<Item = Metric> {

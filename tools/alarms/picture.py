@@ -54,10 +54,7 @@ def play_day() -> Stack:
             stack.metrics.add("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", names, BEGIN + at, hidden)
         for function, running in (("ConsumerFunction", 1 if waits else 10), ("ProducerFunction", 1), ("NotifierFunction", 1)):
             stack.function(function, at, at + MINUTE, Errors=0, Throttles=0, ConcurrentExecutions=running)
-        names = {"FunctionName": "ConsumerFunction", "ModelId": "us.amazon.nova-2-lite-v1:0"}
-        stack.metrics.add("Docket", "CostNanoUsd", names, BEGIN + at, 0.0 if waits else 2_400_000.0)
     stack.api_errors(0, SPAN, MINUTE, 0)
-    stack.budget(0, SPAN, MINUTE, lambda at: 0.6 * (min(at, begin) + max(0, at - end)) / SPAN)
     return stack
 
 

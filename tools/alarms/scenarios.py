@@ -46,12 +46,6 @@ class Stack:
     def sweeps(self, begin: int, end: int, situation: str = "idle_sweep") -> None:
         self.invoke(situation, begin, end, SWEEP)
 
-    def budget(self, begin: int, end: int, every: int, share: Callable[[int], float]) -> None:
-        """The share of a budget, in the form of the other lines."""
-        for at in range(begin, end, every):
-            self.metrics.add("Docket", "BudgetSpentShare", {"FunctionName": "ConsumerFunction"}, BEGIN + at, share(at))
-        self.end = max(self.end, end)
-
     def queue(self, name: str, begin: int, end: int, visible: Callable[[int], float], received: float) -> None:
         """SQS writes its metrics each minute, also as 0."""
         dimensions = {"QueueName": name}
@@ -198,11 +192,6 @@ def few_api_errors(stack: Stack) -> None:
     stack.invoke("jobs_accepted", 0, 2 * HOUR, MINUTE, "ProducerFunction")
 
 
-def half_spent_budget(stack: Stack) -> None:
-    stack.budget(0, 6 * HOUR, MINUTE, lambda at: 0.79 * at / (6 * HOUR))
-    stack.invoke("completed", 0, 6 * HOUR, MINUTE)
-
-
 def empty_queues_of_failures(stack: Stack) -> None:
     for name in ("NotifierFailureQueue", "WebhookDeadLetterQueue"):
         stack.queue(name, 0, 2 * HOUR, lambda at: 0, 0)
@@ -222,7 +211,6 @@ QUIET = [
     Scenario("notifier is slow for 8 minutes", slow_notifier, nearly=alarms("NotifierLate")),
     Scenario("burst at the start", burst_at_the_start, nearly=alarms("ConsumerThrottled")),
     Scenario("few errors of the API", few_api_errors, nearly=alarms("ApiErrors", "ProducerThrottled")),
-    Scenario("79 % of a budget", half_spent_budget, nearly=alarms("Budget")),
     Scenario("empty queues of failures", empty_queues_of_failures, nearly=alarms("EventsLost", "WebhookDeadLetters")),
 ]
 
@@ -276,15 +264,6 @@ def hold_of_ten_days(stack: Stack) -> None:
     stack.invoke("hold_ended", 6 * HOUR + 5 * MINUTE, 6 * HOUR + 6 * MINUTE, MINUTE)
     stack.sweeps(6 * HOUR + 15 * MINUTE, 12 * HOUR, "sweep_after_hold")
     stack.invoke("completed", 6 * HOUR + 6 * MINUTE, 12 * HOUR, 5 * MINUTE)
-
-
-def spent_budget(stack: Stack) -> None:
-    """A budget is spent after two hours, raised after four, and its calls go on."""
-    stack.budget(0, 2 * HOUR, MINUTE, lambda at: at / (2 * HOUR))
-    stack.invoke("completed", 0, 2 * HOUR, MINUTE)
-    stack.sweeps(2 * HOUR, 4 * HOUR)
-    stack.budget(4 * HOUR, 6 * HOUR, MINUTE, lambda at: 0.5)
-    stack.invoke("completed", 4 * HOUR, 6 * HOUR, MINUTE)
 
 
 def crashing_consumer(stack: Stack) -> None:
@@ -349,7 +328,6 @@ LOUD = [
     fires("wrong prompt", wrong_prompt, "FailedJobs"),
     fires("access to the model is denied", access_denied, "Hold", lasts_until=3 * HOUR),
     fires("hold of more than a week", hold_of_ten_days, "OldMessages", "Hold", lasts_until=6 * HOUR),
-    fires("budget is spent, then raised", spent_budget, "Budget", lasts_until=4 * HOUR),
     fires("consumer crashes", crashing_consumer, "ConsumerErrors"),
     fires("panic", panic, "ConsumerPanics"),
     fires("bus refuses events for two hours", late_notifier, "NotifierLate"),

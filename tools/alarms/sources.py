@@ -62,9 +62,6 @@ MISLEADING = {
 
 # The statistics of Docket's metrics that are no counts of events.
 OWN_STATISTICS = {
-    "BudgetLeftUsd": frozenset({"Minimum"}),
-    "BudgetSpentShare": frozenset({"Maximum"}),
-    "CostNanoUsd": SUM,
     "holds_open": frozenset({"Maximum"}),
     "model_latency_ms": frozenset({"p", "Average", "Maximum"}),
     "oldest_message_seconds": frozenset({"Maximum"}),

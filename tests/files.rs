@@ -61,9 +61,9 @@ async fn unsupported_document_fails_with_its_code_and_no_call() {
     let world = World::new().await;
     let documents = [
         ("unknown.docx", b"\x00\x01\x02\x80".to_vec(), "document_type_unknown"),
-        ("encrypted.pdf", b"%PDF-1.7\ntrailer << /Encrypt 5 0 R >>".to_vec(), "document_encrypted"),
+        ("encrypted.pdf", b"%PDF-1.7\n1 0 obj /Page\ntrailer << /Encrypt 5 0 R >>".to_vec(), "document_encrypted"),
         ("empty.pdf", Vec::new(), "document_empty"),
-        ("large.pdf", [b"%PDF-1.7\n".as_slice(), &[0; 4_500_000]].concat(), "document_too_large"),
+        ("large.pdf", [b"%PDF-1.7\n1 0 obj\n".as_slice(), &[0; 4_500_000]].concat(), "document_too_large"),
     ];
     analyse_documents(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
     for (key, _, code) in documents {

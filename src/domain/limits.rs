@@ -7,12 +7,14 @@ mod batch;
 mod call;
 mod hold;
 mod input;
+mod reading;
 mod sweep;
 
 pub use self::batch::*;
 pub use self::call::*;
 pub use self::hold::*;
 pub use self::input::*;
+pub use self::reading::*;
 pub use self::sweep::*;
 
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.

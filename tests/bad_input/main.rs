@@ -173,7 +173,8 @@ fn input_over_a_limit_by_one_is_rejected() {
         parse_job(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None)
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
-    let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
+    let pdf =
+        |bytes: usize| Document::new(None, format!("%PDF-1.7 1 0 obj /Page{}", "x".repeat(bytes - 22)).into_bytes());
     assert!(pdf(DOCUMENT_MAX_BYTES).is_ok() && pdf(DOCUMENT_MAX_BYTES + 1).is_err());
     let instructions =
         |bytes: usize| Analysis::new(&AnalysisRequest { instructions: Some("x".repeat(bytes)), ..Default::default() });

@@ -39,9 +39,15 @@ impl Analyser {
     /// bytes, the analysis, and every setting of the call.
     ///
     /// The name of a document takes part where it changes the format that is sent.
-    pub fn fingerprint(&self, call: &Call<'_>, sha256: &str, parts: &[Document]) -> String {
+    pub fn fingerprint(
+        &self,
+        call: &Call<'_>,
+        sha256: &str,
+        parts: &[Document],
+        page_range: Option<[u32; 2]>,
+    ) -> String {
         let format = parts.first().map(|part| part.content().format_name());
-        let params = json!([self.conversation.model.cache_key_params(call), self.chunk_max_bytes, format]);
+        let params = json!([self.conversation.model.cache_key_params(call), self.chunk_max_bytes, format, page_range]);
         call.analysis.fingerprint(sha256, &params)
     }
 

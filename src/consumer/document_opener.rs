@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::domain::document::reading::{Reading, read};
+use crate::domain::document::reading::{Reading, read_pages};
 use crate::domain::document::{too_slow, unreadable};
 use crate::domain::job::ending::AttemptError;
 use crate::domain::limits::{CONCURRENT_READINGS, READING_TIME};
@@ -24,15 +24,21 @@ impl Default for DocumentOpener {
 }
 
 impl DocumentOpener {
-    /// Reads a document. `name` is a file name or an object key.
+    /// Reads a document; of a PDF, the pages of `page_range`. `name` is a file name or an object
+    /// key.
     ///
     /// # Errors
     /// Permanent with one of the `document_…` codes, also if the reading takes longer than
     /// [`READING_TIME`] or ends in a panic.
-    pub async fn open(&self, name: Option<String>, bytes: Vec<u8>) -> Result<Reading, AttemptError> {
+    pub async fn open(
+        &self,
+        name: Option<String>,
+        bytes: Vec<u8>,
+        page_range: Option<[u32; 2]>,
+    ) -> Result<Reading, AttemptError> {
         let permit = self.readings.clone().acquire_owned().await.map_err(|_| AttemptError::NoTime)?;
         let work = move || {
-            let found = catch_unwind(AssertUnwindSafe(|| read(name.as_deref(), bytes)));
+            let found = catch_unwind(AssertUnwindSafe(|| read_pages(name.as_deref(), bytes, page_range)));
             // An abandoned reading keeps its memory until here.
             drop(permit);
             found.unwrap_or_else(|_| Err(unreadable()))

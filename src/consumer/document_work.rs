@@ -111,8 +111,9 @@ impl DocumentWork {
         let analysis = &self.analyses.get(request).await?;
         let of_analysis = request.and_then(|request| request.model_id.as_deref());
         let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.conversation.model.model_id());
+        let page_range = request.and_then(|request| request.page_range);
         let time = delivery.time_before_call();
-        let fetched = tokio::time::timeout(time, self.fetch(source, delivery)).await;
+        let fetched = tokio::time::timeout(time, self.fetch(source, delivery, page_range)).await;
         let (reading, mut record, _memory) = fetched.map_err(|_| {
             // A late start is no fault of the document or the bucket.
             if time < FETCH_RESERVE {
@@ -138,7 +139,7 @@ impl DocumentWork {
         let sha256 = record.sha256.as_deref().unwrap_or_default();
         let (attempt, generation) = (claim.attempt, claim.generation);
         let call = Call { job_id: &job.job_id, attempt, generation, model_id, analysis };
-        let fingerprint = self.analyser.fingerprint(&call, sha256, &parts);
+        let fingerprint = self.analyser.fingerprint(&call, sha256, &parts, page_range);
         if deduplicate
             && let Some(completed) = self.results.find_duplicate(call.job_id, call.attempt, &fingerprint).await?
         {
@@ -158,7 +159,7 @@ impl DocumentWork {
         }
     }
 
-    /// What completes the job of a ZIP file: its documents are jobs of their own, and no call
+    /// The completion of a ZIP file's job. Each of its documents has its own job, and no call
     /// is made.
     async fn complete_folder(
         &self,
@@ -233,6 +234,7 @@ impl DocumentWork {
         &self,
         source: &DocumentSource,
         delivery: &Delivery,
+        page_range: Option<[u32; 2]>,
     ) -> Result<(Reading, DocumentRecord, Option<MemoryPermit>), AttemptError> {
         let (name, bytes, record, memory) = match source {
             DocumentSource::Inline(text) => (None, text.clone().into_bytes(), DocumentRecord::default(), None),
@@ -248,7 +250,7 @@ impl DocumentWork {
             }
         };
         let record = record.with_bytes(&bytes);
-        Ok((self.opener.open(name.map(str::to_owned), bytes).await?, record, memory))
+        Ok((self.opener.open(name.map(str::to_owned), bytes, page_range).await?, record, memory))
     }
 }
 

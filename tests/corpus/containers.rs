@@ -16,9 +16,10 @@ pub const KINDS: &[Kind] = &[
         sample("a.pdf", bytes, Ending::Parts { format: "Pdf", count: 1..=1, pages: 1 })
     }),
     ("pdf with a broken table", |random| {
-        let bytes = String::from_utf8(save(pdf(1, 0, ""))).expect("plain");
-        let (before, _) = bytes.rsplit_once("startxref").expect("an end");
-        let bytes = format!("{before}startxref\n{}\n%%EOF", random.u32(9_000..99_999));
+        let mut bytes = save(pdf(1, 0, ""));
+        let end = bytes.windows(9).rposition(|window| window == b"startxref").expect("an end");
+        bytes.truncate(end);
+        bytes.extend(format!("startxref\n{}\n%%EOF", random.u32(9_000..99_999)).bytes());
         sample("a.pdf", bytes, Ending::File { format: "Pdf", words: vec!["words of page 0".to_owned()] })
     }),
     ("large pdf", |_| {
@@ -53,7 +54,6 @@ pub const KINDS: &[Kind] = &[
             let pixels = noise(random, 40 * 30 * 3);
             encoder.write_image::<tiff::encoder::colortype::RGB8>(40, 30, &pixels).expect("a page");
         }
-        drop(encoder);
         sample(
             "scan.tif",
             bytes.into_inner(),

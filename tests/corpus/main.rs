@@ -2,6 +2,7 @@
 //! format, its children or its failure. The files are made here, with a seed.
 
 mod containers;
+mod hostile;
 mod makers;
 mod office;
 mod texts;
@@ -88,7 +89,7 @@ fn check(kind: &str, seed: u64, sample: Sample) {
 
 #[test]
 fn every_file_of_the_corpus_has_its_ending() {
-    let kinds = [texts::KINDS, office::KINDS, containers::KINDS].concat();
+    let kinds = [texts::KINDS, office::KINDS, containers::KINDS, hostile::KINDS].concat();
     let seed: u64 = std::env::var("CORPUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("CORPUS_SEED={seed}");
     let mut files = 0;
@@ -104,4 +105,42 @@ fn every_file_of_the_corpus_has_its_ending() {
     println!("{files} files of {} kinds", kinds.len());
     assert!(wrong.is_empty(), "{} of {files} files have another ending: {wrong:?}", wrong.len());
     assert!(kinds.len() >= 40 && files >= 300, "{files} files of {} kinds", kinds.len());
+}
+
+/// The ending of a file in one word, as a manifest of other files names it.
+fn describe(found: Result<Reading, docket::domain::failure::Failure>) -> String {
+    match found {
+        Err(failure) => failure.code,
+        Ok(Reading { parts, children, .. }) => match (parts.first(), children.len()) {
+            (None, count) => format!("{count} children"),
+            (Some(part), 0) => part.content().format_name(),
+            (Some(part), count) => format!("{} and {count} children", part.content().format_name()),
+        },
+    }
+}
+
+/// Files of others, which are not in the repository: `CORPUS_MANIFEST` names a file with lines
+/// of a path, a tab, the allowed endings with `|` between them, and optionally a tab and words
+/// of the text.
+#[test]
+fn every_file_of_a_manifest_has_its_ending() {
+    let Ok(manifest) = std::env::var("CORPUS_MANIFEST") else { return };
+    let lines = std::fs::read_to_string(&manifest).expect("CORPUS_MANIFEST names a file");
+    let mut wrong = Vec::new();
+    for line in lines.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [path, ending, words @ ..] = &fields[..] else { panic!("a path, a tab and an ending: {line}") };
+        let found = read(Some(path), std::fs::read(path).expect("a file of the manifest"));
+        let is_guess = found.as_ref().is_ok_and(|found| found.facts.encoding_guessed);
+        let text = found.as_ref().ok().and_then(|found| readable_text(&found.parts)).map(|found| found.text);
+        let text = text.unwrap_or_default();
+        let found = describe(found);
+        // A guess may be wrong, and the job says that it is a guess.
+        let has_words = is_guess || words.iter().all(|words| text.contains(words));
+        if !ending.split('|').any(|ending| ending == found) || longest_run(&text) >= RUN_MAX || !has_words {
+            wrong.push(format!("{path}: {found}, not {ending}; {:?}", text.chars().take(100).collect::<String>()));
+        }
+    }
+    println!("{} files", lines.lines().count());
+    assert!(wrong.is_empty(), "{} files have another ending:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! What the makers of files share: words in many languages, and encoded data.
+//! The shared part of the makers of files: words in many languages, and encoded data.
 
 use std::io::{Cursor, Write};
 use std::ops::RangeInclusive;

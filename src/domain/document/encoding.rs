@@ -2,7 +2,7 @@
 //! UTF-8, then a guess.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use super::declaration::declared_label;
 
@@ -65,11 +65,11 @@ fn decode_unmarked(bytes: &[u8], label: Option<&str>) -> Option<Decoded> {
     }
     let label = label.map(str::to_owned).or_else(|| declared_label(bytes));
     let declared = label.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
-    let shape = Utf8Shape::of(bytes);
+    let shape = Utf8Shape::measure(bytes);
     match declared {
-        // Bytes that are readable as ASCII are not UTF-16, whatever they declare.
+        // Bytes that are readable as ASCII are not UTF-16, with any declaration.
         Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE || encoding == X_USER_DEFINED => {}
-        // Text of a single-byte encoding is never valid UTF-8 by chance. A program converted
+        // Text of a single-byte encoding is not valid UTF-8 at random. A program converted
         // this text and kept its declaration.
         Some(encoding) if encoding != UTF_8 && encoding.is_single_byte() && shape.bad == 0 && shape.good > 1 => {
             return Some(with(UTF_8, bytes, true));
@@ -79,13 +79,18 @@ fn decode_unmarked(bytes: &[u8], label: Option<&str>) -> Option<Decoded> {
         Some(_) if shape.good >= shape.bad => return Some(with(UTF_8, bytes, false)),
         Some(_) | None => {}
     }
-    if shape.good >= shape.bad {
+    // ISO-2022-JP is ASCII with escape sequences.
+    let may_be_iso_2022 = shape.good + shape.bad == 0 && bytes.windows(2).any(|pair| pair == b"\x1b$");
+    if shape.good >= shape.bad && !may_be_iso_2022 {
         return Some(with(UTF_8, bytes, false));
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(bytes, true);
     let guess = detector.guess(None, Utf8Detection::Deny);
     let decoded = with(guess, bytes, true);
+    if may_be_iso_2022 && guess != ISO_2022_JP {
+        return Some(with(UTF_8, bytes, false));
+    }
     // A short text gives the detector little: Windows-1252 decodes any bytes.
     Some(if decoded.replaced > 0 { with(WINDOWS_1252, bytes, true) } else { decoded })
 }
@@ -111,7 +116,7 @@ struct Utf8Shape {
 }
 
 impl Utf8Shape {
-    fn of(bytes: &[u8]) -> Self {
+    fn measure(bytes: &[u8]) -> Self {
         let (mut good, mut bad) = (0, 0);
         for chunk in bytes.utf8_chunks() {
             good += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count();
@@ -207,6 +212,7 @@ mod tests {
             ("iso-8859-2", &polish),
             ("shift_jis", &japanese),
             ("euc-jp", &japanese),
+            ("iso-2022-jp", &japanese),
             ("windows-1252", &german),
         ] {
             let encoding = Encoding::for_label(label.as_bytes()).unwrap();

@@ -19,7 +19,7 @@ pub fn is_litter(path: &str) -> bool {
         || parts.any(|part| FOLDERS.contains(&part))
 }
 
-/// Whether the bytes are of such a file, whatever its name.
+/// Whether the bytes are of such a file. Its name may be any.
 pub(super) fn has_litter_signature(bytes: &[u8]) -> bool {
     // `.DS_Store`, and AppleDouble in both byte orders.
     bytes.starts_with(b"\0\0\0\x01Bud1")

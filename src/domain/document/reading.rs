@@ -16,15 +16,15 @@ use crate::domain::limits::{
     CHILDREN_MAX, DOCUMENT_MAX_BYTES, EXTRACTED_TEXT_MAX_BYTES, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS,
 };
 
-/// What the bytes of a document hold.
+/// The content of a document's bytes.
 #[derive(Debug)]
 pub struct Reading {
     /// The document in the parts in which it is sent: none for a ZIP file, several for a PDF
     /// that is cut at its pages, and one otherwise.
     pub parts: Vec<Document>,
-    /// The documents inside it, each to become a document of its own.
+    /// The documents inside it, each to become a separate document.
     pub children: Children,
-    /// What the stored job says about the reading.
+    /// The facts for the stored job.
     pub facts: ReadingFacts,
 }
 
@@ -75,6 +75,15 @@ impl Children {
 /// # Errors
 /// A permanent failure with one of the `document_…` codes.
 pub fn read(name: Option<&str>, bytes: Vec<u8>) -> Result<Reading, Failure> {
+    read_pages(name, bytes, None)
+}
+
+/// Reads a document as [`read`] does; of a PDF, only the pages from the first to the last of
+/// `page_range`.
+///
+/// # Errors
+/// A permanent failure with one of the `document_…` codes.
+pub fn read_pages(name: Option<&str>, bytes: Vec<u8>, page_range: Option<[u32; 2]>) -> Result<Reading, Failure> {
     if name.is_some_and(is_litter) {
         return Err(litter());
     }
@@ -86,7 +95,7 @@ pub fn read(name: Option<&str>, bytes: Vec<u8>) -> Result<Reading, Failure> {
     let txt = TextFormat::Txt;
     match detect_kind(&bytes)? {
         Kind::Text => read_text(name, &bytes),
-        Kind::Pdf(at) => read_pdf(bytes, at),
+        Kind::Pdf(at) => read_pdf(bytes, at, page_range),
         Kind::Image(format) => read_image(format, bytes),
         Kind::Tiff => read_tiff(&bytes),
         Kind::Rtf => extracted(rtf::rtf_text(&bytes)?, txt),
@@ -159,10 +168,10 @@ fn read_text(name: Option<&str>, bytes: &[u8]) -> Result<Reading, Failure> {
     Ok(Reading { facts, ..reading(vec![text_document(format, text, bytes.len())?]) })
 }
 
-fn read_pdf(mut bytes: Vec<u8>, header_at: usize) -> Result<Reading, Failure> {
+fn read_pdf(mut bytes: Vec<u8>, header_at: usize, page_range: Option<[u32; 2]>) -> Result<Reading, Failure> {
     let size = bytes.len();
     bytes.drain(..header_at);
-    let found = pdf::read_pdf(bytes)?;
+    let found = pdf::read_pdf(bytes, page_range)?;
     let file = |bytes| Content::File { format: FileFormat::Pdf, bytes };
     let facts = ReadingFacts { pages: found.pages, ..ReadingFacts::default() };
     Ok(Reading { facts, ..reading(in_parts(found.pieces.into_iter().map(file).collect(), size)) })

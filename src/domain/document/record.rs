@@ -19,12 +19,12 @@ pub struct DocumentRecord {
     /// has read the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// What reading the document showed; empty until then.
+    /// The facts that reading the document showed; empty until then.
     #[serde(flatten)]
     pub facts: ReadingFacts,
 }
 
-/// What reading a document shows, besides its content.
+/// The facts that reading a document shows, except its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadingFacts {
     /// The encoding of a text, by its name in the [Encoding Standard](https://encoding.spec.whatwg.org/).

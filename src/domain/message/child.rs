@@ -8,7 +8,7 @@ use crate::domain::limits::{ID_MAX_BYTES, KEY_MAX_BYTES};
 const DOCUMENTS_PREFIX: &str = "documents/";
 /// The bytes of a parent's id that stay in the id of a child, if the complete id is too long.
 const PARENT_ID_KEPT_BYTES: usize = 80;
-/// The characters of the hash that stands for the remainder.
+/// The characters of the hash that replaces the remainder.
 const HASH_CHARS: usize = 16;
 
 /// The id of a child, by its number from 1: `{parent}.{number}`. An id that would be too long

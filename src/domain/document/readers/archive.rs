@@ -1,5 +1,5 @@
-//! A ZIP file as a folder: its entries become documents of their own. Only the bounds decide
-//! how much of it is expanded, and no entry gets a path outside the folder.
+//! A ZIP file as a folder: each entry becomes a separate document. The bounds decide how much
+//! of it is expanded, and no entry gets a path outside the folder.
 
 use crate::domain::document::failures::expands_too_far;
 use crate::domain::document::litter::is_litter;

@@ -12,7 +12,7 @@ use crate::domain::document::failures::damaged;
 use crate::domain::failure::Failure;
 use crate::domain::limits::MAIL_ADDRESSES_MAX;
 
-/// What a mail or another container holds.
+/// A document in a mail or another container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::domain::document) struct Part {
     /// The name that the container gives it.
@@ -100,7 +100,7 @@ fn from_message(message: &Message<'_>) -> Mail {
     text.push('\n');
     let mut attachments = Vec::new();
     for part in message.attachments() {
-        // A picture of a signature or of the body is no document of its own.
+        // A picture of a signature or of the body is no separate document.
         let is_inline = part.content_id().is_some() && part.is_content_type_of("image");
         if is_inline || matches!(part.body, PartType::InlineBinary(_)) && part.is_content_type_of("image") {
             continue;

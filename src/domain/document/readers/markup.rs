@@ -74,7 +74,7 @@ pub(in crate::domain::document) fn append_text(text: &mut String, xml: &str, rul
             Ok(Event::GeneralRef(reference)) if is_kept(rules, skipped_at, text_at) => push_reference(text, &reference),
             Ok(Event::Eof) => return Ok(()),
             Ok(_) => {}
-            // What was readable stays; a part without any text is damaged.
+            // The readable text stays; a part without any text is damaged.
             Err(_) if text.trim().is_empty() => return Err(damaged("the document")),
             Err(_) => return Ok(()),
         }

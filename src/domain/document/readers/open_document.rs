@@ -5,10 +5,10 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::markup::{Rules, append_text};
 use super::sheets::CsvText;
-use crate::domain::document::failures::{damaged, encrypted};
+use crate::domain::document::failures::{damaged, encrypted, expands_too_far};
 use crate::domain::document::package::{Package, attribute};
 use crate::domain::failure::Failure;
-use crate::domain::limits::{SHEET_COLUMNS_MAX, SHEET_REPEATS_MAX};
+use crate::domain::limits::{EXTRACTED_TEXT_MAX_BYTES, SHEET_COLUMNS_MAX, SHEET_REPEATS_MAX};
 
 const TEXT: Rules = Rules {
     text_in: &["p", "h"],
@@ -66,7 +66,7 @@ pub(in crate::domain::document) fn open_sheets_text(bytes: &[u8]) -> Result<Stri
             },
             Ok(Event::Empty(element)) => match element.local_name().as_ref() {
                 "table-cell" | "covered-table-cell" => {
-                    push_cells(&mut row, "", repeats(&element, "number-columns-repeated"));
+                    push_cells(&mut row, "", repeats(&element, "number-columns-repeated"))?;
                 }
                 "s" => cell.push(' '),
                 "tab" => cell.push('\t'),
@@ -76,7 +76,7 @@ pub(in crate::domain::document) fn open_sheets_text(bytes: &[u8]) -> Result<Stri
             Ok(Event::End(element)) => match element.local_name().as_ref() {
                 "p" => is_in_text = is_in_text.saturating_sub(1),
                 "annotation" => is_in_text = is_in_text.saturating_sub(1_000),
-                "table-cell" | "covered-table-cell" => push_cells(&mut row, &cell, repeated),
+                "table-cell" | "covered-table-cell" => push_cells(&mut row, &cell, repeated)?,
                 "table-row" => {
                     let is_empty = row.iter().all(String::is_empty);
                     for _ in 0..if is_empty { 1 } else { row_repeated } {
@@ -102,7 +102,12 @@ fn repeats(element: &BytesStart<'_>, name: &str) -> usize {
     attribute(element, name).and_then(|count| count.parse().ok()).unwrap_or(1).clamp(1, SHEET_REPEATS_MAX)
 }
 
-fn push_cells(row: &mut Vec<String>, cell: &str, repeated: usize) {
-    let free = SHEET_COLUMNS_MAX.saturating_sub(row.len());
-    row.extend(std::iter::repeat_n(cell.to_owned(), repeated.min(free)));
+fn push_cells(row: &mut Vec<String>, cell: &str, repeated: usize) -> Result<(), Failure> {
+    let repeated = repeated.min(SHEET_COLUMNS_MAX.saturating_sub(row.len()));
+    let filled: usize = if cell.is_empty() { 0 } else { row.iter().map(String::len).sum() };
+    if filled.saturating_add(cell.len().saturating_mul(repeated)) > EXTRACTED_TEXT_MAX_BYTES {
+        return Err(expands_too_far("bytes of text", EXTRACTED_TEXT_MAX_BYTES));
+    }
+    row.extend(std::iter::repeat_n(cell.to_owned(), repeated));
+    Ok(())
 }

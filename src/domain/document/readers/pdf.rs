@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lopdf::{Dictionary, Document, LoadOptions, Object, ObjectId};
 
 use crate::domain::document::failures::{damaged, encrypted, expands_too_far, too_large, unsupported};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, codes};
 use crate::domain::limits::{
     CHUNKS_MAX, DOCUMENT_MAX_BYTES, PDF_OBJECTS_MAX, PDF_PAGES_PER_CALL, PDF_STREAM_MAX_BYTES, PDF_TREE_DEPTH_MAX,
 };
@@ -20,12 +20,12 @@ pub(in crate::domain::document) struct Pdf {
     pub pages: Option<u32>,
 }
 
-/// Reads a PDF.
+/// Reads a PDF, or its pages from the first to the last of `page_range`.
 ///
 /// # Errors
 /// The failure of a file that is encrypted, damaged or too large, or whose pictures no model
 /// reads.
-pub(in crate::domain::document) fn read_pdf(bytes: Vec<u8>) -> Result<Pdf, Failure> {
+pub(in crate::domain::document) fn read_pdf(bytes: Vec<u8>, page_range: Option<[u32; 2]>) -> Result<Pdf, Failure> {
     if !has(&bytes, b"obj") {
         return Err(damaged("the PDF"));
     }
@@ -36,7 +36,7 @@ pub(in crate::domain::document) fn read_pdf(bytes: Vec<u8>) -> Result<Pdf, Failu
             return Err(encrypted());
         }
         // Bedrock may read a file that this library does not.
-        return match bytes.len() <= DOCUMENT_MAX_BYTES {
+        return match bytes.len() <= DOCUMENT_MAX_BYTES && page_range.is_none() {
             true if has(&bytes, b"/Page") || has(&bytes, b"/ObjStm") => Ok(Pdf { pieces: vec![bytes], pages: None }),
             true => Err(damaged("the PDF")),
             false => Err(too_large("a PDF that cannot be cut", bytes.len(), DOCUMENT_MAX_BYTES)),
@@ -51,22 +51,38 @@ pub(in crate::domain::document) fn read_pdf(bytes: Vec<u8>) -> Result<Pdf, Failu
         return Err(unsupported("a PDF that has only JPEG 2000 or JBIG2 pictures", remedy));
     }
     let count = u32::try_from(pages.len()).ok();
+    let asked = select(&pages, page_range)?;
+    let is_complete = asked.len() == pages.len();
     // The owner's password alone forbids changes: everybody may read the file.
     let was_encrypted = document.was_encrypted();
-    if bytes.len() <= DOCUMENT_MAX_BYTES && pages.len() <= PDF_PAGES_PER_CALL && !was_encrypted {
+    if bytes.len() <= DOCUMENT_MAX_BYTES && pages.len() <= PDF_PAGES_PER_CALL && !was_encrypted && is_complete {
         return Ok(Pdf { pieces: vec![bytes], pages: count });
     }
-    let by_size = bytes.len().div_ceil(DOCUMENT_MAX_BYTES / 10 * 9);
+    // The asked pages have about their part of the bytes.
+    let by_size = (bytes.len() / pages.len() * asked.len()).div_ceil(DOCUMENT_MAX_BYTES / 10 * 9);
     drop(bytes);
-    let groups = pages.len().div_ceil(PDF_PAGES_PER_CALL).max(by_size).min(pages.len());
+    let groups = asked.len().div_ceil(PDF_PAGES_PER_CALL).max(by_size).clamp(1, asked.len());
     let mut pieces = Vec::new();
-    for group in pages.chunks(pages.len().div_ceil(groups)) {
+    for group in asked.chunks(asked.len().div_ceil(groups)) {
         cut(&document, group, &mut pieces)?;
     }
     if pieces.len() > CHUNKS_MAX {
         return Err(expands_too_far("chunks of pages", CHUNKS_MAX));
     }
     Ok(Pdf { pieces, pages: count })
+}
+
+/// The asked pages, as far as the document has them.
+fn select(pages: &[ObjectId], page_range: Option<[u32; 2]>) -> Result<&[ObjectId], Failure> {
+    let Some([first, last]) = page_range else { return Ok(pages) };
+    let (first, last) = ((first as usize).max(1), (last as usize).min(pages.len()));
+    match pages.get(first - 1..last) {
+        Some(asked) if !asked.is_empty() => Ok(asked),
+        _ => {
+            let message = format!("`page_range` begins at page {first}, and the document has {} pages", pages.len());
+            Err(Failure::new(codes::DOCUMENT_EMPTY, message))
+        }
+    }
 }
 
 /// Loads a PDF; `None` if it is too damaged, or too complex.
@@ -171,7 +187,7 @@ fn with_pages(document: &Document, pages: &[ObjectId]) -> Option<Vec<u8>> {
         let mut dictionary = document.get_dictionary(*page).ok()?.clone();
         inherit(document, &mut dictionary);
         dictionary.set("Parent", Object::Reference(root));
-        // What they refer to may be other pages.
+        // These may refer to other pages.
         for name in [&b"Annots"[..], b"B", b"StructParents", b"Metadata", b"Thumb"] {
             dictionary.remove(name);
         }
@@ -306,8 +322,11 @@ fn has(bytes: &[u8], wanted: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::domain::document::readable::readable_text;
-    use crate::domain::document::reading::read;
-    use crate::domain::failure::codes;
+    use crate::domain::document::reading::{read, read_pages};
+
+    fn read_pdf_file(bytes: Vec<u8>) -> Result<Pdf, Failure> {
+        read_pdf(bytes, None)
+    }
 
     /// A PDF of pages with a text and, if asked for, a picture of this size.
     fn pdf(pages: &[(&str, usize)], filter: &str) -> Document {
@@ -386,23 +405,38 @@ mod tests {
     #[test]
     fn pdf_of_many_pages_is_cut() {
         let pages = vec![("a page", 0); PDF_PAGES_PER_CALL + 1];
-        let found = read_pdf(save(pdf(&pages, ""))).unwrap();
+        let found = read_pdf_file(save(pdf(&pages, ""))).unwrap();
         assert_eq!((found.pieces.len(), found.pages), (2, Some(101)));
         let counts: Vec<usize> =
             found.pieces.iter().map(|piece| Document::load_mem(piece).unwrap().get_pages().len()).collect();
         assert_eq!(counts, [51, 50]);
         let large = save(pdf(&[("one page", DOCUMENT_MAX_BYTES)], "DCTDecode"));
-        assert_eq!(read_pdf(large).unwrap_err().code, codes::DOCUMENT_TOO_LARGE);
+        assert_eq!(read_pdf_file(large).unwrap_err().code, codes::DOCUMENT_TOO_LARGE);
+    }
+
+    #[test]
+    fn page_range_selects_pages() {
+        let words: Vec<String> = (1..=9).map(|n| format!("words of page {n}.")).collect();
+        let bytes = save(pdf(&words.iter().map(|words| (words.as_str(), 0)).collect::<Vec<_>>(), ""));
+        let found = read_pages(None, bytes.clone(), Some([3, 5])).unwrap();
+        assert_eq!((found.parts.len(), found.facts.pages), (1, Some(9)));
+        let text = readable_text(&found.parts).unwrap().text;
+        for (number, words) in words.iter().enumerate() {
+            assert_eq!(text.contains(words), (2..5).contains(&number), "{words}");
+        }
+        let clipped = read_pages(None, bytes.clone(), Some([9, 20])).unwrap();
+        assert!(readable_text(&clipped.parts).unwrap().text.contains("words of page 9."));
+        assert_eq!(read_pages(None, bytes, Some([10, 20])).unwrap_err().code, codes::DOCUMENT_EMPTY);
     }
 
     #[test]
     fn pdf_with_unread_pictures_alone_fails_unpaid() {
         for filter in ["JPXDecode", "JBIG2Decode"] {
-            let failure = read_pdf(save(pdf(&[("", 500), ("", 500)], filter))).unwrap_err();
+            let failure = read_pdf_file(save(pdf(&[("", 500), ("", 500)], filter))).unwrap_err();
             assert_eq!(failure.code, codes::DOCUMENT_TYPE_UNSUPPORTED);
-            assert!(read_pdf(save(pdf(&[("words", 500)], filter))).is_ok(), "it has words");
+            assert!(read_pdf_file(save(pdf(&[("words", 500)], filter))).is_ok(), "it has words");
         }
-        assert!(read_pdf(save(pdf(&[("", 500)], "DCTDecode"))).is_ok());
+        assert!(read_pdf_file(save(pdf(&[("", 500)], "DCTDecode"))).is_ok());
     }
 
     #[test]

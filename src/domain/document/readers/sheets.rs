@@ -44,6 +44,7 @@ pub(super) struct CsvText {
     text: String,
     sheets: Vec<(String, usize)>,
     row: Vec<String>,
+    row_bytes: usize,
     row_number: Option<u32>,
 }
 
@@ -67,7 +68,10 @@ impl CsvText {
         if column >= self.row.len() {
             self.row.resize(column + 1, String::new());
         }
-        self.row[column] = cell_text(value);
+        // Many cells may share one long string.
+        let text = cell_text(value);
+        self.row_bytes += text.len();
+        self.row[column] = text;
         self.check()
     }
 
@@ -86,11 +90,12 @@ impl CsvText {
         let row = std::mem::take(&mut self.row);
         // The size is checked at the next cell.
         let _ = self.push_row(&row);
+        self.row_bytes = 0;
         self.row_number = None;
     }
 
     fn check(&self) -> Result<(), Failure> {
-        match self.text.len() > EXTRACTED_TEXT_MAX_BYTES {
+        match self.text.len() + self.row_bytes > EXTRACTED_TEXT_MAX_BYTES {
             true => Err(expands_too_far("bytes of text", EXTRACTED_TEXT_MAX_BYTES)),
             false => Ok(()),
         }

@@ -224,8 +224,9 @@ async fn purged_batch_leaves_no_byte_of_its_documents() {
         test.submit(json!({"job_id": format!("case-{n}"), "batch_id": "case", "document": test.text("rent")})).await;
     }
     test.submit(json!({"job_id": "other", "batch_id": "case-2", "document": "Another letter."})).await;
-    // Files that no event named yet, of both priorities.
-    for key in ["submitted/case/file-1/a.txt", "submitted-high/case/file-2/a.txt", "uploads/case/a.txt"] {
+    // Files that no event named yet, of both priorities, and a file of results.
+    let files = ["submitted/case/file-1/a.txt", "submitted-high/case/file-2/a.txt", "uploads/case/a.txt"];
+    for key in files.into_iter().chain(["exports/case/1/output.jsonl"]) {
         test.put(key, test.text("file")).await;
         test.put(key, test.text("newer file")).await;
     }

@@ -24,9 +24,10 @@ BATCH_TIMEOUT = "2m"
 # SmolLM2 needs up to a minute for a document and its repeated questions.
 SMOLLM2_BATCH_TIMEOUT = "40m"
 # Few calls at a time, because the model answers one after the other. Structured output
-# restricts the model's text to the schema.
+# restricts the model's text to the schema; the id is of a family that accepts it.
 SMOLLM2_PARAMETERS = (
-    "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3 FunctionTimeoutSeconds=900 AnswerMode=json_schema"
+    "MaximumConcurrency=2 BatchSize=1 MaxAttempts=3 FunctionTimeoutSeconds=900 "
+    "AnswerMode=json_schema ModelId=qwen.qwen3-32b-v1:0"
 )
 # Slow enough that the batch's progress is visible.
 STAND_IN_LATENCY_MS = 1000

@@ -45,13 +45,16 @@ class Commands:
         self.docket = find_program(lab.consumer.parent, "docket", "cargo build --release --bins -p docket-cli")
         self.aws = ROOT / ".venv" / "awscli" / "bin" / "aws"
         self.stack, self.folder = stack, folder
+        # The messages of the last command.
+        self.log = folder.parent / "stderr.log"
         self.bucket = stack.outputs["DocumentsBucketName"]
         self.environment = stack.local.environment() | {"DOCKET_OUTPUTS": str(stack.local.directory / "outputs.env")}
 
     def start(self, command: list) -> subprocess.Popen:
-        return subprocess.Popen(
-            [str(word) for word in command], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        with self.log.open("w") as log:
+            return subprocess.Popen(
+                [str(word) for word in command], env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
 
     def run(self, command: list, accepted: tuple[int, ...] = (0,)) -> Finished:
         """Runs a command to its end. Raises BenchError for another exit code than the accepted ones."""
@@ -61,7 +64,8 @@ class Commands:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in accepted:
-            raise BenchError(f"{Path(command[0]).name} {command[1]} ended with {process.returncode}: {output[-500:]}")
+            reason = (output + self.log.read_text())[-500:]
+            raise BenchError(f"{Path(command[0]).name} {command[1]} ended with {process.returncode}: {reason}")
         return Finished(time.monotonic() - started, usage.ru_maxrss * 1024 / 1e6, output)
 
     def submit_command(self, batch: str) -> list:

@@ -16,26 +16,12 @@ const SHOWN_MAX: usize = 10;
 /// The jobs that a command changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// A batch.
+    /// A whole batch, which is cancelled.
     Batch(BatchId),
-    /// The jobs of a batch that match a filter of the API, such as `status=pending`.
-    Filter(BatchId, String),
+    /// The jobs of a batch that match one of these filters of the API, such as `status=pending`.
+    Filters(BatchId, Vec<String>),
     /// Single jobs.
     Jobs(Vec<JobId>),
-}
-
-impl Selection {
-    /// The failed jobs of a batch with an error code.
-    pub fn with_error_code(batch_id: BatchId, code: &str) -> Self {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let encode = |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-        Self::Filter(batch_id, format!("error_code={}", code.bytes().map(encode).collect::<String>()))
-    }
-
-    /// The jobs of a batch with a status.
-    pub fn with_status(batch_id: BatchId, status: &str) -> Self {
-        Self::Filter(batch_id, format!("status={status}"))
-    }
 }
 
 /// How a command runs.
@@ -60,53 +46,48 @@ pub(crate) struct Changes {
 
 /// Retries failed jobs.
 pub(crate) async fn retry(target: &Target, selection: Selection, mode: Mode) -> Exit {
-    let command = async {
-        let client = Client::open(target).await?;
-        match selection {
-            Selection::Batch(batch_id) => {
-                let jobs = list(&client, &batch_id, "&status=failed").await?;
-                ask("Retry", "failed jobs", &jobs, mode)?;
-                if jobs.is_empty() { Ok(Changes::default()) } else { retry_batch(&client, &batch_id, "").await }
-            }
-            Selection::Filter(batch_id, filter) => {
-                let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
-                ask("Retry", "jobs", &jobs, mode)?;
-                if jobs.is_empty() {
-                    return Ok(Changes::default());
-                }
-                change_matching(&client, &batch_id, &filter, Change::Retry).await
-            }
-            Selection::Jobs(ids) => change_named(&client, &ids, Change::Retry, mode).await,
-        }
-    };
+    let command = async { change(&Client::open(target).await?, selection, Change::Retry, mode).await };
     end(command.await, "retried", mode)
 }
 
 /// Cancels unfinished jobs.
 pub(crate) async fn cancel(target: &Target, selection: Selection, mode: Mode) -> Exit {
-    let command = async {
-        let client = Client::open(target).await?;
-        match selection {
-            Selection::Filter(batch_id, filter) => {
-                let jobs = list(&client, &batch_id, &format!("&{filter}")).await?;
-                ask("Cancel", "jobs", &jobs, mode)?;
-                change_matching(&client, &batch_id, &filter, Change::Cancel).await
-            }
-            Selection::Batch(batch_id) => {
-                let path = format!("/batches/{batch_id}");
-                let batch = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
-                let counts = &batch["request_counts"];
-                let unfinished = counts["pending"].as_u64().unwrap_or(0) + counts["processing"].as_u64().unwrap_or(0);
-                let question = format!(
-                    "Cancel the batch {batch_id}? {unfinished} unfinished jobs are cancelled, and it takes no more jobs."
-                );
-                confirm(&question, mode.has_consent)?;
-                cancel_batch(&client, &batch_id, "", counts["cancelled"].as_u64().unwrap_or(0)).await
-            }
-            Selection::Jobs(ids) => change_named(&client, &ids, Change::Cancel, mode).await,
-        }
-    };
+    let command = async { change(&Client::open(target).await?, selection, Change::Cancel, mode).await };
     end(command.await, "cancelled", mode)
+}
+
+async fn change(client: &Client, selection: Selection, change: Change, mode: Mode) -> Result<Changes, CommandError> {
+    match selection {
+        Selection::Jobs(ids) => change_named(client, &ids, change, mode).await,
+        Selection::Filters(batch_id, filters) => {
+            let mut jobs = Vec::new();
+            for filter in &filters {
+                jobs.extend(list(client, &batch_id, filter).await?);
+            }
+            ask(change, &jobs, mode)?;
+            let mut changes = Changes::default();
+            // A batch without such jobs is not asked to change them.
+            for filter in filters.iter().filter(|_| !jobs.is_empty()) {
+                let Changes { changed, refused, continues } =
+                    change_matching(client, &batch_id, filter, change).await?;
+                changes.changed += changed;
+                changes.refused.extend(refused);
+                changes.continues |= continues;
+            }
+            Ok(changes)
+        }
+        Selection::Batch(batch_id) => {
+            let path = format!("/batches/{batch_id}");
+            let batch = client.get(&path).await?.ok_or_else(|| no_such_batch(&batch_id))?;
+            let counts = &batch["request_counts"];
+            let unfinished = counts["pending"].as_u64().unwrap_or(0) + counts["processing"].as_u64().unwrap_or(0);
+            let question = format!(
+                "Cancel the batch {batch_id}? {unfinished} unfinished jobs are cancelled, and it takes no more jobs."
+            );
+            confirm(&question, mode.has_consent)?;
+            cancel_batch(client, &batch_id, "", counts["cancelled"].as_u64().unwrap_or(0)).await
+        }
+    }
 }
 
 fn end(ended: Result<Changes, CommandError>, verb: &str, mode: Mode) -> Exit {
@@ -136,7 +117,7 @@ fn printable_line(text: &str) -> String {
 }
 
 /// Lists the jobs of a batch that a query selects.
-pub(crate) async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> Result<Vec<Value>, CommandError> {
+async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> Result<Vec<Value>, CommandError> {
     let mut jobs = Vec::new();
     each_job(client, batch_id, filter, |job| {
         jobs.push(job);
@@ -147,7 +128,7 @@ pub(crate) async fn list(client: &Client, batch_id: &BatchId, filter: &str) -> R
 }
 
 /// Shows the jobs, and asks.
-fn ask(verb: &str, what: &str, jobs: &[Value], mode: Mode) -> Result<(), CommandError> {
+fn ask(change: Change, jobs: &[Value], mode: Mode) -> Result<(), CommandError> {
     if jobs.is_empty() {
         return Ok(());
     }
@@ -158,7 +139,11 @@ fn ask(verb: &str, what: &str, jobs: &[Value], mode: Mode) -> Result<(), Command
     if jobs.len() > SHOWN_MAX {
         print_status(&format!("and {} more", jobs.len() - SHOWN_MAX));
     }
-    confirm(&format!("{verb} {} {what}?", jobs.len()), mode.has_consent)
+    let verb = match change {
+        Change::Retry => "Retry",
+        Change::Cancel => "Cancel",
+    };
+    confirm(&format!("{verb} {} jobs?", jobs.len()), mode.has_consent)
 }
 
 /// A change of a job.
@@ -176,11 +161,7 @@ async fn change_named(client: &Client, ids: &[JobId], change: Change, mode: Mode
         let missing = || CommandError::Failed(format!("there is no job {id}"));
         jobs.push(client.get(&format!("/jobs/{id}")).await?.ok_or_else(missing)?);
     }
-    let verb = match change {
-        Change::Retry => "Retry",
-        Change::Cancel => "Cancel",
-    };
-    ask(verb, "jobs", &jobs, mode)?;
+    ask(change, &jobs, mode)?;
     let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
     change_jobs(client, &ids, change).await
 }

@@ -17,6 +17,7 @@ mod jobs;
 mod pages;
 pub mod plan;
 mod purge;
+mod query;
 mod redrive;
 mod results;
 mod shell;
@@ -33,12 +34,14 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use self::arguments::{
-    Arguments, CancelArguments, ColorArgument, Command, FormatArgument, HoldAction, JobsArguments, PlanArguments,
-    PurgeArguments, ResultsArguments, RetryArguments, SubmitArguments,
+    Arguments, CancelArguments, ColorArgument, Command, FormatArgument, HoldAction, JobArguments, JobsArguments,
+    PlanArguments, PurgeArguments, ResultsArguments, RetryArguments, StatusArgument, SubmitArguments,
+    UnfinishedArgument,
 };
 use self::changes::{Mode, Selection};
 use self::exit::Exit;
 use self::purge::Purged;
+use self::query::query;
 use self::results::Format;
 use self::terminal::print_text;
 use crate::plan::prices::Prices;
@@ -85,7 +88,12 @@ async fn run_on_stack(command: Command) -> Exit {
         Command::Status(arguments) => batch::status(&arguments.stack.target(), &arguments.batch, arguments.json).await,
         Command::Results(arguments) => results(arguments).await,
         Command::Jobs(arguments) => list_jobs(arguments).await,
-        Command::Job(arguments) => jobs::show(&arguments.stack.target(), &arguments.job, arguments.json).await,
+        Command::Job(JobArguments { job, document: true, json, stack }) => {
+            jobs::show_document(&stack.target(), &job, json).await
+        }
+        Command::Job(JobArguments { job, document: false, json, stack }) => {
+            jobs::show(&stack.target(), &job, json).await
+        }
         Command::Retry(arguments) => retry(arguments).await,
         Command::Cancel(arguments) => cancel(arguments).await,
         Command::Purge(arguments) => {
@@ -133,33 +141,39 @@ async fn results(arguments: ResultsArguments) -> Exit {
 }
 
 async fn list_jobs(arguments: JobsArguments) -> Exit {
-    let JobsArguments { batch, status, label, error_code, json, stack } = arguments;
-    let filter = match (status, label, error_code) {
-        (Some(status), ..) => jobs::Filter::Status(status.as_str()),
-        (_, Some(label), _) => jobs::Filter::Label(label),
-        (_, _, Some(code)) => jobs::Filter::ErrorCode(code),
-        _ => jobs::Filter::All,
-    };
-    jobs::list(&stack.target(), &batch, &filter, json).await
+    let JobsArguments { batch, status, label, error_code, name, json, stack } = arguments;
+    let status = status.map_or("", StatusArgument::as_str);
+    let fields = [("label", label), ("error_code", error_code), ("name_contains", name)];
+    jobs::list(&stack.target(), &batch, &filter_of(status, fields), json).await
+}
+
+/// A filter of the API.
+fn filter_of<const N: usize>(status: &str, fields: [(&str, Option<String>); N]) -> String {
+    let texts = fields.iter().map(|(name, value)| (*name, value.as_deref().unwrap_or_default()));
+    query(&[("status", status)].into_iter().chain(texts).collect::<Vec<_>>())
 }
 
 async fn retry(arguments: RetryArguments) -> Exit {
-    let RetryArguments { batch, jobs, error_code, status, yes, json, stack } = arguments;
-    let selection = match (batch, error_code, status) {
-        (Some(batch), Some(code), _) => Selection::with_error_code(batch, &code),
-        (Some(batch), None, Some(status)) => Selection::with_status(batch, status.as_str()),
-        (Some(batch), None, None) => Selection::Batch(batch),
-        (None, ..) => Selection::Jobs(jobs),
+    let RetryArguments { batch, jobs, error_code, name, status, yes, json, stack } = arguments;
+    let status = status.map_or("failed", UnfinishedArgument::as_str);
+    let filter = filter_of(status, [("error_code", error_code), ("name_contains", name)]);
+    let selection = match batch {
+        Some(batch) => Selection::Filters(batch, vec![filter]),
+        None => Selection::Jobs(jobs),
     };
     changes::retry(&stack.target(), selection, Mode { has_consent: yes, json }).await
 }
 
 async fn cancel(arguments: CancelArguments) -> Exit {
-    let CancelArguments { batch, jobs, status, yes, json, stack } = arguments;
-    let selection = match (batch, status) {
-        (Some(batch), Some(status)) => Selection::with_status(batch, status.as_str()),
-        (Some(batch), None) => Selection::Batch(batch),
-        (None, _) => Selection::Jobs(jobs),
+    let CancelArguments { batch, jobs, name, status, yes, json, stack } = arguments;
+    let selection = match batch {
+        Some(batch) if status.is_none() && name.is_none() => Selection::Batch(batch),
+        Some(batch) => {
+            let statuses = status.map_or(vec!["pending", "processing"], |status| vec![status.as_str()]);
+            let filter = |status| filter_of(status, [("name_contains", name.clone())]);
+            Selection::Filters(batch, statuses.into_iter().map(filter).collect())
+        }
+        None => Selection::Jobs(jobs),
     };
     changes::cancel(&stack.target(), selection, Mode { has_consent: yes, json }).await
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::client::{Client, no_such_batch};
 use crate::error::CommandError;
+use crate::query::page_query;
 
 /// Calls `visit` with each job of a batch, without its result. `filter` is a query such as
-/// `&status=failed`, or empty.
+/// `status=failed`, or empty.
 ///
 /// # Errors
 /// There is no such batch, the API refuses a request, or `visit` fails.
@@ -20,20 +21,20 @@ pub(crate) async fn each_job(
     filter: &str,
     mut visit: impl FnMut(Value) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (mut cursor, mut seen) = (String::new(), Seen::default());
+    let (mut cursor, mut seen) = (None, Seen::default());
     // A batch without jobs has an empty list, also if it was never created.
     if client.get(&format!("/batches/{batch_id}")).await?.is_none() {
         return Err(no_such_batch(batch_id));
     }
     loop {
-        let path = format!("/batches/{batch_id}/jobs?limit={PAGE_MAX}{filter}{cursor}");
+        let path = format!("/batches/{batch_id}/jobs?{}", page_query(PAGE_MAX, filter, cursor.as_deref()));
         let mut page = client.get(&path).await?.ok_or_else(|| no_such_batch(batch_id))?;
         let jobs = page["data"].take();
         for job in jobs.as_array().into_iter().flatten().filter(|job| seen.is_new(job)) {
             visit(job.clone())?;
         }
         match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
+            Some(next) => cursor = Some(next.to_owned()),
             None => return Ok(()),
         }
     }
@@ -62,7 +63,7 @@ pub(crate) async fn each_result(
 }
 
 /// Reads a page of at most `limit` finished jobs with their results, and the cursor of the
-/// next page. `filter` is a query such as `&status=failed`, or empty.
+/// next page. `filter` is a query such as `status=failed`, or empty.
 ///
 /// # Errors
 /// The API refuses the request, or a line is no JSON.
@@ -73,8 +74,7 @@ pub(crate) async fn read_results(
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<(Vec<Value>, Option<String>), CommandError> {
-    let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-    let path = format!("/batches/{batch_id}/results?limit={limit}{filter}{cursor}");
+    let path = format!("/batches/{batch_id}/results?{}", page_query(limit, filter, cursor));
     let page = client.ask("GET", &path, None, &[200]).await?;
     let unreadable = |error| CommandError::Failed(format!("a line of the results is no JSON: {error}"));
     let jobs = page.body.lines().filter(|line| !line.is_empty()).map(serde_json::from_str).collect::<Result<_, _>>();

@@ -141,6 +141,13 @@ async fn jobs_are_listed_by_filter_and_one_is_explained() {
     let labelled = list(&["--label", label]).await;
     assert_eq!((labelled.len(), &labelled[0]["job_id"]), (1, &json!(id)));
     assert_eq!(list(&["--label", "no such label"]).await, Vec::<Value>::new());
+    assert_eq!(list(&["--name", "lease", "--label", label]).await, labelled);
+    assert_eq!(list(&["--name", "Lease"]).await, Vec::<Value>::new());
+    assert_eq!(list(&["--name", "bad", "--label", label]).await, Vec::<Value>::new());
+    let url = local(&["job", id, "--document"]).await;
+    assert!(url.stdout.starts_with("http://127.0.0.1:") && url.stdout.lines().count() == 1, "{}", url.stdout);
+    assert!(url.stderr.contains("valid until 2"), "{}", url.stderr);
+    assert_eq!(local(&["job", "no-such-job", "--document"]).await.code, Some(1));
     let table = local(&["jobs", &batch]).await;
     assert!(table.stdout.contains("document_empty: "), "{}", table.stdout);
     let explained = local(&["job", failed[0]["job_id"].as_str().unwrap()]).await;
@@ -168,7 +175,7 @@ async fn failed_jobs_are_retried_after_consent() {
     stand_in::reset(&stack.outputs["ModelEndpointUrl"]);
     let question = local(&["retry", &batch]).await;
     assert_eq!(question.code, Some(2));
-    assert!(question.stderr.contains("Retry 3 failed jobs?"), "{}", question.stderr);
+    assert!(question.stderr.contains("Retry 3 jobs?"), "{}", question.stderr);
     assert!(question.stderr.contains("guardrail_intervened"), "{}", question.stderr);
     let other = local(&["retry", &batch, "--error-code", "document_empty", "--yes", "--json"]).await;
     assert_eq!((other.code, &other.json()["retried"]), (Some(0), &json!(0)), "{}", other.stderr);

@@ -69,7 +69,7 @@ async fn question_is_answered_in_the_terminal() {
     let arguments = ["retry", "b", "--api", &url];
     let no = run_in_terminal(&arguments, &CREDENTIALS, "n\n").await;
     assert_eq!(no.code, Some(1), "{}", no.stdout);
-    assert!(no.stdout.contains("Retry 1 failed jobs? [y/N]") && no.stdout.contains("not confirmed"), "{}", no.stdout);
+    assert!(no.stdout.contains("Retry 1 jobs? [y/N]") && no.stdout.contains("not confirmed"), "{}", no.stdout);
     let yes = run_in_terminal(&arguments, &CREDENTIALS, "y\n").await;
     assert!(!yes.stdout.contains("not confirmed"), "{}", yes.stdout);
 }

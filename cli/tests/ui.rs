@@ -19,7 +19,9 @@ async fn retry_hits_the_number_of_the_question() {
     assert_eq!(page.count_calls("/retry"), 0, "more jobs than confirmed: the page asks again");
     let done = page.post("/batches/b/retry-jobs", &cookie, "error=document_empty&count=1").await;
     assert_eq!((done.status, &*done.headers["location"]), (303, "/batches/b?error=document_empty"));
-    test_support::eventually("the retry", async || (page.count_calls("/jobs/two/retry") == 1).then_some(())).await;
+    test_support::eventually("the retry", async || (page.count_calls("/batches/b/retry") == 1).then_some(())).await;
+    let ended = async || page.get("/batches/b", &cookie).await.body.contains("1 of 1 jobs retried").then_some(());
+    test_support::eventually("the end of the retry", ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

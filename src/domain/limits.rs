@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod batch;
 mod call;
+mod evidence;
 mod hold;
 mod input;
 mod reading;
@@ -12,6 +13,7 @@ mod sweep;
 
 pub use self::batch::*;
 pub use self::call::*;
+pub use self::evidence::*;
 pub use self::hold::*;
 pub use self::input::*;
 pub use self::reading::*;

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod csv_cell;
 pub mod document;
 pub mod events;
+pub mod evidence;
 pub mod exact_json;
 pub mod failure;
 pub mod hold;

@@ -146,11 +146,14 @@ pub(crate) struct JobsArguments {
     #[arg(long, value_enum)]
     pub status: Option<StatusArgument>,
     /// Only complete jobs with this label
-    #[arg(long, value_name = "LABEL", conflicts_with_all = ["status", "error_code"])]
+    #[arg(long, value_name = "LABEL")]
     pub label: Option<String>,
     /// Only failed jobs with this error code
-    #[arg(long, value_name = "CODE", conflicts_with = "status")]
+    #[arg(long, value_name = "CODE")]
     pub error_code: Option<String>,
+    /// Only jobs whose document has this text in its name
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
     /// Print JSON: an array of jobs
     #[arg(long)]
     pub json: bool,
@@ -163,7 +166,10 @@ pub(crate) struct JobArguments {
     /// Job
     #[arg(value_name = "ID")]
     pub job: JobId,
-    /// Print JSON: the job as the API returns it
+    /// Print only a URL of the document, which is valid for 5 minutes
+    #[arg(long)]
+    pub document: bool,
+    /// Print JSON as the API returns it
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -182,6 +188,9 @@ pub(crate) struct RetryArguments {
     /// Only failed jobs of the batch with this error code
     #[arg(long, value_name = "CODE", conflicts_with = "jobs")]
     pub error_code: Option<String>,
+    /// Only jobs of the batch whose document has this text in its name
+    #[arg(long, value_name = "TEXT", conflicts_with = "jobs")]
+    pub name: Option<String>,
     /// Unfinished jobs of the batch with this status, whose message may be lost
     #[arg(long, value_enum, conflicts_with_all = ["jobs", "error_code"])]
     pub status: Option<UnfinishedArgument>,
@@ -204,6 +213,9 @@ pub(crate) struct CancelArguments {
     /// Job to cancel, in place of a batch; may be repeated
     #[arg(long = "job", value_name = "ID")]
     pub jobs: Vec<JobId>,
+    /// Only jobs of the batch whose document has this text in its name; the batch takes further jobs
+    #[arg(long, value_name = "TEXT", conflicts_with = "jobs")]
+    pub name: Option<String>,
     /// Only jobs of the batch with this status; the batch takes further jobs
     #[arg(long, value_enum, conflicts_with = "jobs")]
     pub status: Option<UnfinishedArgument>,

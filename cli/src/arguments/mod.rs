@@ -16,7 +16,7 @@ use clap_complete::Shell;
 
 pub(crate) use self::batch::{
     CancelArguments, FormatArgument, JobArguments, JobsArguments, RedriveArguments, ResultsArguments, RetryArguments,
-    StatusArguments, WatchArguments,
+    StatusArgument, StatusArguments, UnfinishedArgument, WatchArguments,
 };
 pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;

@@ -11,30 +11,23 @@ use crate::aws::connect::Target;
 use crate::client::Client;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::pages::{each_job, each_result};
+use crate::pages::each_job;
 use crate::terminal::{print_status, print_text, printable, table};
 
-/// Which jobs are listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Filter {
-    /// All.
-    All,
-    /// Those with a status.
-    Status(&'static str),
-    /// Complete ones with a label.
-    Label(String),
-    /// Failed ones with an error code.
-    ErrorCode(String),
-}
-
-/// Lists the jobs of a batch.
-pub(crate) async fn list(target: &Target, batch_id: &BatchId, filter: &Filter, json: bool) -> Exit {
+/// Lists the jobs of a batch that match a filter of the API, such as `status=failed`. An empty
+/// filter lists all.
+pub(crate) async fn list(target: &Target, batch_id: &BatchId, filter: &str, json: bool) -> Exit {
     end(try_list(target, batch_id, filter, json).await)
 }
 
 /// Prints one job.
 pub(crate) async fn show(target: &Target, job_id: &JobId, json: bool) -> Exit {
     end(try_show(target, job_id, json).await)
+}
+
+/// Prints the URL of a job's document, or the API's answer as JSON.
+pub(crate) async fn show_document(target: &Target, job_id: &JobId, json: bool) -> Exit {
+    end(try_show_document(target, job_id, json).await)
 }
 
 fn end(ended: Result<(), CommandError>) -> Exit {
@@ -47,38 +40,20 @@ fn end(ended: Result<(), CommandError>) -> Exit {
     }
 }
 
-async fn try_list(target: &Target, batch_id: &BatchId, filter: &Filter, json: bool) -> Result<(), CommandError> {
+async fn try_list(target: &Target, batch_id: &BatchId, filter: &str, json: bool) -> Result<(), CommandError> {
     let client = Client::open(target).await?;
     let mut count = 0;
     let mut rows = Vec::new();
-    let mut visit = |mut job: Value| {
+    let visit = |job: Value| {
         count += 1;
         if json {
-            let label = job.pointer("/result/classification/label").cloned();
-            if let (Some(fields), Some(label)) = (job.as_object_mut(), label) {
-                fields.remove("result");
-                fields.insert("label".to_owned(), label);
-            }
             print_text(&format!("{}{job}", if count == 1 { "[" } else { ",\n" }));
         } else {
             rows.push(row(&job));
         }
         Ok(())
     };
-    match filter {
-        Filter::All => each_job(&client, batch_id, "", visit).await?,
-        Filter::Status(status) => each_job(&client, batch_id, &format!("&status={status}"), visit).await?,
-        Filter::ErrorCode(code) => {
-            let has_code = |job: &Value| job["error"]["code"] == code.as_str();
-            let visit = |job| if has_code(&job) { visit(job) } else { Ok(()) };
-            each_job(&client, batch_id, "&status=failed", visit).await?;
-        }
-        Filter::Label(label) => {
-            let has_label = |job: &Value| job["result"]["classification"]["label"] == label.as_str();
-            let visit = |job| if has_label(&job) { visit(job) } else { Ok(()) };
-            each_result(&client, batch_id, visit).await?;
-        }
-    }
+    each_job(&client, batch_id, filter, visit).await?;
     match (json, count) {
         (true, 0) => print_text("[]\n"),
         (true, _) => print_text("]\n"),
@@ -96,7 +71,7 @@ fn row(job: &Value) -> Vec<String> {
         text("/status").unwrap_or_default(),
         job["charged_attempts"].to_string(),
         text("/document/name").unwrap_or_default(),
-        text("/result/classification/label").or_else(error).unwrap_or_default(),
+        text("/label").or_else(error).unwrap_or_default(),
     ]
 }
 
@@ -111,4 +86,26 @@ async fn try_show(target: &Target, job_id: &JobId, json: bool) -> Result<(), Com
     let text = if json { format!("{job}\n") } else { explain(&job, client.output("DocumentsBucketName").ok()) };
     print_text(&text);
     Ok(())
+}
+
+async fn try_show_document(target: &Target, job_id: &JobId, json: bool) -> Result<(), CommandError> {
+    let client = Client::open(target).await?;
+    let place = read_document_url(&client, job_id).await?.map_err(CommandError::Failed)?;
+    let text = if json { place.to_string() } else { place["url"].as_str().unwrap_or_default().to_owned() };
+    print_text(&format!("{text}\n"));
+    print_status(&format!("the URL is valid until {}", place["expires_at"].as_str().unwrap_or_default()));
+    Ok(())
+}
+
+/// Reads the presigned URL of a job's document; `Err` has the API's reason for its absence.
+///
+/// # Errors
+/// The API cannot be asked.
+pub(crate) async fn read_document_url(client: &Client, job_id: &JobId) -> Result<Result<Value, String>, CommandError> {
+    let response = client.ask("GET", &format!("/jobs/{job_id}/document"), None, &[200, 404, 409]).await?;
+    let json = response.json();
+    Ok(match response.status {
+        200 => Ok(json),
+        _ => Err(json["detail"].as_str().unwrap_or("the document is not available").to_owned()),
+    })
 }

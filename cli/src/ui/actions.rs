@@ -139,7 +139,7 @@ async fn change_jobs(
     let queries = queries(&filter, change);
     tokio::spawn(async move {
         for query in queries {
-            match change_matching(&task_app.client, &task_batch, query.trim_start_matches('&'), change).await {
+            match change_matching(&task_app.client, &task_batch, &query, change).await {
                 Ok(changes) => task_app.operations.add(number, changes),
                 Err(error) => task_app.operations.fail(number, &error.to_string()),
             }

@@ -2,11 +2,11 @@
 
 use docket::domain::document::{Content, Document};
 use docket::domain::ids::JobId;
-use serde_json::Value;
 
 use crate::aws::download::download;
 use crate::client::Client;
 use crate::error::CommandError;
+use crate::jobs::read_document_url;
 
 /// Bytes of the longest document that the page shows as text.
 const TEXT_MAX_BYTES: u64 = 1_000_000;
@@ -29,19 +29,9 @@ pub(super) enum Shown {
     Missing(String),
 }
 
-/// Reads the presigned URL of a document; `Err` has the API's reason for its absence.
-pub(super) async fn read_url(client: &Client, job_id: &JobId) -> Result<Result<Value, String>, CommandError> {
-    let response = client.ask("GET", &format!("/jobs/{job_id}/document"), None, &[200, 404, 409]).await?;
-    let json = response.json();
-    Ok(match response.status {
-        200 => Ok(json),
-        _ => Err(json["detail"].as_str().unwrap_or("the document is not available").to_owned()),
-    })
-}
-
 /// Reads the document of a job as far as the page shows it.
 pub(super) async fn read_document(client: &Client, job_id: &JobId) -> Result<Shown, CommandError> {
-    let place = match read_url(client, job_id).await? {
+    let place = match read_document_url(client, job_id).await? {
         Ok(place) => place,
         Err(reason) => return Ok(Shown::Missing(reason)),
     };

@@ -17,10 +17,11 @@ use tokio::sync::mpsc;
 
 use super::app::App;
 use super::failure::Failure;
-use super::filter::{Filter, encode};
+use super::filter::Filter;
 use super::pages::{parse_id, read_batch};
 use crate::error::CommandError;
 use crate::pages::read_results;
+use crate::query::encode;
 use crate::results::csv_file::Table;
 
 /// Pages that the reading may be ahead of the browser.

@@ -1,10 +1,9 @@
 //! The filter of a batch's jobs, as the address of the page has it.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-/// Characters that a query has unencoded.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::query::query;
+
 /// The statuses of the filter; the empty one is every finished job.
 pub(super) const STATUSES: [(&str, &str); 7] = [
     ("", "finished"),
@@ -38,9 +37,7 @@ impl Filter {
 
     /// The query of the page's address, without `?`; empty for no filter.
     pub fn as_query(&self) -> String {
-        let fields = [("status", &self.status), ("label", &self.label), ("error", &self.error), ("name", &self.name)];
-        let pairs = fields.iter().filter(|(_, value)| !value.is_empty());
-        pairs.map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")
+        query(&[("status", &self.status), ("label", &self.label), ("error", &self.error), ("name", &self.name)])
     }
 
     /// Whether the API's results have every job of this filter; otherwise its list has them.
@@ -48,13 +45,10 @@ impl Filter {
         !["all", "pending", "processing"].contains(&self.status.as_str())
     }
 
-    /// The API's query for the jobs of this filter, with `&` in front of each parameter.
+    /// The API's query for the jobs of this filter; empty for no filter.
     pub fn as_api_query(&self) -> String {
         let status = if self.status == "all" { "" } else { &self.status };
-        let fields =
-            [("status", status), ("label", &self.label), ("error_code", &self.error), ("name_contains", &self.name)];
-        let pairs = fields.iter().filter(|(_, value)| !value.is_empty());
-        pairs.map(|(name, value)| format!("&{name}={}", encode(value))).collect()
+        query(&[("status", status), ("label", &self.label), ("error_code", &self.error), ("name_contains", &self.name)])
     }
 
     /// The API's queries for the failed jobs of this filter.
@@ -88,11 +82,6 @@ impl Filter {
     }
 }
 
-/// A text as a part of a query.
-pub(super) fn encode(text: &str) -> String {
-    utf8_percent_encode(text, QUERY).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,16 +95,16 @@ mod tests {
     fn queries_encode_every_value() {
         let one = filter("complete", "a&b=c", "", "ü/\"<");
         assert_eq!(one.as_query(), "status=complete&label=a%26b%3Dc&name=%C3%BC%2F%22%3C");
-        assert_eq!(one.as_api_query(), "&status=complete&label=a%26b%3Dc&name_contains=%C3%BC%2F%22%3C");
+        assert_eq!(one.as_api_query(), "status=complete&label=a%26b%3Dc&name_contains=%C3%BC%2F%22%3C");
         assert_eq!(Filter::default().as_query(), "");
     }
 
     #[test]
     fn changes_hit_only_jobs_of_the_filter() {
-        assert_eq!(filter("", "", "throttled", "").failed(), ["&status=failed&error_code=throttled"]);
+        assert_eq!(filter("", "", "throttled", "").failed(), ["status=failed&error_code=throttled"]);
         assert_eq!(filter("pending", "", "", "").failed(), Vec::<String>::new());
         assert_eq!(filter("all", "", "", "a").unfinished().len(), 2);
-        assert_eq!(filter("processing", "", "", "").unfinished(), ["&status=processing"]);
+        assert_eq!(filter("processing", "", "", "").unfinished(), ["status=processing"]);
         for filter in [filter("complete", "", "", ""), filter("", "lease", "", ""), filter("", "", "code", "")] {
             assert_eq!(filter.unfinished(), Vec::<String>::new(), "{filter:?}");
         }

@@ -11,15 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::document::{Shown, read_document, read_url};
+use super::document::{Shown, read_document};
 use super::failure::Failure;
-use super::filter::{Filter, encode};
+use super::filter::Filter;
 use super::guard::content_security_policy;
 use super::statistics::Statistics;
 use super::views;
 use crate::batch::Batch;
 use crate::error::CommandError;
+use crate::jobs::read_document_url;
 use crate::pages::read_results;
+use crate::query::{encode, page_query};
 
 /// Jobs on a page.
 const JOBS_PER_PAGE: usize = 50;
@@ -118,8 +120,7 @@ async fn read_jobs(
         let (found, next) = if filter.has_results() {
             read_results(&app.client, batch_id, &query, limit, escaped.as_deref()).await?
         } else {
-            let cursor = escaped.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let path = format!("/batches/{batch_id}/jobs?limit={limit}{query}{cursor}");
+            let path = format!("/batches/{batch_id}/jobs?{}", page_query(limit, &query, escaped.as_deref()));
             let mut page = app.client.ask("GET", &path, None, &[200]).await?.json();
             let next = page["next_cursor"].as_str().map(str::to_owned);
             (serde_json::from_value(page["data"].take()).unwrap_or_default(), next)
@@ -159,7 +160,7 @@ pub(super) async fn job(State(app): State<Arc<App>>, Path(job_id): Path<String>)
 
 /// Redirects to a new presigned URL of a document.
 pub(super) async fn document(State(app): State<Arc<App>>, Path(job_id): Path<String>) -> Result<Response, Failure> {
-    let place = read_url(&app.client, &parse_id(&job_id)?).await?.map_err(Failure::not_found)?;
+    let place = read_document_url(&app.client, &parse_id(&job_id)?).await?.map_err(Failure::not_found)?;
     let url = place["url"].as_str().filter(|url| url.starts_with("https://") || url.starts_with("http://"));
     let url = url.and_then(|url| HeaderValue::from_str(url).ok());
     let url = url.ok_or_else(|| Failure::not_found("The API returned no URL of the document."))?;

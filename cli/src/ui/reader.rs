@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::batch::Batch;
 use crate::client::Client;
 use crate::error::CommandError;
+use crate::query::{encode, page_query};
 
 /// How long an answer about a running batch is used.
 const FRESH: Duration = Duration::from_millis(1_500);
@@ -65,8 +66,7 @@ impl Reader {
 
     /// Reads a page of the batches, with their counts.
     pub async fn batches(&self, client: &Client, cursor: Option<&str>) -> Result<BatchList, CommandError> {
-        let cursor = cursor.map(|cursor| format!("&cursor={}", super::filter::encode(cursor))).unwrap_or_default();
-        let path = format!("/batches?limit={BATCHES_PER_PAGE}{cursor}");
+        let path = format!("/batches?{}", page_query(BATCHES_PER_PAGE, "", cursor.map(encode).as_deref()));
         let page = client.ask("GET", &path, None, &[200]).await?.json();
         let ids: Vec<BatchId> = page["data"]
             .as_array()

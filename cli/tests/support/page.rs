@@ -136,6 +136,10 @@ fn answer(path: &str) -> Answer {
         "/batches/b/results" => (200, "", format!("{complete}\n{failed}\n")),
         "/jobs/one" => (200, "", complete.to_string()),
         "/jobs/two" => (200, "", failed.to_string()),
+        "/batches/b/retry" => {
+            let body = json!({"batch_id": "b", "retried": 1, "not_retried": [], "continues": false});
+            (202, "", body.to_string())
+        }
         "/jobs/two/retry" => (202, "", json!({"job_id": "two", "status": "pending"}).to_string()),
         "/jobs/image/document" => {
             let place = json!({"content_type": "image/png", "size_bytes": 5, "name": "a.png", "url": "https://bucket.example/a.png?X=1"});

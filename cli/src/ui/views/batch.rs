@@ -9,7 +9,8 @@ use super::parts::{button, name_of, number, status, time};
 use super::pictures::{histogram, ranking};
 use crate::batch::Batch;
 use crate::changes::Change;
-use crate::ui::filter::{Filter, STATUSES, encode};
+use crate::query::encode;
+use crate::ui::filter::{Filter, STATUSES};
 use crate::ui::operations::Operation;
 use crate::ui::statistics::Statistics;
 

@@ -66,11 +66,25 @@ pub const KINDS: &[Kind] = &[
             ("_rels/.rels", wrap(part("officeDocument", "/xl/workbook.xml", "r1"))),
             ("xl/workbook.xml", format!("<workbook {namespace} xmlns:r=\"{relations}\"><sheets><sheet name=\"S\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>")),
             ("xl/_rels/workbook.xml.rels", wrap(part("worksheet", "worksheets/sheet1.xml", "r1") + &part("sharedStrings", "sharedStrings.xml", "r2"))),
-            ("xl/sharedStrings.xml", format!("<sst {namespace} count=\"4000000000\" uniqueCount=\"4000000000\"><si><t>{words}</t></si></sst>")),
+            ("xl/sharedStrings.xml", format!("<sst {namespace} count=\"16000\" uniqueCount=\"1\"><si><t>{words}</t></si></sst>")),
             ("xl/worksheets/sheet1.xml", format!("<worksheet {namespace}><dimension ref=\"A1:XFD1048576\"/><sheetData><row r=\"1\">{cells}</row></sheetData></worksheet>")),
         ];
         let entries: Vec<(&str, &[u8])> = contents.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
         sample("a.xlsm", zip(&entries), Ending::Fails("document_too_large"))
+    }),
+    ("workbook of absurd counts", |random| {
+        let count = random.u64(1_000_000..u64::MAX);
+        let namespace = "xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"";
+        let types = b"<Types><Override PartName=\"/xl/workbook.xml\" ContentType=\"application/vnd.ms-excel.sheet.macroEnabled.main+xml\"/></Types>";
+        let relations = b"<Relationships><Relationship Id=\"r1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" Target=\"/xl/workbook.xml\"/></Relationships>";
+        let strings = format!("<sst {namespace} uniqueCount='{count}'><si><t>x</t></si></sst>");
+        let entries: [(&str, &[u8]); 4] = [
+            ("[Content_Types].xml", types),
+            ("_rels/.rels", relations),
+            ("xl/workbook.xml", b"<workbook/>"),
+            ("xl/sharedStrings.xml", strings.as_bytes()),
+        ];
+        sample("a.xlsm", zip(&entries), Ending::Fails("document_damaged"))
     }),
     ("expanding package", |random| {
         let spaces = format!("<w:p>{}</w:p>", " ".repeat(random.usize(65_000_000..70_000_000)));

@@ -14,6 +14,7 @@ const WORKBOOK: &str = "the workbook";
 /// The sheets of a workbook of Office Open XML, binary or not.
 pub(in crate::domain::document) fn workbook_text(bytes: &[u8], is_binary: bool) -> Result<String, Failure> {
     Package::open(bytes)?.check_expanded()?;
+    check_shared_strings(bytes)?;
     let mut csv = CsvText::default();
     if is_binary {
         let mut book: Xlsb<_> = calamine::open_workbook_from_rs(Cursor::new(bytes)).map_err(|_| damaged(WORKBOOK))?;
@@ -36,6 +37,27 @@ pub(in crate::domain::document) fn workbook_text(bytes: &[u8], is_binary: bool) 
         }
     }
     Ok(csv.finish())
+}
+
+/// Checks the number of shared strings that a workbook declares: calamine takes the memory for
+/// as many.
+fn check_shared_strings(bytes: &[u8]) -> Result<(), Failure> {
+    const DECLARATION: &str = "uniqueCount";
+    let mut package = Package::open(bytes)?;
+    let is_list = |name: &String| name.to_ascii_lowercase().ends_with("sharedstrings.xml");
+    let lists: Vec<usize> = (0..package.names.len()).filter(|index| is_list(&package.names[*index])).collect();
+    for list in lists {
+        let xml = package.read(list)?;
+        let head = String::from_utf8_lossy(&xml);
+        for (at, _) in head.match_indices(DECLARATION) {
+            let digits = head[at + DECLARATION.len()..].chars().skip_while(|c| !c.is_ascii_alphanumeric());
+            let count: String = digits.take(20).take_while(char::is_ascii_digit).collect();
+            if count.parse().map_or(!count.is_empty(), |count: usize| count > xml.len()) {
+                return Err(damaged(WORKBOOK));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes sheets as CSV. A workbook with several sheets names each before its rows.

@@ -51,6 +51,7 @@ async fn complete(jobs: &Jobs, job_id: &JobId, claim: &Claim) {
         model_id: "m".into(),
         usage: Usage::default(),
         repaired: false,
+        evidence: None,
         stop_reason: "tool_use".into(),
         model_latency_ms: 0,
         chunks: None,

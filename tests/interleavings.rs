@@ -107,6 +107,7 @@ async fn interleave(world: &World, seed: u64) -> Result<(), String> {
                     usage: Usage::default(),
                     label: None,
                     repaired: false,
+                    evidence: None,
                     stop_reason: "tool_use".into(),
                     model_latency_ms: 0,
                     chunks: None,

@@ -51,6 +51,7 @@ async fn complete_with(jobs: &Jobs, job_id: &str, result: Value) -> Result<Fence
         usage: Usage::default(),
         label: None,
         repaired: false,
+        evidence: None,
         stop_reason: "tool_use".into(),
         model_latency_ms: 0,
         chunks: None,

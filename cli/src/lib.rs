@@ -34,8 +34,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use self::arguments::{
-    Arguments, CancelArguments, ColorArgument, Command, FormatArgument, HoldAction, JobArguments, JobsArguments,
-    PlanArguments, PurgeArguments, ResultsArguments, RetryArguments, StatusArgument, SubmitArguments,
+    Arguments, CancelArguments, ColorArgument, Command, EvidenceArgument, FormatArgument, HoldAction, JobArguments,
+    JobsArguments, PlanArguments, PurgeArguments, ResultsArguments, RetryArguments, StatusArgument, SubmitArguments,
     UnfinishedArgument,
 };
 use self::changes::{Mode, Selection};
@@ -141,9 +141,10 @@ async fn results(arguments: ResultsArguments) -> Exit {
 }
 
 async fn list_jobs(arguments: JobsArguments) -> Exit {
-    let JobsArguments { batch, status, label, error_code, name, json, stack } = arguments;
+    let JobsArguments { batch, status, label, error_code, name, evidence, json, stack } = arguments;
     let status = status.map_or("", StatusArgument::as_str);
-    let fields = [("label", label), ("error_code", error_code), ("name_contains", name)];
+    let evidence = evidence.map(|evidence| EvidenceArgument::as_str(evidence).to_owned());
+    let fields = [("label", label), ("error_code", error_code), ("name_contains", name), ("evidence", evidence)];
     jobs::list(&stack.target(), &batch, &filter_of(status, fields), json).await
 }
 

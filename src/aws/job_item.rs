@@ -12,6 +12,7 @@ use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::{InvocationArn, StartedInvocation};
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
+use crate::domain::evidence::{Evidence, EvidenceStatus, LeafEvidence};
 use crate::domain::failure::Failure;
 use crate::domain::hold::waiting::target_of;
 use crate::domain::ids::{BatchId, JobId, Owner};
@@ -127,6 +128,15 @@ pub(super) struct StoredJobItem {
     pub result_packed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_s3: Option<S3Location>,
+    /// The counts of the evidence, without the verdicts of single values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// The verdicts of single values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_leaves: Vec<LeafEvidence>,
+    /// The state of the evidence in the indexes of a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_status: Option<EvidenceStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deduplicated_from: Option<JobId>,
     /// The hash by which other jobs find this result: see `Completed::fingerprint`.
@@ -150,7 +160,7 @@ pub(super) struct StoredJobItem {
 
 /// The attributes that a read of many jobs returns. It leaves out `result` and
 /// `analysis`, which may be large, and those that only the indexes and the TTL use.
-pub(super) const WITHOUT_RESULT: [&str; 45] = [
+pub(super) const WITHOUT_RESULT: [&str; 46] = [
     "job_id",
     "version",
     "status",
@@ -189,6 +199,7 @@ pub(super) const WITHOUT_RESULT: [&str; 45] = [
     "model_id",
     "label",
     "result_s3",
+    "evidence",
     "deduplicated_from",
     "usage",
     "repaired",
@@ -232,6 +243,7 @@ fn into_stored_job(item: StoredJobItem) -> Option<StoredJob> {
                 (None, None, None) => StoredResult::Inline(Value::Null),
             },
             label: item.label,
+            evidence: item.evidence.map(|counts| Evidence { leaves: item.evidence_leaves, ..counts }),
             repaired: item.repaired,
             model_id: item.model_id.clone()?,
             usage: item.usage.unwrap_or_default(),

@@ -186,6 +186,7 @@ impl AsyncInvocations {
                         label: None,
                         result: self.results.store(job_id, number, json!({"output": output})).await?,
                         repaired: false,
+                        evidence: None,
                         model_id: String::new(),
                         usage: Usage::default(),
                         stop_reason: "Completed".to_owned(),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::admission::{Admission, Permit};
 use super::delivery::Delivery;
+use super::evidence_check;
 use super::gate::Gate;
 use super::schema_primer::SchemaPrimer;
-use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Model, Question, Rejected};
+use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Complaint, Model, Question, Rejected};
 use crate::clock::now;
 use crate::domain::analysis::answer_form::AnswerForm;
 use crate::domain::document::{Content, Document};
@@ -34,16 +35,48 @@ impl Conversation {
     /// After the refusal of a form, the model is asked in its next form. Each form is refused
     /// once at most, and a refusal costs no tokens.
     ///
+    /// With evidence, the model is asked a second time for the passages of values that have none,
+    /// if the first answer fits. The better answer counts.
+    ///
     /// With `ignores_store`, a hold of the store does not stop the calls: the attempt holds paid
     /// answers that the bucket did not store.
     pub(super) async fn converse(
         &self,
         call: &Call<'_>,
         document: Document,
-        mut permit: Option<Permit>,
+        permit: Option<Permit>,
         delivery: &Delivery,
         ignores_store: bool,
     ) -> Result<Answer, AttemptError> {
+        let Fitting { answer, question, form } =
+            self.ask_until_fit(call, document, permit, delivery, ignores_store).await?;
+        if question.is_repair() || !delivery.has_time() {
+            return Ok(answer);
+        }
+        let Some(gaps) = evidence_check::find_gaps(call.analysis, question.document(), &answer.result).await else {
+            return Ok(answer);
+        };
+        let question = question.again(Complaint::about_fit_answer(gaps.complaint()));
+        let called = self.call_model(call, &question, form, None, delivery, ignores_store).await;
+        let Ok(Called::Answered(AnsweredCall { usage, elapsed, answer: second })) = called else { return Ok(answer) };
+        let (mut spent, elapsed) = (answer.usage, answer.elapsed + elapsed);
+        spent += usage;
+        let second = match second {
+            Ok(second) if gaps.has_fewer(call.analysis, question.document(), &second.result).await => second,
+            _ => answer,
+        };
+        Ok(Answer { usage: spent, elapsed, ..second })
+    }
+
+    /// Asks until an answer fits, at most twice.
+    async fn ask_until_fit(
+        &self,
+        call: &Call<'_>,
+        document: Document,
+        mut permit: Option<Permit>,
+        delivery: &Delivery,
+        ignores_store: bool,
+    ) -> Result<Fitting, AttemptError> {
         let mut question = Question::new(document);
         let mut form = self.model.first_form(call)?;
         let (mut spent, mut duration) = (Usage::default(), Duration::ZERO);
@@ -56,7 +89,10 @@ impl Conversation {
                     spent += usage;
                     duration += elapsed;
                     match answer {
-                        Ok(answer) => return Ok(Answer { usage: spent, elapsed: duration, ..answer }),
+                        Ok(answer) => {
+                            let answer = Answer { usage: spent, elapsed: duration, ..answer };
+                            return Ok(Fitting { answer, question, form });
+                        }
                         Err(rejected) => rejected,
                     }
                 }
@@ -148,6 +184,13 @@ impl Conversation {
         };
         Err(self.gate.judge((call.job_id, call.model_id), error, begun, delivery).await)
     }
+}
+
+/// An answer that fits, and how it was asked for.
+struct Fitting {
+    answer: Answer,
+    question: Question,
+    form: AnswerForm,
 }
 
 /// The end of one call.

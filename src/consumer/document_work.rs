@@ -8,6 +8,7 @@ use super::children::{ChildJobs, Parent, folder_result};
 use super::delivery::Delivery;
 use super::document_opener::DocumentOpener;
 use super::document_reader::DocumentReader;
+use super::evidence_check;
 use super::memory_budget::MemoryPermit;
 use super::response::Handled;
 use super::result_store::ResultStore;
@@ -145,14 +146,19 @@ impl DocumentWork {
         {
             return Ok((completed, record));
         }
-        let answer = match self.analyser.analyse(&call, parts, &fingerprint, permit, delivery).await {
+        let text = match &parts[..] {
+            [document] if analysis.has_evidence() => evidence_check::searchable_text(document),
+            _ => None,
+        };
+        let mut answer = match self.analyser.analyse(&call, parts, &fingerprint, permit, delivery).await {
             Ok(answer) => answer,
             Err(Stopped { error, unsaved: None }) => return Err(error),
             Err(Stopped { error, unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),
         };
+        let evidence = evidence_check::finish(analysis, text, &mut answer.result).await;
         // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
         let found_by = deduplicate.then_some(fingerprint);
-        let stored = self.results.store_answer(&job.job_id, claim.attempt, answer, found_by, now()).await;
+        let stored = self.results.store_answer(&job.job_id, claim.attempt, (answer, evidence), found_by, now()).await;
         match stored {
             Ok(completed) => Ok((completed, record)),
             Err(error) => Err(self.not_stored(error).await),
@@ -180,6 +186,7 @@ impl DocumentWork {
             completed_at: now(),
             deduplicated_from: None,
             fingerprint: None,
+            evidence: None,
         })
     }
 

@@ -18,6 +18,7 @@ mod delivery;
 mod document_opener;
 mod document_reader;
 mod document_work;
+mod evidence_check;
 mod gate;
 mod gate_holds;
 mod gate_memory;

@@ -11,6 +11,7 @@ use crate::aws::json_objects::JsonObjects;
 use crate::aws::model::Answer;
 use crate::aws::packed_result::pack;
 use crate::clock::now;
+use crate::domain::evidence::Evidence;
 use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::stored::{Completed, State, StoredJob, StoredResult, Usage, label_of};
@@ -25,18 +26,19 @@ pub(super) struct ResultStore {
 }
 
 impl ResultStore {
-    /// Stores a model's answer, and returns what completes the job.
+    /// Stores a model's answer with its evidence, and returns what completes the job.
     pub async fn store_answer(
         &self,
         job_id: &JobId,
         attempt: u32,
-        answer: Answer,
+        (answer, evidence): (Answer, Option<Evidence>),
         fingerprint: Option<String>,
         completed_at: Timestamp,
     ) -> Result<Completed, Unavailable> {
         Ok(Completed {
             label: label_of(&answer.result),
             result: self.store(job_id, attempt, answer.result).await?,
+            evidence: evidence.map(Evidence::fit_item),
             repaired: answer.repaired,
             model_id: answer.model_id,
             usage: answer.usage,

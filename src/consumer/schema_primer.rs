@@ -71,7 +71,7 @@ impl SchemaPrimer {
     }
 
     fn schema(&self, call: &Call<'_>) -> Arc<Schema> {
-        let key = (call.model_id.to_owned(), sha256_hex(call.analysis.schema.to_string().as_bytes()));
+        let key = (call.model_id.to_owned(), sha256_hex(call.analysis.answer_schema().to_string().as_bytes()));
         let mut schemas = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if schemas.len() >= KNOWN_SCHEMAS_MAX {
             schemas.clear();

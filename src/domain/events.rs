@@ -176,6 +176,7 @@ mod tests {
             usage: Usage { input_tokens: 7, output_tokens: 3 },
             label: None,
             repaired: false,
+            evidence: None,
             stop_reason: "STOP".into(),
             model_latency_ms: 5,
             chunks: None,
@@ -298,6 +299,7 @@ mod tests {
                 usage: Usage { input_tokens: 5, output_tokens: 1 },
                 created_at: at(1),
                 completed_at: status.has_ended().then(|| at(9)),
+                evidence: None,
             });
             tally.add(entries, at(10));
             BatchFinished::from_tally(&batch, &tally, is_cancelled)

@@ -20,7 +20,7 @@ use crate::domain::batch::Batch;
 use crate::domain::batch::cursor::Select;
 use crate::domain::batch::filter::Filter;
 use crate::domain::batch::shard::Group;
-use crate::domain::batch::tally::Tally;
+use crate::domain::batch::tally::{EvidenceCounts, Tally};
 use crate::domain::document::sha256_hex;
 use crate::domain::ids::BatchId;
 use crate::domain::json;
@@ -131,6 +131,7 @@ impl Producer {
         let completed_at = tally.last_completed_at.filter(|_| tally.counts.unfinished() == 0);
         for (name, value) in [
             ("cost_usd", json!(self.cost(&tally))),
+            ("evidence", json!((tally.evidence != EvidenceCounts::default()).then_some(tally.evidence))),
             ("metadata", json!(batch.and_then(|batch| batch.metadata.as_ref()))),
             ("analysis", json!(batch.and_then(|batch| batch.analysis.as_ref()))),
             ("deduplicate", json!(batch.and_then(|batch| batch.deduplicate))),

@@ -12,6 +12,7 @@ use super::view::job_view;
 use super::{Answer, Producer};
 use crate::domain::batch::cursor::{Page, Select};
 use crate::domain::batch::filter::Filter;
+use crate::domain::evidence::EvidenceStatus;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::{Status, StoredJob};
 use crate::domain::limits::{FILE_NAME_MAX_BYTES, FILTER_CODE_MAX_BYTES, LABEL_MAX_BYTES, PAGE_DEFAULT, PAGE_MAX};
@@ -163,8 +164,16 @@ pub(super) fn read_filter(request: &Request, all: Select) -> Result<Filter, Prob
         select,
         label: read_text("label", LABEL_MAX_BYTES)?,
         error_code: read_text("error_code", FILTER_CODE_MAX_BYTES)?,
+        evidence: read_evidence(request)?,
         name_contains: read_text("name_contains", FILE_NAME_MAX_BYTES)?,
     })
+}
+
+fn read_evidence(request: &Request) -> Result<Option<EvidenceStatus>, Problem> {
+    let Some(text) = query_parameter(request, "evidence")? else { return Ok(None) };
+    let found = EvidenceStatus::ALL.into_iter().find(|status| status.as_str() == text);
+    let invalid = || Problem::invalid("evidence", "`evidence` must be verified, unverified or unverifiable");
+    found.ok_or_else(invalid).map(Some)
 }
 
 /// The statuses of jobs that a retry selects; the first without a filter.
@@ -186,8 +195,11 @@ pub(super) fn read_change_filter(request: &Request, statuses: &[Status]) -> Resu
         _ if statuses.contains(&Status::Failed) => Select::Only(Status::Failed),
         _ => Select::Unfinished,
     };
-    if filter.label.is_some() {
-        return Err(Problem::invalid("label", "`label` selects complete jobs, which do not change; remove it"));
+    for (name, is_set) in [("label", filter.label.is_some()), ("evidence", filter.evidence.is_some())] {
+        if is_set {
+            let detail = format!("`{name}` selects complete jobs, which do not change; remove it");
+            return Err(Problem::invalid(name, detail));
+        }
     }
     if filter.error_code.is_some() && select != Select::Only(Status::Failed) {
         return Err(Problem::invalid("error_code", "`error_code` selects failed jobs; remove it"));

@@ -62,7 +62,7 @@ fn asks_for_purge(request: &Request) -> Result<bool, Problem> {
 /// A purge erases the whole batch. A filter that it ignored would erase more than the caller
 /// selected.
 fn refuse_filter(request: &Request) -> Result<(), Problem> {
-    for name in ["status", "label", "error_code", "name_contains"] {
+    for name in ["status", "label", "error_code", "evidence", "name_contains"] {
         if query_parameter(request, name)?.is_some() {
             return Err(Problem::invalid(name, format!("`{name}` has no effect on a purge of the batch; remove it")));
         }
@@ -84,7 +84,7 @@ mod tests {
             let pairs = HashMap::from([(name.to_owned(), vec!["x".to_owned()])]);
             refuse_filter(&Request::new(Body::Empty).with_query_string_parameters(pairs)).is_err()
         };
-        assert!(["status", "label", "error_code", "name_contains"].into_iter().all(refuses));
+        assert!(["status", "label", "error_code", "evidence", "name_contains"].into_iter().all(refuses));
         assert!(!refuses("purge"));
     }
 

@@ -19,7 +19,7 @@ const JOBS_PER_READ: usize = 25;
 
 /// The columns of the CSV, with the JSON pointer of each into a job's view. A value
 /// that is not text is written as JSON.
-const COLUMNS: [(&str, &str); 14] = [
+const COLUMNS: [(&str, &str); 16] = [
     ("job_id", "/job_id"),
     ("name", "/document/name"),
     ("status", "/status"),
@@ -27,6 +27,8 @@ const COLUMNS: [(&str, &str); 14] = [
     ("confidence", "/result/classification/confidence"),
     ("summary", "/result/summary"),
     ("key_points", "/result/key_points"),
+    ("verified", "/verified"),
+    ("unverified_fields", "/evidence/unverified"),
     ("input_tokens", "/usage/input_tokens"),
     ("output_tokens", "/usage/output_tokens"),
     ("model_id", "/model_id"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::holds::{hold_view, pause_view};
 use super::problem::Problem;
 use super::{Answer, Producer};
+use crate::domain::evidence::Evidence;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{State, Status, StoredJob, StoredResult};
@@ -106,6 +107,10 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
         State::Complete(done) => {
             put("completed_at", json!(done.completed_at));
             put("label", json!(done.label));
+            if let Some(evidence) = &done.evidence {
+                put("verified", json!(evidence.summary()));
+                put("evidence", evidence_view(evidence));
+            }
             put("model_id", json!(done.model_id));
             put("model_latency_ms", json!(done.model_latency_ms));
             if done.repaired {
@@ -119,6 +124,16 @@ pub(super) fn job_view(row: StoredJob) -> Map<String, Value> {
                 put("result", result);
             }
         }
+    }
+    view
+}
+
+/// The evidence of a result. A list has the counts alone.
+fn evidence_view(evidence: &Evidence) -> Value {
+    let mut view = json!({"status": evidence.status(), "verified": evidence.verified, "of": evidence.of});
+    if !evidence.leaves.is_empty() {
+        view["unverified"] = json!(evidence.unverified_paths().collect::<Vec<_>>());
+        view["leaves"] = json!(evidence.leaves);
     }
     view
 }

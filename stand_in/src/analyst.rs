@@ -177,7 +177,7 @@ fn text_words(text: &str) -> impl Iterator<Item = String> {
 
 /// Splits a text at `.`, `?` or `!` before a space, and at the end of a
 /// paragraph. Sentences of four words or fewer, such as headings, are left out.
-fn split_sentences(text: &str) -> Vec<String> {
+pub fn split_sentences(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for paragraph in text.split("\n\n") {
         let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -201,7 +201,8 @@ fn split_sentences(text: &str) -> Vec<String> {
     found
 }
 
-fn first_number(sentence: &str) -> Option<f64> {
+/// The first number of a sentence.
+pub fn first_number(sentence: &str) -> Option<f64> {
     let digits = sentence.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','));
     digits
         .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))

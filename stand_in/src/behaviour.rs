@@ -97,6 +97,14 @@ pub enum FaultKind {
     NoTool,
     /// An answer that fits the schema, with a confidence of 25 digits.
     InexactNumber,
+    /// With evidence: passages that no document has.
+    MadeUpQuotes,
+    /// With evidence: passages of the document with one digit or word changed.
+    ChangedQuotes,
+    /// With evidence: genuine passages beside changed values.
+    MadeUpValues,
+    /// With evidence: an answer without passages.
+    NoQuotes,
     /// 424 ModelErrorException, as Nova sends it for a broken tool call.
     BrokenToolUse,
     /// An answer with stop reason `malformed_tool_use` and no content.

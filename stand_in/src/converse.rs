@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::analyst;
 use crate::behaviour::FaultKind;
 use crate::conversation::{ConverseRequest, Form, count_tokens};
+use crate::evidence;
 use crate::families::{find_refusal, writes_tool_call_as_text};
 use crate::language_model::{self, LanguageModel};
 use crate::server::{CallRecord, InFlightCall, Server};
@@ -65,7 +66,10 @@ pub async fn converse(
     {
         return written_response(model, &request, &body, call).await;
     }
-    let answer = analyst::analyse(&request.schema, &request.text);
+    let mut answer = analyst::analyse(&request.schema, &request.text);
+    if evidence::is_asked(&request.schema) {
+        evidence::add_quotes(&mut answer, &request.text, plan.fault);
+    }
     let speaker = Speaker { form: request.form, as_text: writes_tool_call_as_text(&model_id, &body) };
     let (stop_reason, content) = match plan.fault {
         None => (speaker.stop_reason(), speaker.say(answer)),
@@ -89,6 +93,9 @@ pub async fn converse(
         Some(FaultKind::WrongForm) => (speaker.stop_reason(), speaker.say_twice(json!({}), in_wrong_form(answer))),
         Some(FaultKind::Unfit) => (speaker.stop_reason(), speaker.say(json!({"unfit": true}))),
         Some(FaultKind::InexactNumber) => (speaker.stop_reason(), speaker.say(with_number_mark(answer))),
+        Some(FaultKind::MadeUpQuotes | FaultKind::ChangedQuotes | FaultKind::MadeUpValues | FaultKind::NoQuotes) => {
+            (speaker.stop_reason(), speaker.say(answer))
+        }
         Some(FaultKind::MalformedToolUse) => ("malformed_tool_use", json!([])),
         Some(FaultKind::MalformedModelOutput) => ("malformed_model_output", json!([{"text": "{\"summary\": \"The"}])),
         Some(_) => ("end_turn", json!([{"text": "An answer without a tool call."}])),
@@ -224,6 +231,10 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         | FaultKind::InexactNumber
         | FaultKind::MalformedToolUse
         | FaultKind::MalformedModelOutput
+        | FaultKind::MadeUpQuotes
+        | FaultKind::ChangedQuotes
+        | FaultKind::MadeUpValues
+        | FaultKind::NoQuotes
         | FaultKind::NoTool => return None,
     })
 }

@@ -25,6 +25,7 @@ mod async_invoke;
 pub mod behaviour;
 mod conversation;
 mod converse;
+mod evidence;
 mod families;
 mod invocations;
 mod language_model;

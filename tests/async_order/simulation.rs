@@ -87,6 +87,7 @@ fn sample_completion() -> Completed {
         usage: Default::default(),
         label: None,
         repaired: false,
+        evidence: None,
         stop_reason: "Completed".into(),
         model_latency_ms: 0,
         chunks: None,

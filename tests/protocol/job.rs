@@ -117,6 +117,7 @@ pub fn stored_job(job: &Job) -> Option<StoredJob> {
             usage: Usage::default(),
             label: None,
             repaired: false,
+            evidence: None,
             stop_reason: String::new(),
             model_latency_ms: 0,
             chunks: None,

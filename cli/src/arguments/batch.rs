@@ -137,6 +137,28 @@ impl UnfinishedArgument {
     }
 }
 
+/// The state of a job's evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EvidenceArgument {
+    /// Every value is verified.
+    Verified,
+    /// Some value is not.
+    Unverified,
+    /// The document has no text.
+    Unverifiable,
+}
+
+impl EvidenceArgument {
+    /// The API's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Unverifiable => "unverifiable",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct JobsArguments {
     /// Batch
@@ -154,6 +176,9 @@ pub(crate) struct JobsArguments {
     /// Only jobs whose document has this text in its name
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
+    /// Only complete jobs whose evidence has this state
+    #[arg(long, value_enum)]
+    pub evidence: Option<EvidenceArgument>,
     /// Print JSON: an array of jobs
     #[arg(long)]
     pub json: bool,

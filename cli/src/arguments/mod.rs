@@ -15,8 +15,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::batch::{
-    CancelArguments, FormatArgument, JobArguments, JobsArguments, RedriveArguments, ResultsArguments, RetryArguments,
-    StatusArgument, StatusArguments, UnfinishedArgument, WatchArguments,
+    CancelArguments, EvidenceArgument, FormatArgument, JobArguments, JobsArguments, RedriveArguments, ResultsArguments,
+    RetryArguments, StatusArgument, StatusArguments, UnfinishedArgument, WatchArguments,
 };
 pub(crate) use self::hold::{HoldAction, HoldArguments, PauseArguments};
 pub(crate) use self::plan::PlanArguments;

@@ -37,6 +37,9 @@ pub(crate) struct SubmitArguments {
     /// Instructions to the model
     #[arg(long, value_name = "TEXT")]
     pub instructions: Option<String>,
+    /// Let the model name a passage of the document for each value, and check it
+    #[arg(long)]
+    pub evidence: bool,
     /// Priority of the documents; high uses its own queue
     #[arg(long, value_enum, default_value = "normal")]
     pub priority: PriorityArgument,

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::remedy::remedy;
 use crate::terminal::printable;
 
+/// Values without evidence that are named.
+const UNVERIFIED_SHOWN: usize = 20;
+
 /// Explains a job. `bucket` is the stack's bucket, if it is known.
 pub(super) fn explain(job: &Value, bucket: Option<&str>) -> String {
     let lines = facts(job, bucket).into_iter().map(|(name, value)| format!("{name:<9} {value}\n"));
@@ -49,6 +52,7 @@ pub(crate) fn facts(job: &Value, bucket: Option<&str>) -> Vec<(&'static str, Str
         ("reused", text("/deduplicated_from")),
         ("label", label),
         ("summary", text("/result/summary")),
+        ("verified", verified(job)),
         ("waits", waits_for(job)),
         (
             "last",
@@ -69,6 +73,20 @@ pub(crate) fn timeline(job: &Value) -> impl Iterator<Item = String> {
         let text = |name: &str| attempt[name].as_str().map(printable).unwrap_or_default();
         let line = format!("{}  attempt {}  {} {}", text("ended_at"), attempt["attempt"], text("end"), text("code"));
         line.trim_end().to_owned()
+    })
+}
+
+/// The verified values, and the places of the others.
+fn verified(job: &Value) -> Option<String> {
+    let summary = job["verified"].as_str()?;
+    let paths: Vec<&str> =
+        job["evidence"]["unverified"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let more = if paths.len() > UNVERIFIED_SHOWN { ", …" } else { "" };
+    Some(match paths.is_empty() {
+        true => summary.to_owned(),
+        false => {
+            format!("{summary}; without evidence: {}{more}", paths[..paths.len().min(UNVERIFIED_SHOWN)].join(", "))
+        }
     })
 }
 
@@ -147,6 +165,8 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!explain(&json!({"job_id": "a", "batch_id": "b"}), Some("bucket")).contains("object"));
+        let partly = json!({"job_id": "a", "verified": "1 of 2", "evidence": {"unverified": ["/rent"]}});
+        assert!(explain(&partly, None).contains("verified  1 of 2; without evidence: /rent\n"));
         let held = json!({"job_id": "a", "hold": {"reason": "no access", "next_probe_at": "10:00"}});
         assert!(explain(&held, None).contains("waits     on hold: no access; next probe at 10:00\n"));
     }

@@ -7,7 +7,7 @@ use docket::domain::csv_cell::safe_cell;
 use serde_json::Value;
 
 /// The columns of the results, with the JSON pointer of each into a job.
-const RESULT_COLUMNS: [(&str, &str); 12] = [
+const RESULT_COLUMNS: [(&str, &str); 14] = [
     ("job_id", "/job_id"),
     ("name", "/document/name"),
     ("status", "/status"),
@@ -15,6 +15,8 @@ const RESULT_COLUMNS: [(&str, &str); 12] = [
     ("confidence", "/result/classification/confidence"),
     ("summary", "/result/summary"),
     ("key_points", "/result/key_points"),
+    ("verified", "/verified"),
+    ("unverified_fields", "/evidence/unverified"),
     ("input_tokens", "/usage/input_tokens"),
     ("output_tokens", "/usage/output_tokens"),
     ("model_id", "/model_id"),

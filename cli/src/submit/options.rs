@@ -58,7 +58,7 @@ impl Options {
         Ok(Self {
             paths: arguments.paths.clone(),
             batch_id: arguments.batch.clone(),
-            settings: BatchSettings::new(file, &labels, instructions, arguments.deduplicate)?,
+            settings: BatchSettings::new(file, &labels, instructions, arguments.evidence, arguments.deduplicate)?,
             priority: match arguments.priority {
                 PriorityArgument::Normal => Priority::Normal,
                 PriorityArgument::High => Priority::High,

@@ -24,7 +24,8 @@ pub(crate) struct BatchSettings {
 }
 
 impl BatchSettings {
-    /// Reads the analysis from a JSON or YAML file, and adds labels and instructions.
+    /// Reads the analysis from a JSON or YAML file, and adds labels, instructions
+    /// and evidence.
     ///
     /// # Errors
     /// The problem with the file, or a setting that is given twice.
@@ -32,12 +33,14 @@ impl BatchSettings {
         file: Option<&Path>,
         labels: &[String],
         instructions: Option<&str>,
+        evidence: bool,
         deduplicate: Option<bool>,
     ) -> Result<Self, String> {
         let mut analysis = file.map_or_else(|| Ok(Map::new()), read_analysis)?;
         let flags = [
             ("labels", (!labels.is_empty()).then(|| json!(labels))),
             ("instructions", instructions.map(|text| json!(text))),
+            ("evidence", evidence.then_some(Value::Bool(true))),
         ];
         for (name, value) in flags {
             let Some(value) = value else { continue };

@@ -16,16 +16,35 @@ pub(super) struct Piece<'a> {
     pub is_evidence: bool,
 }
 
+/// The characters of the verified passages of a job; `None` if it has no evidence.
+pub(super) fn verified_passages(evidence: &Value) -> Option<Vec<(usize, usize)>> {
+    let leaves = evidence["leaves"].as_array()?.iter().filter(|leaf| leaf["verified"] == true);
+    let place = |leaf: &Value, name: &str| usize::try_from(leaf[name].as_u64()?).ok();
+    Some(leaves.filter_map(|leaf| Some((place(leaf, "start")?, place(leaf, "end")?))).collect())
+}
+
+/// Splits a text at passages, which are ranges of characters.
+pub(super) fn mark_passages<'a>(text: &'a str, passages: &[(usize, usize)]) -> Vec<Piece<'a>> {
+    let bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect();
+    let ranges = passages.iter().filter_map(|(start, end)| Some((*bytes.get(*start)?, *bytes.get(*end)?)));
+    split(text, ranges.collect())
+}
+
 /// Splits a text into quoted and other pieces. White space may differ between quotation and
 /// text.
 pub(super) fn mark<'a>(text: &'a str, result: &Value) -> Vec<Piece<'a>> {
     let (folded, places) = fold(text);
     let mut quotes = Vec::new();
     collect(result, &mut quotes);
-    let mut ranges: Vec<(usize, usize)> = quotes
+    let ranges = quotes
         .iter()
         .filter_map(|quote| folded.find(quote.as_str()).map(|at| (places[at], places[at + quote.len()])))
         .collect();
+    split(text, ranges)
+}
+
+/// Splits a text at ranges of bytes, which may overlap.
+fn split(text: &str, mut ranges: Vec<(usize, usize)>) -> Vec<Piece<'_>> {
     ranges.sort_unstable();
     let (mut pieces, mut at) = (Vec::new(), 0);
     for (start, end) in ranges {
@@ -98,6 +117,19 @@ mod tests {
             "key_points": ["Grüße aus Thornmere.", "flat"], "confidence": 0.5,
         });
         assert_eq!(marked(text, &result), ["The rent is 900\n crowns a month.", "Grüße aus Thornmere."]);
+    }
+
+    #[test]
+    fn verified_passages_are_marked_by_their_characters() {
+        let evidence = json!({"leaves": [
+            {"verified": true, "start": 6, "end": 9}, {"verified": false, "start": 0, "end": 3},
+            {"verified": true}, {"verified": true, "start": 8, "end": 99},
+        ]});
+        let passages = verified_passages(&evidence).unwrap();
+        let pieces = mark_passages("Größe 900 Euro", &passages);
+        let marked: Vec<&str> = pieces.iter().filter(|piece| piece.is_evidence).map(|piece| piece.text).collect();
+        assert_eq!(marked, ["900"]);
+        assert_eq!(verified_passages(&Value::Null), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::aws::job_item::attribute;
 use crate::aws::packed_result::pack;
 use crate::aws::update::{Update, number, text};
 use crate::domain::document::DocumentRecord;
+use crate::domain::evidence::Evidence;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::hold::waiting::waiting_shard;
 use crate::domain::ids::JobId;
@@ -76,6 +77,13 @@ impl Jobs {
             .remove(&unused);
         if let Some(label) = &completed.label {
             update = update.set("label", text(label));
+        }
+        if let Some(evidence) = &completed.evidence {
+            let counts = Evidence { leaves: Vec::new(), ..evidence.clone() };
+            update = update
+                .set("evidence", attribute(&counts))
+                .set("evidence_leaves", attribute(&evidence.leaves))
+                .set("evidence_status", attribute(&evidence.status()));
         }
         if let Some(job_id) = &completed.deduplicated_from {
             update = update.set("deduplicated_from", attribute(job_id));

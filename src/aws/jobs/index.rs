@@ -14,6 +14,7 @@ use crate::domain::batch::cursor::{Cursor, Page, Select, ShardRead, Walk};
 use crate::domain::batch::filter::Filter;
 use crate::domain::batch::shard::Group;
 use crate::domain::batch::tally::{Entry, Tally};
+use crate::domain::evidence::EvidenceStatus;
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::stored::{Status, Usage};
 use crate::domain::limits::CONCURRENT_SHARD_READS;
@@ -26,6 +27,7 @@ struct EntryItem {
     usage: Usage,
     created_at: Timestamp,
     completed_at: Option<Timestamp>,
+    evidence_status: Option<EvidenceStatus>,
 }
 
 /// The query of an index partition for the jobs that match a filter.
@@ -68,6 +70,7 @@ impl<'a> Query<'a> {
             [
                 ("label", false, filter.label.as_deref()),
                 ("error_code", false, filter.error_code.as_deref()),
+                ("evidence_status", false, filter.evidence.map(EvidenceStatus::as_str)),
                 ("document_name", true, filter.name_contains.as_deref()),
             ]
         });
@@ -113,9 +116,9 @@ impl Jobs {
             let request = self.query(&Query::ALL, &partition).set_exclusive_start_key(after);
             let response = request.send().await.map_err(|error| Unavailable::new(QUERY, &error))?;
             for item in response.items.unwrap_or_default() {
-                let EntryItem { job_id, status, usage, created_at, completed_at } =
+                let EntryItem { job_id, status, usage, created_at, completed_at, evidence_status: evidence } =
                     serde_dynamo::from_item(item).map_err(|_| unreadable())?;
-                entries.push(Entry { job_id, status, usage, created_at, completed_at });
+                entries.push(Entry { job_id, status, usage, created_at, completed_at, evidence });
             }
             after = response.last_evaluated_key;
             if after.is_none() {

@@ -17,7 +17,7 @@ use crate::domain::job::work_id::object_work_id;
 
 /// The attributes with content of a caller, a document, a model or Bedrock, or with a hash of
 /// it. `document` and `async_request` stay until their objects are erased.
-const CONTENT: [&str; 15] = [
+const CONTENT: [&str; 18] = [
     "document_name",
     "metadata",
     "analysis",
@@ -27,6 +27,9 @@ const CONTENT: [&str; 15] = [
     "result_packed",
     "result_s3",
     "label",
+    "evidence",
+    "evidence_leaves",
+    "evidence_status",
     "fingerprint",
     "deduplicated_from",
     "error",

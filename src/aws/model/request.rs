@@ -34,6 +34,14 @@ pub struct Complaint {
     pub(super) problem: String,
 }
 
+impl Complaint {
+    /// A complaint about an answer that fits, with which the model is asked as if for the first
+    /// time.
+    pub fn about_fit_answer(problem: String) -> Self {
+        Self { reply: None, problem }
+    }
+}
+
 impl Question {
     /// The first question about a document.
     pub fn new(document: Document) -> Self {
@@ -119,7 +127,7 @@ pub(super) fn tool_config(analysis: &Analysis, form: AnswerForm) -> Built<Option
     let tool = ToolSpecification::builder()
         .name(TOOL_NAME)
         .description("Records the analysis of the document.")
-        .input_schema(ToolInputSchema::Json(to_document(&analysis.schema)))
+        .input_schema(ToolInputSchema::Json(to_document(analysis.answer_schema())))
         .build()?;
     Ok(Some(ToolConfiguration::builder().tools(Tool::ToolSpec(tool)).tool_choice(choice).build()?))
 }

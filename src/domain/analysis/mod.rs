@@ -21,12 +21,13 @@ pub use self::request::{AnalysisRequest, InvalidAnalysis, check_ceiling};
 
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::answer_form::AnswerForm;
 use self::request::{check_settings, invalid};
 use self::schema::{Mismatch, Validator, check_labels, check_schema, default_schema};
 use crate::domain::document::{Content, Document, Role, sha256_hex};
+use crate::domain::evidence::{EVIDENCE_FIELD, evidence_schema, take_quotes};
 use crate::domain::exact_json::find_inexact_numbers;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::json::{fits_the_table, is_within_depth, table_bytes};
@@ -57,6 +58,11 @@ document's language, and call the tool exactly once.";
 const BY_TOOL: &str = "call the tool exactly once";
 const BY_JSON: &str = "answer with one JSON object alone";
 
+/// The end of the task for an analysis with evidence.
+const EVIDENCE_TASK: &str = " For each value that you give, add an entry to `docket_evidence`: in `p` the JSON \
+Pointer of the value, and in `q` the shortest passage of the document, copied word for word and at most twenty words \
+long, that contains the value. Give a summary and a label the passage on which they rest most.";
+
 /// A valid analysis, which also checks the answers of the model.
 #[derive(Debug)]
 pub struct Analysis {
@@ -64,8 +70,10 @@ pub struct Analysis {
     system: String,
     /// The task for the document, a chunk of it, or the chunks' results.
     task: &'static str,
-    /// The schema of the answer: a JSON Schema of type `object`.
-    pub schema: Value,
+    /// The schema of the result: a JSON Schema of type `object`.
+    schema: Value,
+    /// The schema of the answer, if it differs: the result's, with a field for the evidence.
+    with_evidence: Option<Value>,
     /// The maximum of output tokens; `None` selects the function's setting.
     pub max_tokens: Option<i32>,
     /// The temperature, between 0 and 1; `None` selects the function's setting.
@@ -103,12 +111,32 @@ impl Analysis {
             (None, Some(labels)) => default_schema(check_labels(labels)?),
             (None, None) => default_schema(&DEFAULT_LABELS),
         };
+        if request.evidence == Some(true) && schema["properties"].get(EVIDENCE_FIELD).is_some() {
+            return Err(invalid("schema", format!("must not have the field `{EVIDENCE_FIELD}`, which evidence uses")));
+        }
         check_settings(request)?;
         let validator = Validator::new(&schema)?;
         let AnalysisRequest { max_tokens, temperature, .. } = *request;
         let (system, task) = (system_prompt(request)?, task_text(request));
-        let prompt_bytes = system.len() + TASK_BYTES + schema.to_string().len();
-        Ok(Self { system, task, schema, max_tokens, temperature, prompt_bytes, validator })
+        let with_evidence = (request.evidence == Some(true)).then(|| evidence_schema(&schema));
+        let asked = with_evidence.as_ref().unwrap_or(&schema);
+        let prompt_bytes = system.len() + TASK_BYTES + asked.to_string().len();
+        Ok(Self { system, task, schema, with_evidence, max_tokens, temperature, prompt_bytes, validator })
+    }
+
+    /// The schema of the result: a JSON Schema of type `object`.
+    pub fn result_schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// The schema that the model fills. With evidence, it has [`EVIDENCE_FIELD`].
+    pub fn answer_schema(&self) -> &Value {
+        self.with_evidence.as_ref().unwrap_or(&self.schema)
+    }
+
+    /// Whether the model names a passage of the document for each value.
+    pub fn has_evidence(&self) -> bool {
+        self.with_evidence.is_some()
     }
 
     /// An estimate of the bytes of a call without the document.
@@ -123,7 +151,7 @@ impl Analysis {
 
     /// The schema as structured outputs accept it; `None` if they cannot express it.
     pub fn strict_schema(&self) -> Option<Value> {
-        strict_schema::strict_schema(&self.schema)
+        strict_schema::strict_schema(self.answer_schema())
     }
 
     /// The text block that follows the document.
@@ -141,13 +169,17 @@ impl Analysis {
                  the parts. Combine them into one result for the whole document, as if you had read all of it."
             ),
         };
-        let task = if form.has_tool() { self.task.to_owned() } else { self.task.replacen("the tool", "the answer", 1) };
+        let mut task =
+            if form.has_tool() { self.task.to_owned() } else { self.task.replacen("the tool", "the answer", 1) };
+        if self.has_evidence() {
+            task.push_str(EVIDENCE_TASK);
+        }
         let end = match form {
             AnswerForm::Tool | AnswerForm::AnyTool | AnswerForm::AutoTool => format!("Call the tool {TOOL_NAME}."),
             AnswerForm::JsonSchema => "Answer with one JSON object.".to_owned(),
             AnswerForm::Text => format!(
                 "Answer with one JSON object that fits this JSON Schema, and with no other text:\n{}",
-                self.schema
+                self.answer_schema()
             ),
         };
         format!("{subject} {task} {end}")
@@ -158,7 +190,7 @@ impl Analysis {
     /// Keys are equal for the same bytes and the same request. `sha256` is the hash of the
     /// bytes in hexadecimal; `cache_key_params` are the other settings of the call.
     pub fn fingerprint(&self, sha256: &str, cache_key_params: &Value) -> String {
-        let hashed = (sha256, cache_key_params, &self.system, &self.task, &self.schema);
+        let hashed = (sha256, cache_key_params, &self.system, &self.task, self.answer_schema());
         sha256_hex(&serde_json::to_vec(&hashed).expect("Docket's types serialize"))
     }
 
@@ -177,17 +209,28 @@ impl Analysis {
     }
 
     /// Accepts an answer that fits the schema, or whose JSON form can be repaired without a
-    /// change of a value. Returns the answer, and whether it was repaired.
+    /// change of a value. Returns the answer, and whether it was repaired. With evidence, the
+    /// answer has the passages in [`EVIDENCE_FIELD`].
     ///
     /// # Errors
     /// The failure of the answer as the model sent it.
-    pub fn accept(&self, answer: Value) -> Result<(Value, bool), Failure> {
-        let Err(failure) = self.check(&answer) else { return Ok((answer, false)) };
+    pub fn accept(&self, mut answer: Value) -> Result<(Value, bool), Failure> {
+        if !self.has_evidence() {
+            return self.accept_result(answer);
+        }
+        let quotes = take_quotes(&mut answer);
+        let (mut result, repaired) = self.accept_result(answer)?;
+        result[EVIDENCE_FIELD] = json!(quotes);
+        Ok((result, repaired))
+    }
+
+    fn accept_result(&self, answer: Value) -> Result<(Value, bool), Failure> {
+        let Err(failure) = self.check_result(&answer) else { return Ok((answer, false)) };
         if failure.code == codes::ANSWER_TOO_LARGE || !self.validator.can_repair(&answer) {
             return Err(failure);
         }
         let repaired = repair::repair(&self.schema, answer);
-        if self.check(&repaired).is_ok() { Ok((repaired, true)) } else { Err(failure) }
+        if self.check_result(&repaired).is_ok() { Ok((repaired, true)) } else { Err(failure) }
     }
 
     /// Checks that an answer fits the schema and that DynamoDB can store it.
@@ -195,6 +238,15 @@ impl Analysis {
     /// # Errors
     /// A failure that names the position and contains no text of the answer.
     pub fn check(&self, answer: &Value) -> Result<(), Failure> {
+        if !self.has_evidence() {
+            return self.check_result(answer);
+        }
+        let mut result = answer.clone();
+        take_quotes(&mut result);
+        self.check_result(&result)
+    }
+
+    fn check_result(&self, answer: &Value) -> Result<(), Failure> {
         // The budget of the schema holds for answers of this depth.
         if !is_within_depth(answer, RESULT_MAX_DEPTH) || !self.validator.is_within_budget(answer) {
             let problem = format!(

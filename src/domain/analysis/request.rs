@@ -31,6 +31,9 @@ pub struct AnalysisRequest {
     /// The first and the last page of a PDF to analyse, from 1. Other documents have no pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_range: Option<[u32; 2]>,
+    /// Whether the model names a passage of the document for each value, which Docket checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<bool>,
 }
 
 /// A problem with a field of an [`AnalysisRequest`].

@@ -67,7 +67,7 @@ fn prompt_names_the_tool_only_where_there_is_one() {
         for form in [AnswerForm::JsonSchema, AnswerForm::Text] {
             assert!(!analysis.task(&document, form).contains("tool") && !analysis.system(form).contains("tool"));
         }
-        assert!(analysis.task(&document, AnswerForm::Text).ends_with(&analysis.schema.to_string()));
+        assert!(analysis.task(&document, AnswerForm::Text).ends_with(&analysis.answer_schema().to_string()));
     }
 }
 

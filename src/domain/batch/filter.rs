@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cursor::Select;
+use crate::domain::evidence::{Evidence, EvidenceStatus};
 use crate::domain::job::stored::{State, Status, StoredJob};
 use crate::domain::message::s3_event::uploaded_name;
 
@@ -18,6 +19,9 @@ pub struct Filter {
     /// The error code of a failed job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    /// The state of the evidence of a complete job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceStatus>,
     /// A part of the name of an uploaded document, in the same case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_contains: Option<String>,
@@ -34,7 +38,8 @@ impl Filter {
     /// failed one an error code.
     pub fn possible_statuses(&self) -> Select {
         match self {
-            Self { label: Some(_), select: Select::All | Select::Ended, .. } => Select::Only(Status::Complete),
+            Self { label: Some(_), select: Select::All | Select::Ended, .. }
+            | Self { evidence: Some(_), select: Select::All | Select::Ended, .. } => Select::Only(Status::Complete),
             Self { error_code: Some(_), select: Select::All | Select::Ended, .. } => Select::Only(Status::Failed),
             _ => self.select,
         }
@@ -42,20 +47,22 @@ impl Filter {
 
     /// Whether the filter has no part but the statuses.
     pub fn is_by_status_alone(&self) -> bool {
-        self.label.is_none() && self.error_code.is_none() && self.name_contains.is_none()
+        let Self { select: _, label, error_code, evidence, name_contains } = self;
+        label.is_none() && error_code.is_none() && evidence.is_none() && name_contains.is_none()
     }
 
     /// Whether a stored job matches. An index is eventually consistent, so it may list a job
     /// that has changed since.
     pub fn matches(&self, job: &StoredJob) -> bool {
-        let (label, error_code) = match &job.state {
-            State::Complete(done) => (done.label.as_deref(), None),
-            State::Failed { error, .. } => (None, Some(error.code.as_str())),
-            State::Pending | State::Processing { .. } | State::Cancelled { .. } => (None, None),
+        let (label, evidence, error_code) = match &job.state {
+            State::Complete(done) => (done.label.as_deref(), done.evidence.as_ref().map(Evidence::status), None),
+            State::Failed { error, .. } => (None, None, Some(error.code.as_str())),
+            State::Pending | State::Processing { .. } | State::Cancelled { .. } => (None, None, None),
         };
         let name = job.document.key().and_then(uploaded_name).unwrap_or_default();
         self.select.includes(job.state.status())
             && self.label.as_deref().is_none_or(|wanted| label == Some(wanted))
+            && self.evidence.is_none_or(|wanted| evidence == Some(wanted))
             && self.error_code.as_deref().is_none_or(|wanted| error_code == Some(wanted))
             && self.name_contains.as_deref().is_none_or(|part| name.contains(part))
     }
@@ -95,7 +102,7 @@ mod tests {
     fn label_and_error_code_narrow_the_statuses() {
         let statuses = |label: Option<&str>, code: Option<&str>, select| {
             let text = |text: Option<&str>| text.map(str::to_owned);
-            let filter = Filter { select, label: text(label), error_code: text(code), name_contains: None };
+            let filter = Filter { select, label: text(label), error_code: text(code), ..Filter::default() };
             filter.possible_statuses()
         };
         assert_eq!(statuses(Some("a"), None, Select::All), Select::Only(Status::Complete));

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::domain::evidence::{Evidence, EvidenceStatus};
 use crate::domain::ids::JobId;
 use crate::domain::job::stored::{State, Status, StoredJob, Usage};
 use crate::domain::limits::RATE_WINDOW;
@@ -20,6 +21,8 @@ pub struct Entry {
     pub created_at: Timestamp,
     /// The time of the end; `None` for unfinished jobs.
     pub completed_at: Option<Timestamp>,
+    /// The state of the evidence of a complete job; `None` if it has none.
+    pub evidence: Option<EvidenceStatus>,
 }
 
 impl Entry {
@@ -32,8 +35,12 @@ impl Entry {
                 (Usage::default(), Some(*completed_at))
             }
         };
+        let evidence = match &row.state {
+            State::Complete(done) => done.evidence.as_ref().map(Evidence::status),
+            _ => None,
+        };
         let (job_id, status) = (row.job_id.clone(), row.state.status());
-        Self { job_id, status, usage, created_at: row.created_at, completed_at }
+        Self { job_id, status, usage, created_at: row.created_at, completed_at, evidence }
     }
 }
 
@@ -54,6 +61,15 @@ impl Counts {
     pub fn unfinished(&self) -> u64 {
         self.pending + self.processing
     }
+}
+
+/// The number of complete jobs by the state of their evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct EvidenceCounts {
+    pub verified: u64,
+    pub unverified: u64,
+    pub unverifiable: u64,
 }
 
 /// The status of a batch.
@@ -77,6 +93,8 @@ pub struct Tally {
     pub counts: Counts,
     /// The tokens of all complete jobs.
     pub usage: Usage,
+    /// The complete jobs with evidence, by its state.
+    pub evidence: EvidenceCounts,
     /// The time at which the first job was stored.
     pub first_created_at: Option<Timestamp>,
     /// The time at which the last job ended.
@@ -100,6 +118,12 @@ impl Tally {
                 Status::Cancelled => &mut counts.cancelled,
             } += 1;
             self.usage += entry.usage;
+            match entry.evidence {
+                None => {}
+                Some(EvidenceStatus::Verified) => self.evidence.verified += 1,
+                Some(EvidenceStatus::Unverified) => self.evidence.unverified += 1,
+                Some(EvidenceStatus::Unverifiable) => self.evidence.unverifiable += 1,
+            }
             let first = self.first_created_at.get_or_insert(entry.created_at);
             *first = entry.created_at.min(*first);
             self.last_completed_at = self.last_completed_at.max(entry.completed_at);
@@ -146,7 +170,7 @@ mod tests {
         let usage = Usage { input_tokens: 10, output_tokens: 1 };
         let job_id = id.parse().unwrap();
         let usage = if status == Status::Complete { usage } else { Usage::default() };
-        Entry { job_id, status, usage, created_at: at(0), completed_at: ended.map(at) }
+        Entry { job_id, status, usage, created_at: at(0), completed_at: ended.map(at), evidence: None }
     }
 
     #[test]

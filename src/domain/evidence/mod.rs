@@ -32,7 +32,7 @@ use self::leaves::{Leaf, collect_leaves};
 use self::nearest::Words;
 use self::quotes::find_quotes;
 use self::support::is_supported;
-use crate::domain::limits::{EVIDENCE_LEAVES_MAX, EVIDENCE_QUOTE_MIN_CHARS};
+use crate::domain::limits::{EVIDENCE_LEAVES_MAX, EVIDENCE_MAX_BYTES, EVIDENCE_QUOTE_MIN_CHARS};
 
 /// How a passage was found in the document's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +110,9 @@ pub enum EvidenceStatus {
 }
 
 impl EvidenceStatus {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Verified, Self::Unverified, Self::Unverifiable];
+
     /// The text of the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +128,16 @@ impl Evidence {
     pub fn unverifiable(result: &Value, schema: &Value) -> Self {
         let of = collect_leaves(result, schema).len();
         Self { verifiable: false, verified: 0, of, leaves: Vec::new() }
+    }
+
+    /// The evidence in a size that a stored job takes: without the quotes, if they are too large.
+    /// The places in the text remain.
+    pub fn fit_item(mut self) -> Self {
+        let size = serde_json::to_string(&self).map_or(usize::MAX, |json| json.len());
+        if size > EVIDENCE_MAX_BYTES {
+            self.leaves.iter_mut().for_each(|leaf| leaf.quote = None);
+        }
+        self
     }
 
     /// The state.

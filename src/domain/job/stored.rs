@@ -8,6 +8,7 @@ use crate::domain::analysis::AnalysisRequest;
 use crate::domain::async_invocation::request::StartedInvocation;
 use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
+use crate::domain::evidence::Evidence;
 use crate::domain::failure::Failure;
 use crate::domain::hold::HoldTarget;
 use crate::domain::ids::{BatchId, JobId, Owner};
@@ -182,6 +183,9 @@ pub struct Completed {
     pub result: StoredResult,
     /// The label of the result's classification, if it has one; see [`label_of`].
     pub label: Option<String>,
+    /// The evidence of the result; `None` if the analysis asked for none. A read without results
+    /// has no verdicts of single values.
+    pub evidence: Option<Evidence>,
     /// Whether Docket repaired the JSON form of the answer, without a change of a value.
     pub repaired: bool,
     /// The model or inference profile that answered.

@@ -100,6 +100,7 @@ pub fn sample_completion() -> docket::domain::job::stored::Completed {
         usage: Usage { input_tokens: 1, output_tokens: 2 },
         label: None,
         repaired: false,
+        evidence: None,
         stop_reason: "tool_use".into(),
         model_latency_ms: 3,
         chunks: Some(4),

@@ -7,7 +7,7 @@ use super::layout::{Shell, page};
 use super::parts::{button, name_of, status};
 use crate::jobs::explain::{facts, timeline};
 use crate::ui::document::Shown;
-use crate::ui::evidence::mark;
+use crate::ui::evidence::{mark, mark_passages, verified_passages};
 
 /// The page of a job. `bucket` is the stack's bucket, if it is known.
 pub fn job(shell: &Shell, job: &Value, document: &Shown, bucket: Option<&str>) -> String {
@@ -31,7 +31,7 @@ pub fn job(shell: &Shell, job: &Value, document: &Shown, bucket: Option<&str>) -
         div.sides #sides data-region="" {
             section aria-labelledby="document-title" {
                 h2 #document-title { "Document" }
-                (document_view(id, name, document, &job["result"]))
+                (document_view(id, name, document, job))
             }
             section aria-labelledby="result-title" {
                 h2 #result-title { "Result" }
@@ -50,16 +50,22 @@ pub fn job(shell: &Shell, job: &Value, document: &Shown, bucket: Option<&str>) -
     page(shell, name, Some(&format!("/events/jobs/{id}")), &content)
 }
 
-fn document_view(id: &str, name: &str, document: &Shown, result: &Value) -> Markup {
+fn document_view(id: &str, name: &str, document: &Shown, job: &Value) -> Markup {
     let address = format!("/jobs/{id}/document");
     let link =
         html! { p { a href=(address) target="_blank" rel="noopener noreferrer" { "Open or save the document" } } };
     match document {
         Shown::Text(text) => {
-            let pieces = mark(text, result);
+            let (pieces, hint) = match verified_passages(&job["evidence"]) {
+                Some(passages) => (
+                    mark_passages(text, &passages),
+                    "Marked: passages that contain a value of the result, as Docket checked.",
+                ),
+                None => (mark(text, &job["result"]), "Marked: passages that the result quotes word for word."),
+            };
             let has_evidence = pieces.iter().any(|piece| piece.is_evidence);
             html! {
-                @if has_evidence { p.hint { "Marked: passages that the result quotes word for word." } }
+                @if has_evidence { p.hint { (hint) } }
                 pre.document tabindex="0" aria-label="Text of the document" {
                     @for piece in pieces { @if piece.is_evidence { mark { (piece.text) } } @else { (piece.text) } }
                 }

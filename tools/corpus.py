@@ -22,7 +22,11 @@ OTHERS = {
     "resources/encrypted-file.pdf": "document_encrypted",
     "crazyones-encrypted-256.pdf": "document_encrypted",
     "encrypted_doc_no_id.pdf": "document_encrypted",
-    "-user-password.pdf": "document_encrypted",
+    # The other files with a user's password have an empty owner's password, which opens them.
+    "r2-user-password.pdf": "document_encrypted",
+    "r3-user-password.pdf": "document_encrypted",
+    "r4-user-password.pdf": "document_encrypted",
+    "r4-aes-user-password.pdf": "document_encrypted",
     "r6-both-passwords.pdf": "document_encrypted",
     "r6-cleartext-metadata.pdf": "document_encrypted",
     "libreoffice-writer-password.pdf": "document_encrypted",

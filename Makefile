@@ -76,6 +76,9 @@ check: setup-check prose
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/release_template.py --self-test
 	$(BIN)/python -m unittest --quiet tools.ministack.test_patches
+	$(BIN)/python -m unittest --quiet tools.alarms.test_alarms
+	$(BIN)/python -m tools.alarms.check
+	$(BIN)/python -m tools.alarms.picture --check
 	$(BIN)/python tools/negative_control.py --check
 	actionlint
 	zizmor --offline --no-progress --quiet .github

@@ -182,6 +182,27 @@ async fn answer_is_not_asked_again_without_time() {
     assert_eq!(list(&world, "call"), ["document"]);
 }
 
+/// The habit of a small language model: its list repeats until the tokens end.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn answer_that_repeats_itself_fails_after_one_call() {
+    for (mode, model_id) in [
+        ("tool", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("json_schema", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("text", "eu.amazon.nova-2-lite-v1:0"),
+    ] {
+        let world = World::new().await;
+        let consumer = world.consumer_with(&[("ANSWER_MODE", mode), ("MODEL_ID", model_id)]).await;
+        world.model.behave(json!({"faults": [{"kind": "runaway"}]}));
+        let event = world.deliver(&[short_message("runaway")]).await;
+        assert_eq!(consumer.invoke(event, TIME).await, Ok(no_failures()), "{mode}");
+        let State::Failed { error, .. } = world.row("runaway").await.unwrap().state else {
+            panic!("{mode}: not failed")
+        };
+        assert_eq!((error.code.as_str(), world.model.calls_of("runaway")), ("answer_truncated", 1), "{mode}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
 async fn broken_tool_use_is_repeated_once_and_then_fails() {

@@ -20,6 +20,7 @@ HOST = "127.0.0.1"
 CONTEXT_TOKENS = 8192
 # A small model repeats itself after some hundred tokens.
 OUTPUT_TOKENS_MAX = 500
+REPEAT_PENALTY = 1.3
 REQUEST_MAX_BYTES = 32 * 1024 * 1024
 
 
@@ -60,6 +61,8 @@ class Model:
                 messages=messages,
                 max_tokens=min(int(request["max_tokens"]), OUTPUT_TOKENS_MAX),
                 temperature=float(request["temperature"]),
+                # Without it, this model repeats the items of a list until its tokens end.
+                repeat_penalty=REPEAT_PENALTY,
                 response_format={"type": "json_object", "schema": schema} if schema else None,
             )
         choice, usage = answer["choices"][0], answer["usage"]

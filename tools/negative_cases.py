@@ -48,6 +48,20 @@ FENCE = 'format!("{status} = {processing} AND {attempt} = {fence}")'
 
 CASES = [
     Case(
+        "the zeros of counts that alarms compare",
+        "src/consumer/measures.rs",
+        "always.into_iter().for_each(|metric| meter.add(metric, 0));",
+        "let _ = always;",
+        ("metric_lines::functions_write_the_metrics_of_the_table",),
+    ),
+    Case(
+        "the count of open holds by the sweep",
+        "src/consumer/sweep.rs",
+        "meter.raise(table::HOLDS_OPEN, holds.len() as f64);",
+        "",
+        ("metric_lines::functions_write_the_metrics_of_the_table",),
+    ),
+    Case(
         "the charge of a paid chunk that is not stored",
         "src/consumer/document_work.rs",
         "unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),",

@@ -20,6 +20,7 @@ from samtranslator.translator.transform import transform
 # A second value of each parameter that a condition reads. The first is its default.
 # A parameter with AllowedValues needs no example.
 EXAMPLES = {
+    "AlarmEmail": "operator@example.com",
     "AccessLogsBucketName": "access-logs-111122223333",
     "AdditionalModelArns": "arn:{partition}:bedrock:{region}::foundation-model/amazon.nova-micro-v1:0",
     "AsyncModelIds": "amazon.nova-reel-v1:0,amazon.nova-reel-v1:1",

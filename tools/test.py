@@ -37,6 +37,8 @@ STACK_TESTS = [
     "async_deployed", "batch_api", "cli_batch", "cli_redrive", "cli_submit", "cli_terminal", "doctor", "end_to_end",
     "events", "hold_commands", "lists", "openapi", "smoke", "uploads",
 ]
+# Writes the metric lines of the functions, which the alarms are fed with.
+METRIC_TEST = "metric_lines"
 # `make bench` runs it: it compares the plan with a measured run, which needs an idle machine.
 BENCH_TEST = "plan_measured"
 NO_BROWSER = (
@@ -73,10 +75,14 @@ def run(local: Local, names: list[str], phases: Phases) -> int:
     phases.run("local AWS: start and deployment", local_aws.up, local)
     environment = os.environ | {"DOCKET_OUTPUTS": str(local.directory / "outputs.env"), "RUST_BACKTRACE": "0"}
     environment.setdefault("FUZZ_SECONDS", FUZZ_SECONDS)
+    environment.setdefault("METRIC_LINES", str(local.directory / "metric-lines"))
     if names:
         failed = run_programs(selected, ["--include-ignored", "--nocapture"], environment, phases)
+        if METRIC_TEST in names:
+            failed += run_alarms(local, environment, phases)
     else:
         failed = run_all(programs, environment, phases)
+        failed += run_alarms(local, environment, phases)
         if phases.run("commands of the documentation", docs_commands.run, local.directory) != 0:
             failed.append("commands of the documentation")
         if page_test.find_chromium() is not None:
@@ -116,6 +122,20 @@ def run_all(programs: list[TestProgram], environment: dict[str, str], phases: Ph
         failed = run_programs(stack, everything, environment, phases)
         failed += own.result() + processor.result()
     return failed + run_programs(alone, everything, environment, phases)
+
+
+def run_alarms(local: Local, environment: dict[str, str], phases: Phases) -> list[str]:
+    """Feeds the lines of this run to the alarms, and sets the states of the deployed ones."""
+    outputs = str(local.directory / "outputs.env")
+    commands = {
+        "alarms with the lines of this run": ["tools.alarms.play", "--lines", environment["METRIC_LINES"]],
+        "alarms of the deployed stack": ["tools.alarms.deployed", "--outputs", outputs],
+    }
+
+    def run_module(arguments: list[str]) -> int:
+        return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT).returncode
+
+    return [name for name, arguments in commands.items() if phases.run(name, run_module, arguments) != 0]
 
 
 def run_page_test(local: Local) -> int:

@@ -15,7 +15,8 @@ async fn main() -> Result<(), Error> {
     let purger = &Purger::new(&sdk, PurgerConfig::read(lookup)?);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = clock::deadline(event.context.deadline);
-        Ok::<_, Error>(purger.handle(event.payload, deadline).await)
+        let function = &event.context.env_config.function_name;
+        Ok::<_, Error>(purger.handle(event.payload, deadline, function).await)
     }))
     .await
 }

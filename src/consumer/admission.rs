@@ -33,6 +33,7 @@ use crate::domain::job::stored::Usage;
 use crate::domain::limits::{BACKLOG_TTL, QUOTA_MAX_WAIT, QUOTA_TURN_TIMEOUT};
 use crate::domain::quota::gcra::{Fit, Quota, Slot, estimate_tokens};
 use crate::domain::quota::reservation_pool::ReservationPool;
+use crate::metrics::{Meter, table};
 
 /// Keeps the calls of one model to its quota. Clones share one reservation pool.
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ pub(super) struct Admission {
     /// that wait for this lock.
     turn: Arc<AsyncMutex<()>>,
     backlogs: Arc<AsyncMutex<Backlogs>>,
+    meter: Meter,
 }
 
 /// The estimated messages of each queue, with the time of the estimate; `None`
@@ -96,7 +98,14 @@ pub(super) struct AdmissionRequest<'a> {
 }
 
 impl Admission {
-    pub fn new(quota: Quota, quotas: Quotas, model_id: String, max_tokens: i32, queue: JobsQueue) -> Self {
+    pub fn new(
+        quota: Quota,
+        quotas: Quotas,
+        model_id: String,
+        max_tokens: i32,
+        queue: JobsQueue,
+        meter: Meter,
+    ) -> Self {
         Self {
             quota,
             quotas,
@@ -106,6 +115,7 @@ impl Admission {
             pool: Arc::default(),
             turn: Arc::default(),
             backlogs: Arc::default(),
+            meter,
         }
     }
 
@@ -198,6 +208,8 @@ impl Admission {
         };
         match self.quotas.reserve(&self.model_id, row, reservation).await {
             Ok(Slot::Admit { at }) => {
+                let reserved_ms = u64::try_from(reservation.reserved.as_millis()).unwrap_or_default();
+                self.meter.add(table::QUOTA_RESERVED_MS, reserved_ms);
                 tokio::time::sleep(until(at)).await;
                 self.pool().deposit(reservation.reserved - amount, now());
                 Ok(amount)

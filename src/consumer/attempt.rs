@@ -75,6 +75,7 @@ impl Attempt<'_> {
                 };
                 let written = jobs.release(job_id, &self.claim, &release, document.as_ref(), now()).await;
                 let retried = Retry::after(release.after, release.reason).with_cause(release.cause());
+                let retried = retried.with_charge(release.charged);
                 self.after_write(written, retried)
             }
             Ending::Fail(failure) => self.fail(failure).await,

@@ -1,9 +1,9 @@
 //! A batch: its records run concurrently, and each one has an outcome.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use futures_util::future::join_all;
@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tracing::{error, warn};
 
 use super::Consumer;
+use super::measures::measure_outcomes;
 use super::record::{self, Record};
 use super::response::{BatchFailed, Handled, response};
 use super::suspects::find_suspect;
@@ -20,7 +21,6 @@ use crate::domain::ids::JobId;
 use crate::domain::job::outcome::{Retry, RetryReason};
 use crate::domain::limits::RESPONSE_MARGIN;
 use crate::heavy_work::{self, Abandoned};
-use crate::metrics;
 
 /// The locks by which records of the same job run one after the other. The first
 /// record does the work, and the others find the job finished.
@@ -101,7 +101,9 @@ impl Consumer {
             };
             handled.push((message_id, outcome));
         }
-        write_metrics(function, &handled, started.elapsed());
+        measure_outcomes(&self.meter, handled.iter().map(|(_, handled)| handled));
+        let properties = [("records", count as u64), ("elapsed_ms", started.elapsed().as_millis() as u64)];
+        self.meter.print(function, now().as_millisecond(), &properties);
         response(handled.into_iter().map(|(message_id, handled)| (message_id, handled.outcome)))
     }
 }
@@ -113,22 +115,4 @@ async fn parse(event: SqsEvent, own_bucket: String) -> Vec<(Option<String>, Resu
         Ok(parsed) => ids.into_iter().zip(parsed).collect(),
         Err(Abandoned) => ids.into_iter().map(|id| (id, Err(RetryReason::NoTime))).collect(),
     }
-}
-
-fn write_metrics(function: &str, handled: &[(Option<String>, Handled)], elapsed: Duration) {
-    let mut counts = metrics::Counts::new();
-    for (_, handled) in handled {
-        *counts.entry(handled.outcome.name()).or_default() += 1;
-        if let Some(usage) = handled.usage {
-            *counts.entry("input_tokens").or_default() += usage.input_tokens;
-            *counts.entry("output_tokens").or_default() += usage.output_tokens;
-        }
-    }
-    let mut causes = BTreeMap::new();
-    for cause in handled.iter().filter_map(|(_, handled)| handled.outcome.cause()) {
-        *causes.entry(cause.to_owned()).or_default() += 1;
-    }
-    metrics::write_causes(function, now().as_millisecond(), &causes);
-    let properties = [("records", handled.len() as u64), ("elapsed_ms", elapsed.as_millis() as u64)];
-    metrics::write(function, now().as_millisecond(), &counts, &properties);
 }

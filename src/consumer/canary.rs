@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::aws::model::{AnsweredCall, Call, CallError, Model, Question};
+use super::measures::measure_answer;
+use crate::aws::model::{Call, CallError, Model, Question};
 use crate::domain::analysis::Analysis;
 use crate::domain::document::Document;
 use crate::domain::failure::{Failure, codes};
@@ -10,6 +11,7 @@ use crate::domain::hold::HoldKind;
 use crate::domain::ids::JobId;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::limits::CANARY_TIMEOUT;
+use crate::metrics::{Meter, table};
 
 /// The document of every canary.
 const TEXT: &str = "Invoice 1. One box of paper clips. Total: 2 EUR. Payable within 30 days.";
@@ -24,6 +26,7 @@ pub(super) struct Canary {
     /// The longest time of a canary: [`CANARY_TIMEOUT`], or the time-out of a call if that
     /// is shorter.
     pub timeout: Duration,
+    meter: Meter,
 }
 
 /// The end of one canary.
@@ -48,9 +51,9 @@ impl CanaryVerdict {
 }
 
 impl Canary {
-    pub fn new(model: Model) -> Self {
+    pub fn new(model: Model, meter: Meter) -> Self {
         let timeout = CANARY_TIMEOUT.min(model.timeout());
-        Self { model, timeout }
+        Self { model, timeout, meter }
     }
 
     /// Sends the canary to a model, with the settings of every call.
@@ -75,8 +78,13 @@ impl Canary {
         let question = Question::probe(Document::new(None, TEXT.as_bytes().to_vec()).expect("a text"));
         let mut form = self.model.first_form(call)?;
         loop {
+            self.meter.add(table::MODEL_CALLS, 1);
             match self.model.converse(call, &question, form).await {
-                Ok(AnsweredCall { .. }) | Err(CallError::BrokenToolUse(_)) => return Ok(()),
+                Ok(answered) => {
+                    measure_answer(&self.meter, &answered);
+                    return Ok(());
+                }
+                Err(CallError::BrokenToolUse(_)) => return Ok(()),
                 Err(CallError::Attempt(error)) => return Err(error),
                 Err(CallError::FormRefused(error)) => form = self.model.next_form(call, form).ok_or(error)?,
             }

@@ -6,6 +6,7 @@ use super::admission::{Admission, Permit};
 use super::delivery::Delivery;
 use super::evidence_check;
 use super::gate::Gate;
+use super::measures::measure_answer;
 use super::schema_primer::SchemaPrimer;
 use crate::aws::model::{Answer, AnsweredCall, Call, CallError, Complaint, Model, Question, Rejected};
 use crate::clock::now;
@@ -15,6 +16,7 @@ use crate::domain::failure::Failure;
 use crate::domain::hold::HoldTarget;
 use crate::domain::job::ending::AttemptError;
 use crate::domain::job::stored::Usage;
+use crate::metrics::{Meter, table};
 
 /// Calls the model for one document.
 #[derive(Debug, Clone)]
@@ -24,6 +26,7 @@ pub(super) struct Conversation {
     pub primer: SchemaPrimer,
     /// `None` when no quota is configured.
     pub admission: Option<Admission>,
+    pub meter: Meter,
 }
 
 impl Conversation {
@@ -159,11 +162,14 @@ impl Conversation {
             permit.begin_call();
         }
         let begun = now();
+        self.meter.add(table::MODEL_CALLS, 1);
         let error = match self.model.converse(call, question, form).await {
             Ok(answered) => {
                 self.gate.answered(call.model_id);
                 priming.finish();
+                measure_answer(&self.meter, &answered);
                 if let Some(permit) = permit.filter(|_| answered.usage.input_tokens > 0) {
+                    self.meter.add(table::QUOTA_USED_MS, permit.used_ms(answered.usage));
                     permit.settle(answered.usage, answered.elapsed);
                 }
                 return Ok(Called::Answered(answered));

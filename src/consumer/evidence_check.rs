@@ -17,7 +17,7 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// What the model is told about its answer.
+    /// The complaint that asks the model for the passages.
     pub fn complaint(&self) -> String {
         let shown: Vec<String> = self.paths.iter().take(EVIDENCE_ASKED_MAX).map(|path| format!("`{path}`")).collect();
         let more = if self.paths.len() > shown.len() { ", and others" } else { "" };

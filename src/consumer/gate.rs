@@ -33,6 +33,7 @@ use crate::domain::ids::{BatchId, JobId};
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::{Job, Work};
 use crate::domain::limits::{HOLD_TTL, OUTAGE_CANARIES, OWN_ERROR_TTL};
+use crate::metrics::Meter;
 
 /// Decides whether calls may begin. Clones share what this environment knows.
 #[derive(Debug, Clone)]
@@ -44,11 +45,13 @@ pub(super) struct Gate {
     /// Locks: one request for holds or a batch at a time, and one canary at a time.
     pub(super) reading: Arc<AsyncMutex<()>>,
     asking: Arc<AsyncMutex<()>>,
+    pub(super) meter: Meter,
 }
 
 impl Gate {
-    pub fn new(jobs: Jobs, queue: JobsQueue, canary: Canary) -> Self {
-        Self { jobs, queue, canary, known: Arc::default(), reading: Arc::default(), asking: Arc::default() }
+    pub fn new(jobs: Jobs, queue: JobsQueue, canary: Canary, meter: Meter) -> Self {
+        let (known, reading, asking) = Default::default();
+        Self { jobs, queue, canary, known, reading, asking, meter }
     }
 
     /// The hold or pause that a job must wait for before its claim, if any. A table that does not answer

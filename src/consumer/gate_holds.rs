@@ -11,6 +11,7 @@ use crate::domain::hold::{Hold, HoldKind, HoldTarget, probe_delay};
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::limits::HOLD_PROBE_MARGIN;
 use crate::domain::message::control::Control;
+use crate::metrics::table;
 
 impl Gate {
     /// Opens a hold, unless one exists for its target: sends its first probe, then stores
@@ -32,6 +33,7 @@ impl Gate {
         match opened.await {
             Ok(is_new) => {
                 if is_new {
+                    self.meter.raise(table::HOLDS_OPEN, 1.0);
                     warn!(target = %target, kind = ?kind, code = hold.reason.code, "a hold was opened");
                 }
                 self.remember_hold(target, Some(hold));

@@ -20,6 +20,7 @@ use crate::domain::limits::{
     CONCURRENT_RESENDS, LEASE_MARGIN, NO_TIME_DELAY, RESEND_JOBS, RESEND_LAST_LOOK, RESPONSE_MARGIN, STORE_RESERVE,
 };
 use crate::domain::message::control::Control;
+use crate::metrics::table;
 
 /// Handles control messages.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ impl HoldControl {
         let handled = match control {
             Control::Probe { target, number } => self.probe(&target, number, deadline).await,
             Control::Resend { target, last_look } => self.resend(&target, last_look).await,
-            Control::Sweep(walk) => self.sweep.run(walk, deadline).await,
+            Control::Sweep(walk) => self.sweep.run(walk, deadline, &self.gate.meter).await,
             Control::Retry(retry) => batch_retry::run(&self.sweep.requeue, retry, deadline).await,
         };
         handled.unwrap_or_else(|error| {
@@ -85,6 +86,7 @@ impl HoldControl {
         let probe = Control::Probe { target: hold.target.clone(), number: next };
         self.gate.queue.send_control(&probe, probe_delay(hold.kind, next)).await?;
         self.gate.jobs.expect_next_probe(&hold, &reason, now()).await?;
+        self.gate.meter.raise(table::HOLDS_OPEN, 1.0);
         warn!(target = %hold.target, probe = hold.probe, code = reason.code, "a probe failed");
         Ok(Outcome::Acknowledge(Acknowledged::Probed))
     }

@@ -25,6 +25,7 @@ mod gate_memory;
 mod hold_control;
 mod job;
 mod long_text;
+mod measures;
 mod memory_budget;
 mod parking;
 mod permit;
@@ -74,6 +75,7 @@ use crate::aws::requeue::Requeue;
 use crate::aws::uploaded_objects::UploadedObjects;
 use crate::config::ConsumerConfig;
 use crate::domain::limits::{RESPONSE_MARGIN, STORE_RESERVE};
+use crate::metrics::Meter;
 
 /// Handles batches. Clones share the clients, the memory budget and the reserved quota.
 #[derive(Debug, Clone)]
@@ -86,6 +88,7 @@ pub struct Consumer {
     parking: Parking,
     holds: HoldControl,
     max_concurrent_records: Option<usize>,
+    meter: Meter,
     /// The time that must remain before a job begins: the model's time-out, the
     /// store's, and the response's.
     time_for_a_job: Duration,
@@ -100,6 +103,7 @@ impl Consumer {
 
     /// Creates a consumer that uses an existing model.
     pub fn with_model(sdk: &SdkConfig, config: ConsumerConfig, model: Model) -> Self {
+        let meter = Meter::default();
         let timeout = model.timeout();
         // A job begins only with time for a model call, so these fit as well.
         let AsyncTimeouts { start, poll } = AsyncTimeouts::default();
@@ -108,7 +112,7 @@ impl Consumer {
         let jobs = Jobs::new(sdk, config.jobs_table, config.retention);
         let admission = config.quota.map(|(quota, table)| {
             let ModelSettings { model_id, max_tokens, .. } = config.model;
-            Admission::new(quota, Quotas::new(sdk, table), model_id, max_tokens, queue.clone())
+            Admission::new(quota, Quotas::new(sdk, table), model_id, max_tokens, queue.clone(), meter.clone())
         });
         let bucket = config.documents_bucket;
         let objects = JsonObjects::new(sdk, bucket.clone());
@@ -119,7 +123,7 @@ impl Consumer {
             uploads: UploadedObjects::new(sdk, bucket.clone()),
             dead_letters: dead_letters.clone(),
         };
-        let gate = Gate::new(jobs.clone(), queue.clone(), Canary::new(model.clone()));
+        let gate = Gate::new(jobs.clone(), queue.clone(), Canary::new(model.clone(), meter.clone()), meter.clone());
         Self {
             endings: Endings {
                 jobs: jobs.clone(),
@@ -142,6 +146,7 @@ impl Consumer {
                         gate: gate.clone(),
                         primer: SchemaPrimer::default(),
                         admission,
+                        meter: meter.clone(),
                     },
                     chunk_results: ChunkResults::new(sdk, bucket.clone()),
                     chunk_max_bytes: config.chunk_max_bytes,
@@ -165,6 +170,7 @@ impl Consumer {
             gate,
             queue,
             max_concurrent_records: config.max_concurrent_records,
+            meter,
             time_for_a_job: timeout + STORE_RESERVE + RESPONSE_MARGIN,
         }
     }

@@ -42,6 +42,11 @@ impl Permit {
         self.has_begun = true;
     }
 
+    /// The quota time that an answered call used, in milliseconds.
+    pub fn used_ms(&self, usage: Usage) -> u64 {
+        u64::try_from(self.quota.used(usage).as_millis()).unwrap_or_default()
+    }
+
     /// Counts an answered call; unused quota goes back into the pool for later calls.
     pub fn settle(mut self, usage: Usage, elapsed: Duration) {
         let counted = self.quota.counted(self.deducted, usage, elapsed);

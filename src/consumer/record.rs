@@ -12,8 +12,9 @@ use tracing::{error, info, warn};
 use super::Consumer;
 use super::delivery::Delivery;
 use super::job;
+use super::measures::measure_age;
 use super::response::Handled;
-use crate::clock::until;
+use crate::clock::{now, until};
 use crate::domain::async_invocation::poll::Poll;
 use crate::domain::failure::Failure;
 use crate::domain::ids::JobId;
@@ -24,6 +25,9 @@ use crate::domain::message::attributes::{self, Attribute, AttributeValue, Receiv
 use crate::domain::message::body::{self, ParsedMessage};
 use crate::domain::message::dead_letter::DeadLetter;
 
+/// The length of an X-Ray trace id.
+const TRACE_ID_CHARS: usize = 35;
+
 /// A received message and the job in it.
 pub(super) struct Record {
     pub message_id: Option<String>,
@@ -33,6 +37,10 @@ pub(super) struct Record {
     body: Option<String>,
     carried: Vec<Attribute>,
     pub receive_count: u32,
+    /// When the message was sent, in milliseconds since 1970.
+    sent_at_ms: Option<i64>,
+    /// The X-Ray trace of the request that sent the message.
+    trace_id: Option<String>,
     redrive_of: Option<u32>,
     poll: Option<Poll>,
     parsed: Result<ParsedMessage, Failure>,
@@ -77,8 +85,12 @@ impl Record {
             poll: text(attributes::POLL),
         };
         let receive_count = message.attributes.get("ApproximateReceiveCount");
+        let sent_at = message.attributes.get("SentTimestamp");
+        let trace_header = message.attributes.get("AWSTraceHeader");
         Self {
             receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+            sent_at_ms: sent_at.and_then(|sent_at| sent_at.parse().ok()),
+            trace_id: trace_header.and_then(|header| read_trace_id(header)),
             redrive_of: received.redrive_of(),
             poll: received.poll(),
             parsed: body::parse_message(message.body.as_deref(), received.priority, own_bucket),
@@ -129,6 +141,13 @@ async fn change_visibility(consumer: &Consumer, record: &Record, receipt: &str, 
     }
 }
 
+/// The id in a trace header: `Root=1-67891233-abcdef012345678912345678;Parent=…;Sampled=1`.
+fn read_trace_id(header: &str) -> Option<String> {
+    let id = header.split(';').find_map(|part| part.trim().strip_prefix("Root="))?;
+    let is_id = id.len() == TRACE_ID_CHARS && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_id.then(|| id.to_owned())
+}
+
 fn carried_attributes(message: &SqsMessage) -> Vec<Attribute> {
     let mut carried: Vec<Attribute> = message
         .message_attributes
@@ -154,6 +173,7 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, is_alone: bool, 
     let started = Instant::now();
     let (message_id, receive_count) = (record.message_id.clone(), record.receive_count);
     let (receipt_handle, source) = (record.receipt_handle.clone(), record.source.clone());
+    let (sent_at_ms, trace_id) = (record.sent_at_ms, record.trace_id.clone());
     let job_id = record.job_id().map(|id| id.as_str().to_owned());
     let guarded = AssertUnwindSafe(handle_unguarded(consumer, record, is_alone, deadline)).catch_unwind();
     let handled = guarded.await.unwrap_or_else(|_| {
@@ -166,10 +186,14 @@ pub(super) async fn handle(consumer: &Consumer, record: Record, is_alone: bool, 
             warn!(message_id, job_id, code = unavailable.code, "the message's visibility could not be changed");
         }
     }
+    let age_ms = sent_at_ms.map(|sent_at_ms| now().as_millisecond().saturating_sub(sent_at_ms).max(0));
+    measure_age(&consumer.meter, age_ms, &handled.outcome);
     info!(
         message_id,
         job_id,
         receive_count,
+        age_ms,
+        trace_id,
         outcome = handled.outcome.name(),
         cause = handled.outcome.cause(),
         elapsed_ms = started.elapsed().as_millis() as u64,

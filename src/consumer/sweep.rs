@@ -29,6 +29,7 @@ use crate::domain::limits::{
     SWEEP_LETTER_VISIBILITY, SWEEP_LETTERS_MAX, SWEEP_PAGE, SWEEP_TIME,
 };
 use crate::domain::message::control::Control;
+use crate::metrics::{Meter, table};
 
 /// Runs sweeps.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl Sweep {
     /// Sweeps the unfinished jobs of one part of a walk.
     ///
     /// An invocation that has too little time sends the message of the next one.
-    pub async fn run(&self, walk: SweepWalk, deadline: Timestamp) -> Result<Outcome, Unavailable> {
+    pub async fn run(&self, walk: SweepWalk, deadline: Timestamp, meter: &Meter) -> Result<Outcome, Unavailable> {
         let end = (deadline - STORE_RESERVE - RESPONSE_MARGIN).min(now() + SWEEP_TIME);
         let (mut found, mut effects) = (Found::new(walk.expected), Effects::default());
         let mut position = walk.after.clone();
@@ -67,8 +68,9 @@ impl Sweep {
         }
         let expected = found.expected;
         let (mut stranded, mut revived, mut lost) = (Vec::new(), 0, 0);
+        let holds = self.requeue.jobs.list_holds().await?;
+        meter.raise(table::HOLDS_OPEN, holds.len() as f64);
         if expected > 0 {
-            let holds = self.requeue.jobs.list_holds().await?;
             revived = self.revive(&holds, std::mem::take(&mut effects.targets), walk.is_first()).await?;
             lost = walk.lost(expected, self.messages_of_jobs(&holds).await?);
             if !walk.only_counts(position.as_ref()) {

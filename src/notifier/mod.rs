@@ -25,7 +25,7 @@ use crate::config::NotifierConfig;
 use crate::domain::events::{BatchFinished, JobFinished, OutboundEvent};
 use crate::domain::ids::BatchId;
 use crate::domain::limits::RESPONSE_MARGIN;
-use crate::metrics;
+use crate::metrics::{Meter, table};
 
 /// Publishes events. It keeps no state between invocations.
 #[derive(Debug, Clone)]
@@ -95,13 +95,11 @@ impl Notifier {
         failed.extend(failed_batches);
         let (records, events_failed) = (numbers.len(), failed.len());
         info!(records, job_events_published, batch_events_published, events_failed, "stream records handled");
-        let counts = [
-            ("job_events_published", job_events_published),
-            ("batch_events_published", batch_events_published),
-            ("events_failed", events_failed),
-        ];
-        let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as u64));
-        metrics::write(function, now().as_millisecond(), &counts.collect(), &[]);
+        let meter = Meter::default();
+        meter.add(table::JOB_EVENTS_PUBLISHED, job_events_published as u64);
+        meter.add(table::BATCH_EVENTS_PUBLISHED, batch_events_published as u64);
+        meter.add(table::EVENTS_FAILED, events_failed as u64);
+        meter.print(function, now().as_millisecond(), &[("records", records as u64)]);
         StreamResponse::from_failures(failed.into_iter().map(|record| numbers[record].clone()))
     }
 

@@ -37,9 +37,11 @@ use crate::aws::presigned_uploads::PresignedUploads;
 use crate::aws::purge::PurgeRequests;
 use crate::aws::queue::JobsQueue;
 use crate::aws::requeue::Requeue;
+use crate::clock::now;
 use crate::config::{Prices, ProducerConfig};
 use crate::domain::ids::{BatchId, JobId};
 use crate::domain::limits::{CHUNKS_MAX, DOCUMENT_MAX_BYTES};
+use crate::metrics::Meter;
 
 /// Answers requests. It keeps no state between them.
 #[derive(Debug, Clone)]
@@ -56,6 +58,7 @@ pub struct Producer {
     upload_max_bytes: usize,
     allowed: AllowedModels,
     prices: Option<Prices>,
+    meter: Meter,
 }
 
 /// A response that is not a problem.
@@ -113,6 +116,7 @@ impl Producer {
                 input_bucket: config.documents_bucket,
             },
             prices: config.prices,
+            meter: Meter::default(),
         }
     }
 
@@ -125,6 +129,7 @@ impl Producer {
             Err(problem) => problem.status(),
         };
         info!(request_id, method = %request.method(), status, "request answered");
+        self.meter.print(&function_name(&request), now().as_millisecond(), &[]);
         match answer {
             Ok(answer) => answer.response(),
             Err(problem) => problem.response(&request_id),
@@ -156,6 +161,10 @@ impl Producer {
 
 fn request_id(request: &Request) -> String {
     request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
+}
+
+fn function_name(request: &Request) -> String {
+    request.lambda_context_ref().map(|context| context.env_config.function_name.clone()).unwrap_or_default()
 }
 
 /// The job id of the path. No job has an invalid id, so such a path is answered 404.

@@ -18,6 +18,7 @@ use crate::domain::job::stored::Status;
 use crate::domain::job::stranded::may_lack_message;
 use crate::domain::job::work_id::{async_work_id, text_work_id};
 use crate::domain::message::body::{MESSAGE_VERSION, MessageBody};
+use crate::metrics::table;
 
 impl Producer {
     /// `POST /jobs`.
@@ -41,6 +42,12 @@ impl Producer {
     /// - A repeated message finds its job finished, or waits for its backoff. None is sent while
     ///   the job has a recent one.
     pub(super) async fn accept_job(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
+        let accepted = self.try_accept_job(submission).await?;
+        self.meter.add(table::JOBS_ACCEPTED, 1);
+        Ok(accepted)
+    }
+
+    async fn try_accept_job(&self, submission: Submission) -> Result<(JobId, Status), Problem> {
         let job_id = submission.job_id.clone();
         let unavailable = |error| Problem::unavailable(&error, Some(&job_id));
         let request_hash = submission.hash();

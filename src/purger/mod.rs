@@ -28,6 +28,7 @@ use crate::domain::limits::{
 };
 use crate::domain::message::body::{ParsedMessage, parse_message};
 use crate::domain::purge::{PurgeMessage, batch_prefixes, document_versions, end_of_work, job_prefixes, wait_for_work};
+use crate::metrics::{Meter, table};
 
 /// Handles messages of the queue of purges.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub struct Purger {
     eraser: Eraser,
     queues: PurgeQueues,
     bucket: String,
+    meter: Meter,
 }
 
 /// How far a purge came.
@@ -57,12 +59,13 @@ impl Purger {
             eraser: Eraser::new(sdk, config.documents_bucket.clone()),
             queues: PurgeQueues::new(sdk, config.purge_queue_url, config.dead_letter_queue_url),
             bucket: config.documents_bucket,
+            meter: Meter::default(),
         }
     }
 
     /// Handles a batch of messages, and names those that are needed again. `deadline` is when
     /// Lambda ends the invocation.
-    pub async fn handle(&self, event: SqsEvent, deadline: Timestamp) -> SqsBatchResponse {
+    pub async fn handle(&self, event: SqsEvent, deadline: Timestamp, function: &str) -> SqsBatchResponse {
         let mut steps = Vec::new();
         for message in event.records {
             let step = if until(deadline) < PURGE_RESERVE {
@@ -78,13 +81,15 @@ impl Purger {
             for (_, step) in &mut steps {
                 let Step::Letters(job_id) = step else { continue };
                 *step = match &scanned {
-                    Ok(true) => self.finish_job(job_id).await.unwrap_or_else(|error| interrupted(&error)),
+                    Ok(true) => self.finish_job(job_id).await.unwrap_or_else(|error| self.interrupted(&error)),
                     Ok(false) => Step::Again(PURGE_RETRY_DELAY),
-                    Err(error) => interrupted(error),
+                    Err(error) => self.interrupted(error),
                 };
             }
         }
-        self.respond(steps).await
+        let response = self.respond(steps).await;
+        self.meter.print(function, now().as_millisecond(), &[]);
+        response
     }
 
     async fn respond(&self, steps: Vec<(SqsMessage, Step)>) -> SqsBatchResponse {
@@ -104,6 +109,13 @@ impl Purger {
         response
     }
 
+    /// The purge is retried, because a service did not answer.
+    fn interrupted(&self, error: &Unavailable) -> Step {
+        warn!(service = error.service, code = error.code, "a purge was interrupted");
+        self.meter.add(table::PURGES_INTERRUPTED, 1);
+        Step::Again(PURGE_RETRY_DELAY)
+    }
+
     async fn handle_message(&self, message: &SqsMessage, deadline: Timestamp) -> Step {
         let body = message.body.as_deref().unwrap_or_default();
         let purged = match serde_json::from_str::<PurgeMessage>(body) {
@@ -117,7 +129,7 @@ impl Purger {
                 return Step::Again(PURGE_REPEAT_DELAY);
             }
         };
-        purged.unwrap_or_else(|error| interrupted(&error))
+        purged.unwrap_or_else(|error| self.interrupted(&error))
     }
 
     async fn purge_job(&self, job_id: &JobId) -> Result<Step, Unavailable> {
@@ -156,6 +168,7 @@ impl Purger {
     async fn finish_job(&self, job_id: &JobId) -> Result<Step, Unavailable> {
         self.jobs.finish_purge(job_id, now()).await?;
         info!(job_id = job_id.as_str(), "job purged");
+        self.meter.add(table::JOBS_PURGED, 1);
         Ok(Step::Done)
     }
 
@@ -242,9 +255,4 @@ impl Purger {
         let Some(job_id) = job_id else { return Ok(false) };
         Ok(self.jobs.get(&job_id).await?.is_some_and(|row| row.purge_until.is_some()))
     }
-}
-
-fn interrupted(error: &Unavailable) -> Step {
-    warn!(service = error.service, code = error.code, "a purge was interrupted");
-    Step::Again(PURGE_RETRY_DELAY)
 }

@@ -84,6 +84,9 @@ pub enum FaultKind {
     Guardrail,
     /// An answer with stop reason `max_tokens` and an empty tool input.
     MaxTokens,
+    /// As SmolLM2 does: a list whose items repeat until the maximum of tokens cuts the JSON. A
+    /// tool call then has an empty input.
+    Runaway,
     /// An answer that does not fit the schema.
     Unfit,
     /// Two tool calls: the first has no fields, and the second has the right values in a
@@ -101,7 +104,7 @@ pub enum FaultKind {
     MadeUpQuotes,
     /// With evidence: passages of the document with one digit or word changed.
     ChangedQuotes,
-    /// With evidence: genuine passages beside changed values.
+    /// With evidence: genuine passages for changed values.
     MadeUpValues,
     /// With evidence: an answer without passages.
     NoQuotes,

@@ -88,6 +88,7 @@ pub async fn converse(
         }
         Some(FaultKind::Guardrail) => ("guardrail_intervened", json!([{"text": "Sorry."}])),
         Some(FaultKind::MaxTokens) => ("max_tokens", speaker.say(json!({}))),
+        Some(FaultKind::Runaway) => ("max_tokens", speaker.say_cut(&answer, request.max_tokens)),
         Some(FaultKind::Long) => (speaker.stop_reason(), speaker.say(with_long_summary(answer))),
         Some(FaultKind::LongRandom) => (speaker.stop_reason(), speaker.say(with_random_summary(answer))),
         Some(FaultKind::WrongForm) => (speaker.stop_reason(), speaker.say_twice(json!({}), in_wrong_form(answer))),
@@ -185,6 +186,20 @@ impl Speaker<'_> {
         }
     }
 
+    /// A list that repeats until the text has about `max_tokens` tokens, and ends within a value.
+    fn say_cut(&self, answer: &Value, max_tokens: u64) -> Value {
+        if let Some(tool) = self.tool() {
+            return tool_use(tool, json!({}));
+        }
+        let item = answer["key_points"][0].as_str().unwrap_or("The document is a legal document.");
+        let head = answer.to_string();
+        let head = head.split("\"key_points\":[").next().unwrap_or_default();
+        let items = format!("{},", json!(item));
+        let room = usize::try_from(max_tokens).unwrap_or(usize::MAX).saturating_mul(4);
+        let text: String = format!("{head}\"key_points\":[").chars().chain(items.chars().cycle()).take(room).collect();
+        json!([{"text": text}])
+    }
+
     fn tool(&self) -> Option<&str> {
         match self.form {
             Form::Tool { name, .. } if !self.as_text => Some(name),
@@ -224,6 +239,7 @@ fn error_code(fault: FaultKind) -> Option<(StatusCode, &'static str)> {
         | FaultKind::Truncated
         | FaultKind::Guardrail
         | FaultKind::MaxTokens
+        | FaultKind::Runaway
         | FaultKind::Unfit
         | FaultKind::WrongForm
         | FaultKind::Long

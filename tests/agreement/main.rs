@@ -1,6 +1,7 @@
 //! The template, the reference pages and the code agree.
 
 mod managed_policies;
+mod metrics;
 mod model_families;
 
 use std::cell::RefCell;

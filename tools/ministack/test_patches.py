@@ -17,13 +17,18 @@ from ministack.services import lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
 from .patch import REQUIREMENTS, Patch, PatchError, Target, apply_patches, check_version, read_pinned_version
-from .patches import PATCHES, number_parameters, recursive_loops, stream_batch_failures, stream_batching_window
+from .patches import (
+    PATCHES, metric_math_alarms, number_parameters, query_definitions, recursive_loops, stream_batch_failures,
+    stream_batching_window,
+)
 
 ROOT = REQUIREMENTS.parent.parent
 CHECKED_BY_A_CALL = {
     "connection_backlog",
     "garbage_collection",
+    "metric_math_alarms",
     "python_interpreter",
+    "query_definitions",
     "recursive_loops",
     "response_headers",
     "sqs_batch_size",
@@ -40,6 +45,7 @@ def restored_targets():
             stack.enter_context(mock.patch.object(target.owner, target.name, getattr(target.owner, target.name)))
         for resource_type in (number_parameters.RESOURCE_TYPE, recursive_loops.RESOURCE_TYPE):
             stack.enter_context(mock.patch.dict(provisioners._RESOURCE_HANDLERS[resource_type]))
+        stack.enter_context(mock.patch.dict(provisioners._RESOURCE_HANDLERS))
         stack.enter_context(mock.patch("threading.Thread.start"))
         try:
             yield
@@ -223,6 +229,24 @@ class BehaviourTest(unittest.TestCase):
             self.assertEqual(read(), "Terminate")
             handlers["update"]("check", properties, allowed, "stack", "Check")
             self.assertEqual(read(), "Allow")
+
+    def test_alarm_of_metric_math_keeps_its_metrics(self):
+        with restored_targets():
+            metric_math_alarms.apply({})
+            record = provisioners._cw_metric_alarm_record
+            alarm = record("check", metric_math_alarms.SAMPLE)
+            self.assertEqual(alarm["Metrics"], metric_math_alarms.SAMPLE["Metrics"])
+            self.assertEqual((alarm["MetricName"], alarm["Namespace"]), ("", ""))
+            simple = {"MetricName": "m", "Namespace": "n", "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1}
+            self.assertNotIn("Metrics", record("check", simple))
+
+    def test_saved_query_needs_a_name_and_a_text(self):
+        with restored_targets():
+            query_definitions.apply({})
+            handlers = provisioners._RESOURCE_HANDLERS[query_definitions.RESOURCE_TYPE]
+            self.assertRegex(handlers["create"]("Q", {"Name": "n", "QueryString": "fields x"}, "stack")[0], "^[0-9a-f-]{36}$")
+            with self.assertRaisesRegex(ValueError, "QueryString is required"):
+                handlers["create"]("Q", {"Name": "n"}, "stack")
 
     def test_batching_window_equals_the_template(self):
         windows = re.findall(r"MaximumBatchingWindowInSeconds: (\d+)", (ROOT / "template.yaml").read_text())

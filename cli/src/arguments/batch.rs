@@ -140,11 +140,8 @@ impl UnfinishedArgument {
 /// The state of a job's evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EvidenceArgument {
-    /// Every value is verified.
     Verified,
-    /// Some value is not.
     Unverified,
-    /// The document has no text.
     Unverifiable,
 }
 

@@ -121,3 +121,34 @@ pub(crate) enum Command {
         folder: Option<PathBuf>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of a page: its lines that begin with `$ docket `, without shortened ones.
+    fn commands_of(page: &std::path::Path) -> Vec<String> {
+        let text = std::fs::read_to_string(page).expect("a page");
+        let commands = text.lines().filter_map(|line| line.strip_prefix("$ docket "));
+        commands.filter(|command| !command.contains('…')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn commands_of_the_operations_pages_are_valid() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("the pages") {
+            let page = entry.expect("a page").path();
+            if page.extension().is_none_or(|ending| ending != "md") {
+                continue;
+            }
+            for command in commands_of(&page) {
+                count += 1;
+                let words = command.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+                let parsed = Arguments::try_parse_from(std::iter::once("docket").chain(words));
+                assert!(parsed.is_ok(), "{}: docket {command}: {}", page.display(), parsed.unwrap_err());
+            }
+        }
+        assert!(count > 20, "{count} commands");
+    }
+}

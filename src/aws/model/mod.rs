@@ -7,6 +7,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
 
 mod answer;
+mod answer_log;
 mod forms;
 mod request;
 mod transport;
@@ -23,9 +24,10 @@ use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseError;
 use aws_sdk_bedrockruntime::types::{InferenceConfiguration, SystemContentBlock};
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::warn;
 
 use self::answer::read_answer;
+use self::answer_log::log_answer;
 use self::forms::Forms;
 use self::request::{output_config, request_fields, tool_config};
 use self::transport::{Connections, Response, Trace};
@@ -210,18 +212,10 @@ impl Model {
         });
         let stop_reason = output.stop_reason().as_str().to_owned();
         // Logged before the answer is checked, because an unusable answer is paid for too.
-        info!(
-            job_id = call.job_id.as_str(),
-            attempt = call.attempt,
-            call = question.call_name(),
-            stop_reason,
-            model_latency_ms = elapsed.as_millis() as u64,
-            input_tokens = usage.input_tokens,
-            output_tokens = usage.output_tokens,
-            "model answered"
-        );
+        let (name, max_tokens) = (question.call_name(), self.max_tokens(call));
+        log_answer((call.job_id, call.attempt, call.model_id, &name), max_tokens, usage, (&stop_reason, elapsed));
         let model_id = call.model_id.to_owned();
-        let (analysis, max_tokens) = (call.analysis.clone(), self.max_tokens(call));
+        let analysis = call.analysis.clone();
         let read = heavy_work::run(move || read_answer(&output, &rounded, &analysis, form, max_tokens)).await;
         let read = read.unwrap_or_else(|abandoned| {
             Err(Rejected { error: AttemptError::Permanent(slow_validation(abandoned)), complaint: None })

@@ -2,7 +2,7 @@
 
 use unicode_normalization::char::{compose, is_combining_mark};
 
-/// What becomes of a hyphen at the end of a line, within a word.
+/// The treatment of a hyphen at the end of a line, within a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hyphens {
     /// It only divided the word: `ten-⏎ant` is `tenant`.

@@ -16,7 +16,7 @@ pub(super) struct Leaf<'a> {
     pub path: String,
     /// A text, a number, or a truth value.
     pub value: &'a Value,
-    /// Whether the model's own words or a label stand here, which no passage contains.
+    /// Whether the value is a label or the model's own words, which no passage contains.
     pub is_own_words: bool,
 }
 

@@ -15,12 +15,11 @@ mod folded;
 mod leaves;
 mod nearest;
 mod numbers;
-#[cfg(test)]
-mod planted_tests;
 mod quotes;
 mod support;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use self::quotes::{EVIDENCE_FIELD, Quote, evidence_schema, take_quotes};
 
@@ -32,6 +31,7 @@ use self::leaves::{Leaf, collect_leaves};
 use self::nearest::Words;
 use self::quotes::find_quotes;
 use self::support::is_supported;
+use self::whole::find_whole;
 use crate::domain::limits::{EVIDENCE_LEAVES_MAX, EVIDENCE_MAX_BYTES, EVIDENCE_QUOTE_MIN_CHARS};
 
 /// How a passage was found in the document's text.
@@ -164,7 +164,7 @@ impl Evidence {
 }
 
 /// Checks the quotes of a result in the document's text. `schema` is the JSON Schema of the
-/// result: it tells which values are labels.
+/// result, which names the labels.
 ///
 /// The time grows linearly with the length of the text, for each quote that is not found at
 /// once.
@@ -259,34 +259,6 @@ impl<'a> Places<'a> {
 fn is_long_enough(quote: &str) -> bool {
     let letters = quote.chars().filter(|c| c.is_alphanumeric()).count();
     letters >= EVIDENCE_QUOTE_MIN_CHARS || (letters > 0 && quote.contains(char::is_whitespace))
-}
-
-/// The place of a passage that is no part of a longer word or number.
-fn find_whole(text: &str, wanted: &str) -> Option<usize> {
-    memchr::memmem::find_iter(text.as_bytes(), wanted.as_bytes()).find(|at| is_whole(text, *at, *at + wanted.len()))
-}
-
-/// Whether neither end of a passage cuts a word or a number: `90` is not in `900`, `1` is not in
-/// `1.5`, and `5` is not in `-5`.
-fn is_whole(text: &str, start: usize, end: usize) -> bool {
-    let (Some(before), Some(passage), Some(after)) = (text.get(..start), text.get(start..end), text.get(end..)) else {
-        return false;
-    };
-    let mut left = before.chars().rev();
-    let (left, further_left) = (left.next(), left.next());
-    let mut right = after.chars();
-    let (right, further_right) = (right.next(), right.next());
-    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    let is_separator = |c: Option<char>| c.is_some_and(|c| ".,'’".contains(c));
-    let is_sign = |c: Option<char>| c.is_some_and(|c| "-−–".contains(c));
-    let (first, last) = (passage.chars().next(), passage.chars().next_back());
-    let cuts_left = is_word(first) && is_word(left)
-        || is_digit(first) && is_separator(left) && is_digit(further_left)
-        || is_digit(first) && is_sign(left) && further_left.is_none_or(|c| c.is_whitespace() || c == '(');
-    let cuts_right =
-        is_word(last) && is_word(right) || is_digit(last) && is_separator(right) && is_digit(further_right);
-    !cuts_left && !cuts_right
 }
 
 /// Converts places in bytes to characters and lines. Passages usually follow each other, so the

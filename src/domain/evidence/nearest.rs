@@ -6,9 +6,9 @@ use super::folded::{Hyphens, fold};
 
 /// Fewer words are similar by coincidence.
 const WORDS_MIN: usize = 4;
-/// The part of a quote's telling words that a similar passage has, in percent.
+/// The part of a quote's rare words that a similar passage has, in percent.
 const SHARE_MIN: usize = 70;
-/// Places of one word that are looked at. A more frequent word tells nothing.
+/// Places of one word that are looked at. A more frequent word is ignored.
 const PLACES_MAX: usize = 64;
 /// Words by which a similar passage may be longer or shorter at one place.
 const SHIFT: usize = 4;
@@ -43,13 +43,13 @@ impl Words {
         }
         // Words of the same passage have about the same distance to their places in the quote.
         let mut votes: HashMap<usize, usize> = HashMap::new();
-        let mut telling = 0;
+        let mut rare = 0;
         for (index, word) in quoted.iter().enumerate() {
             let numbers = self.by_word.get(word).map_or(&[][..], Vec::as_slice);
             if numbers.len() > PLACES_MAX {
                 continue;
             }
-            telling += 1;
+            rare += 1;
             for number in numbers {
                 let begin = (number + quoted.len() - index) / SHIFT;
                 *votes.entry(begin).or_default() += 1;
@@ -57,7 +57,7 @@ impl Words {
             }
         }
         let (begin, count) = votes.into_iter().max_by_key(|(begin, count)| (*count, usize::MAX - begin))?;
-        if count < WORDS_MIN || count * 100 < telling * SHARE_MIN {
+        if count < WORDS_MIN || count * 100 < rare * SHARE_MIN {
             return None;
         }
         let first = (begin * SHIFT).saturating_sub(quoted.len() + SHIFT / 2).min(self.places.len() - 1);

@@ -110,7 +110,7 @@ fn readings(text: &str) -> Vec<(String, String)> {
     if is_point(last) && has_one_kind && (head.len() == 1 || are_thousands(head)) {
         found.push((head.concat(), groups[groups.len() - 1].to_owned()));
     }
-    // Numbers beside each other, such as the parts of a date or of a list. Several groups of three
+    // Numbers next to each other, such as the parts of a date or of a list. Several groups of three
     // digits are one number.
     let spaces = separators.iter().filter(|separator| **separator == ' ').count();
     if found.is_empty() || (spaces == 1 && separators.len() == 1) {

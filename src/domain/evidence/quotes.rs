@@ -43,8 +43,8 @@ pub fn evidence_schema(schema: &Value) -> Value {
     asked
 }
 
-/// Takes the passages out of an answer. What is no list of passages counts as none: the values
-/// are then without evidence, and the answer itself is judged as it is.
+/// Takes the passages out of an answer. Anything else than a list of passages counts as
+/// none; the values are then without evidence.
 pub fn take_quotes(answer: &mut Value) -> Vec<Quote> {
     let mut taken = answer.as_object_mut().and_then(|fields| fields.remove(EVIDENCE_FIELD));
     if taken.is_none() {

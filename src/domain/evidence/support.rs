@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::dates::{dates_in, dates_of_whole};
-use super::find_whole;
 use super::folded::{Hyphens, fold};
 use super::leaves::Leaf;
 use super::numbers::{decimal_of, numbers_in, readings_in};
+use super::whole::find_whole;
 
 /// The longest text, in words, that is compared word by word. A longer one is a passage, which
 /// must occur as a whole.
@@ -65,7 +65,7 @@ fn has_amount(quote: &str, text: &str) -> bool {
             None => word.is_empty() || find_whole(quote, if has_digit { part } else { word }).is_some(),
         }
     };
-    // Of a number with several readings, one is enough.
+    // One reading of a number is enough.
     let is_named = |readings: &Vec<String>| readings.iter().any(|number| named.contains(number));
     parts.iter().all(has_part) && readings_in(text).iter().all(is_named)
 }
@@ -74,7 +74,7 @@ fn is_of_amount(c: char) -> bool {
     c.is_ascii_digit() || ".,'-".contains(c)
 }
 
-/// A sign of a currency stands directly beside its number.
+/// Whether a passage names a currency. Its sign may touch the number.
 fn has_name(quote: &str, name: &str) -> bool {
     if name.chars().all(char::is_alphabetic) { find_whole(quote, name).is_some() } else { quote.contains(name) }
 }

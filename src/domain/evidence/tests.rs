@@ -1,4 +1,4 @@
-//! Verdicts on single results. `planted_tests` has many generated ones.
+//! Verdicts on single results. `tests/planted_evidence.rs` has many generated ones.
 
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn changed_passages_verify_nothing() {
 }
 
 #[test]
-fn made_up_value_beside_a_genuine_passage_is_flagged() {
+fn made_up_value_with_a_genuine_passage_is_flagged() {
     for value in [json!(950), json!("2026-04-01"), json!("Carl"), json!("the tenant may sublet")] {
         let leaf = check_one(value, "The rent is EUR 900.00 a month, due on 1 March 2026");
         assert_eq!((leaf.found, leaf.supported, leaf.verified), (Found::Exact, false, false));

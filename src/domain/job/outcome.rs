@@ -59,6 +59,8 @@ pub struct Retry {
     /// The error behind the reason, for the log and the metrics: a failure's code, or a
     /// service's operation and code such as `s3:PutObject/AccessDenied`.
     pub cause: Option<String>,
+    /// Whether the attempt counts against `MaxAttempts`.
+    pub charged: bool,
 }
 
 /// The reason of a retry.
@@ -127,15 +129,37 @@ impl RetryReason {
     }
 }
 
+impl RetryReason {
+    /// Whether the retry waits neither for a hold nor for another worker: nothing but the
+    /// retry itself moves its job on.
+    pub fn is_stalled(self) -> bool {
+        match self {
+            Self::OnHold | Self::Busy | Self::ProbeBusy | Self::TooEarly | Self::SuspectFirst => false,
+            Self::Throttled
+            | Self::Transient
+            | Self::NoTime
+            | Self::OverQuota
+            | Self::LeaseLost
+            | Self::StoreUnavailable
+            | Self::Unproven
+            | Self::NotStored
+            | Self::BatchTooLarge
+            | Self::NewerVersion
+            | Self::Panicked
+            | Self::DeadlineReached => true,
+        }
+    }
+}
+
 impl Retry {
     /// Retries the message after a delay.
     pub fn after(after: Duration, reason: RetryReason) -> Outcome {
-        Outcome::Retry(Self { after: Some(after), reason, cause: None })
+        Outcome::Retry(Self { after: Some(after), reason, cause: None, charged: false })
     }
 
     /// Retries the message when its visibility time-out expires.
     pub fn at_visibility_timeout(reason: RetryReason) -> Outcome {
-        Outcome::Retry(Self { after: None, reason, cause: None })
+        Outcome::Retry(Self { after: None, reason, cause: None, charged: false })
     }
 }
 
@@ -146,6 +170,38 @@ impl Outcome {
             retry.cause = cause;
         }
         self
+    }
+
+    /// Marks whether the attempt of a retry is charged. An acknowledged message has no retry.
+    pub fn with_charge(mut self, charged: bool) -> Self {
+        if let Self::Retry(retry) = &mut self {
+            retry.charged = charged;
+        }
+        self
+    }
+
+    /// Whether the job of the message has ended.
+    pub fn has_ended_job(&self) -> bool {
+        match self {
+            Self::Acknowledge(
+                Acknowledged::Completed
+                | Acknowledged::AlreadyFinished
+                | Acknowledged::UploadedAgain
+                | Acknowledged::DeadLettered
+                | Acknowledged::Cancelled,
+            ) => true,
+            Self::Acknowledge(
+                Acknowledged::Waiting
+                | Acknowledged::Superseded
+                | Acknowledged::Split
+                | Acknowledged::NothingToDo
+                | Acknowledged::Probed
+                | Acknowledged::HoldEnded
+                | Acknowledged::Resent
+                | Acknowledged::Swept,
+            )
+            | Self::Retry(_) => false,
+        }
     }
 
     /// The cause of a retry, if it has one.

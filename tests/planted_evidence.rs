@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::*;
+use docket::domain::evidence::{Quote, check};
 
 const TEXTS: usize = 500;
 const NAMES: [&str; 12] = [
@@ -39,7 +39,7 @@ const MONTHS: [&str; 12] = [
 const FILLER: [&str; 6] = [
     "Every clause of this agreement binds the heirs of both parties.",
     "The parties have read the house rules, and accept them.",
-    "Repairs of small value are made by the user of the rooms.",
+    "Repairs of small value are made by the user of the flat.",
     "Notice is given in writing, and not by e-mail.",
     "The keys are returned on the last day at noon.",
     "This office is efficient; its files are complete.",
@@ -49,7 +49,7 @@ struct Plant {
     /// A sentence of the text.
     sentence: String,
     value: Value,
-    /// What a changed quote has in place of a part of the sentence.
+    /// Parts of the sentence, and the text that a changed quote has instead.
     changes: Vec<(String, String)>,
 }
 
@@ -88,7 +88,7 @@ fn plant(random: &mut fastrand::Rng) -> Plant {
             Plant { sentence, value: json!(name), changes: vec![change(name, (*other).to_owned())] }
         }
         3 => {
-            let sentence = format!("The user of unit {unit} may not sublet the rooms without consent.");
+            let sentence = format!("The user of unit {unit} may not sublet the flat without consent.");
             Plant { sentence, value: json!(false), changes: vec![change("may not", "may".to_owned())] }
         }
         _ => {
@@ -178,11 +178,11 @@ fn false_quotes_are_flagged_and_true_ones_verified() {
     assert!(false_ones > TEXTS / 2 && flagged_true * 200 <= true_ones, "seed {seed}: {flagged_true} of {true_ones}");
 }
 
-/// Whether two texts have the same letters and digits, whatever their form.
+/// Whether two texts have the same letters and digits in any form.
 fn same_letters(one: &str, other: &str) -> bool {
     let letters = |text: &str| {
-        let folded = folded::fold(text, Hyphens::Join);
-        folded.chars().filter(|c| c.is_alphanumeric()).collect::<String>()
+        let plain = text.replace('ﬃ', "ffi").replace('ﬁ', "fi").replace('ß', "ss").to_lowercase();
+        plain.chars().filter(|c| c.is_alphanumeric()).collect::<String>()
     };
     letters(one) == letters(other)
 }

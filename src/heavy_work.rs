@@ -16,7 +16,7 @@ use crate::domain::limits::{HEAVY_WORK_STACK_BYTES, HEAVY_WORK_THREADS, HEAVY_WO
 
 static THREADS: Semaphore = Semaphore::const_new(HEAVY_WORK_THREADS);
 
-/// The work took longer than [`HEAVY_WORK_TIME`], or the system started no thread for it.
+/// The work took longer than its time, or the system started no thread for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("took more than {} s", HEAVY_WORK_TIME.as_secs())]
 pub struct Abandoned;
@@ -30,7 +30,11 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     run_within(HEAVY_WORK_TIME, work).await
 }
 
-async fn run_within<T: Send + 'static>(
+/// Runs work as [`run`] does, with another time.
+///
+/// # Errors
+/// [`Abandoned`], after `time`.
+pub async fn run_within<T: Send + 'static>(
     time: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Abandoned> {

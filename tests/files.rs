@@ -61,9 +61,9 @@ async fn unsupported_document_fails_with_its_code_and_no_call() {
     let world = World::new().await;
     let documents = [
         ("unknown.docx", b"\x00\x01\x02\x80".to_vec(), "document_type_unknown"),
-        ("encrypted.pdf", b"%PDF-1.7\ntrailer << /Encrypt 5 0 R >>".to_vec(), "document_encrypted"),
+        ("encrypted.pdf", b"%PDF-1.7\n1 0 obj /Page\ntrailer << /Encrypt 5 0 R >>".to_vec(), "document_encrypted"),
         ("empty.pdf", Vec::new(), "document_empty"),
-        ("large.pdf", [b"%PDF-1.7\n".as_slice(), &[0; 4_500_000]].concat(), "document_too_large"),
+        ("large.pdf", [b"%PDF-1.7\n1 0 obj\n".as_slice(), &[0; 4_500_000]].concat(), "document_too_large"),
     ];
     analyse_documents(&world, "256", &documents.clone().map(|(key, bytes, _)| (key, bytes))).await;
     for (key, _, code) in documents {
@@ -89,4 +89,57 @@ async fn documents_wait_uncharged_for_the_memory_budget() {
         let row = world.row(job_id).await.unwrap();
         assert_eq!((row.state.status().as_str(), row.attempt, row.charged_attempts), ("complete", 1, 1));
     }
+}
+
+/// A PDF of pages with a picture of 2 MB each.
+fn large_pdf(pages: usize) -> Vec<u8> {
+    let mut document = lopdf::Document::with_version("1.5");
+    let root = document.new_object_id();
+    let mut kids = Vec::new();
+    for number in 0..pages {
+        let mut random = fastrand::Rng::with_seed(number as u64);
+        let bytes: Vec<u8> = (0..2_000_000).map(|_| random.u8(..)).collect();
+        let picture = lopdf::dictionary! {"Subtype" => "Image", "Filter" => "DCTDecode"};
+        let picture = document.add_object(lopdf::Stream::new(picture, bytes));
+        let content = document.add_object(lopdf::Stream::new(lopdf::Dictionary::new(), b"/Im1 Do".to_vec()));
+        let resources = lopdf::dictionary! {"XObject" => lopdf::dictionary! {"Im1" => picture}};
+        let page =
+            lopdf::dictionary! {"Type" => "Page", "Parent" => root, "Contents" => content, "Resources" => resources};
+        kids.push(document.add_object(page).into());
+    }
+    let tree = lopdf::dictionary! {"Type" => "Pages", "Count" => pages as i64, "Kids" => kids};
+    document.objects.insert(root, tree.into());
+    let catalog = document.add_object(lopdf::dictionary! {"Type" => "Catalog", "Pages" => root});
+    document.trailer.set("Root", catalog);
+    let mut bytes = Vec::new();
+    document.save_to(&mut bytes).expect("a file");
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn large_pdf_is_analysed_in_pieces_and_joined() {
+    let world = World::new().await;
+    analyse_documents(&world, "512", &[("large.pdf", large_pdf(4))]).await;
+    let row = world.row("large").await.unwrap();
+    let State::Complete(done) = &row.state else { panic!("{row:?}") };
+    assert_eq!((done.chunks, row.document.facts.pages), (Some(2), Some(4)));
+    assert_eq!(world.model.calls_of("large"), 3, "two pieces and one join");
+    let result = done.result.inline().expect("a small result");
+    assert!(result["summary"].is_string(), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn encoding_of_a_text_is_on_its_job() {
+    let world = World::new().await;
+    let mut bytes = "Zwölf Gebühren für die Wohnung. ".repeat(20).into_bytes();
+    bytes.push(0xe4);
+    analyse_documents(&world, "256", &[("broken.txt", bytes), ("guess.txt", b"Die Miete betr\xe4gt 900".to_vec())])
+        .await;
+    let facts = |row: docket::domain::job::stored::StoredJob| row.document.facts;
+    let broken = facts(world.row("broken").await.unwrap());
+    assert_eq!((broken.encoding.as_deref(), broken.replaced_characters), (Some("UTF-8"), Some(1)));
+    let guess = facts(world.row("guess").await.unwrap());
+    assert_eq!((guess.encoding.as_deref(), guess.encoding_guessed), (Some("windows-1252"), true));
 }

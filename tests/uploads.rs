@@ -1,5 +1,6 @@
 //! Uploads on the deployed stack: S3 events of the bucket become jobs.
 
+use std::io::{Cursor, Write};
 use std::time::Duration;
 
 use docket::domain::job::stored::State;
@@ -185,4 +186,64 @@ async fn two_thousand_uploads_with_repeated_events_call_once_each() {
 
 fn count_jobs(stack: &Stack, batch: &str) -> u64 {
     stack.batch(batch)["request_counts"]["total"].as_u64().unwrap_or(0)
+}
+
+/// A mail with one attachment, in base64.
+fn mail(attachment: &str, base64: &str) -> String {
+    format!(
+        "From: ada@example.org\r\nTo: office@example.org\r\nSubject: lease\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nThe tenant pays the rent.\r\n\
+         --b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Disposition: attachment; filename={attachment}\r\n\r\n{base64}\r\n--b--\r\n"
+    )
+}
+
+fn zip(entries: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in entries {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).expect("an entry");
+        writer.write_all(content.as_bytes()).expect("its content");
+    }
+    writer.finish().expect("a ZIP file").into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
+async fn documents_in_mails_and_zip_files_become_jobs() {
+    let stack = Stack::new().await;
+    let batch = unique("inside");
+    // The attachments: "A lease of unit 7." and "A letter."
+    let inner = mail("letter.txt", "QSBsZXR0ZXIu");
+    let folder = zip(&[("a/lease.txt", "Dear Sir, the rent is due."), ("../b.eml", &inner), ("__MACOSX/._a", "x")]);
+    stack.put(&format!("uploads/{batch}/mail.eml"), mail("lease.txt", "QSBsZWFzZSBvZiB1bml0IDcu")).await;
+    stack.put(&format!("uploads/{batch}/folder.zip"), folder).await;
+    stack.put(&format!("uploads/{batch}/.DS_Store"), "x").await;
+    let ended = stack.wait_for_batch_end(&batch, 7).await;
+    assert_eq!((&ended["request_counts"]["complete"], &ended["request_counts"]["failed"]), (&json!(6), &json!(1)));
+    let jobs = list_jobs(&stack, &batch);
+    let mut names: Vec<&str> = jobs.iter().map(|job| job["document"]["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let expected = [
+        ".DS_Store",
+        "folder.zip",
+        "folder.zip/a/lease.txt",
+        "folder.zip/b.eml",
+        "folder.zip/b.eml/letter.txt",
+        "mail.eml",
+        "mail.eml/lease.txt",
+    ];
+    assert_eq!(names, expected.map(|name| format!("{batch}/{name}")));
+    // The ZIP file costs no call, and neither does litter.
+    assert_eq!(stack.calls()["total"], 5, "{}", stack.calls());
+    let find =
+        |name: &str| jobs.iter().find(|job| job["document"]["name"] == format!("{batch}/{name}")).expect("a job");
+    let folder = find("folder.zip")["job_id"].as_str().unwrap();
+    assert_eq!(find("folder.zip/b.eml/letter.txt")["job_id"], format!("{folder}.2.1"));
+    let (_, complete) = stack.ask("GET", &format!("/jobs/{folder}"), Value::Null);
+    assert_eq!(complete["document"]["children"], 2, "{complete}");
+    assert_eq!(complete["result"]["children"][1], json!({"job_id": format!("{folder}.2"), "name": "b.eml"}));
+    let (_, failed) =
+        stack.ask("GET", &format!("/jobs/{}", find(".DS_Store")["job_id"].as_str().unwrap()), Value::Null);
+    assert_eq!(failed["error"]["code"], "document_litter", "{failed}");
+    assert_eq!(stack.drain_dead_letters().await, 1);
 }

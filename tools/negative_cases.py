@@ -327,4 +327,25 @@ CASES = [
         "if before == Status::Pending && before.has_ended() {",
         ("notifier",),
     ),
+    Case(
+        "the removal of encoded data",
+        "src/domain/document/reading.rs",
+        "    let text = remove_encoded_data(text);\n",
+        "    let text = if text.is_empty() { remove_encoded_data(text) } else { text };\n",
+        ("corpus",),
+    ),
+    Case(
+        "the declaration of a text in UTF-8",
+        "src/domain/document/reading.rs",
+        "    declaration::declare_utf_8(&mut text);\n",
+        "    if text.is_empty() {\n        declaration::declare_utf_8(&mut text);\n    }\n",
+        ("corpus",),
+    ),
+    Case(
+        "the ratio of a zip",
+        "src/domain/document/readers/archive.rs",
+        ".within(limit)",
+        ".within(limit.saturating_mul(100))",
+        ("corpus",),
+    ),
 ]

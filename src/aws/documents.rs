@@ -58,6 +58,18 @@ impl Documents {
         Ok(Object { size_bytes, body: object.body, sha256: at.sha256.clone() })
     }
 
+    /// Stores a document that another one held, and returns its location with its version.
+    /// `sha256` is the hash of the bytes in hex.
+    pub async fn store_bytes(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Vec<u8>,
+        sha256: String,
+    ) -> Result<S3Location, Unavailable> {
+        put(&self.client, bucket, key, "application/octet-stream", bytes, sha256).await
+    }
+
     /// Stores a text, and returns its location with its version. `sha256` is the hash of
     /// the text in hex.
     pub async fn store(

@@ -21,7 +21,7 @@ use crate::aws::Unavailable;
 use crate::aws::chunk_results::ChunkResults;
 use crate::aws::model::{Answer, Call};
 use crate::domain::document::chunks::{SPLITTING_VERSION, split_text};
-use crate::domain::document::{Content, Document, text_too_large};
+use crate::domain::document::{Content, Document, TextFormat, text_too_large};
 use crate::domain::job::ending::AttemptError;
 use crate::domain::limits::CHUNKS_MAX;
 
@@ -37,12 +37,21 @@ pub(super) struct Analyser {
 impl Analyser {
     /// The hash by which the result of an equal document is found: the document's
     /// bytes, the analysis, and every setting of the call.
-    pub fn fingerprint(&self, call: &Call<'_>, sha256: &str) -> String {
-        call.analysis
-            .fingerprint(sha256, &json!([self.conversation.model.cache_key_params(call), self.chunk_max_bytes]))
+    ///
+    /// The name of a document takes part where it changes the format that is sent.
+    pub fn fingerprint(
+        &self,
+        call: &Call<'_>,
+        sha256: &str,
+        parts: &[Document],
+        page_range: Option<[u32; 2]>,
+    ) -> String {
+        let format = parts.first().map(|part| part.content().format_name());
+        let params = json!([self.conversation.model.cache_key_params(call), self.chunk_max_bytes, format, page_range]);
+        call.analysis.fingerprint(sha256, &params)
     }
 
-    /// Analyses a document. Chunk results are stored under `fingerprint`.
+    /// Analyses a document, which came in one part or in several. Chunk results are stored under `fingerprint`.
     ///
     /// The caller has checked that there is time for the first call, and `permit`
     /// admits it. Before each further call, this function checks the time itself.
@@ -53,18 +62,23 @@ impl Analyser {
     pub async fn analyse(
         &self,
         call: &Call<'_>,
-        document: Document,
+        mut parts: Vec<Document>,
         fingerprint: &str,
         permit: Option<Permit>,
         delivery: &Delivery,
     ) -> Result<Answer, Stopped> {
-        let (format, text) = match document.content() {
-            Content::Text { format, text } if text.len() > self.chunk_max_bytes => (*format, text),
-            _ => return Ok(self.conversation.converse(call, document, permit, delivery, false).await?),
-        };
+        if let [document] = &parts[..] {
+            parts = match document.content() {
+                Content::Text { format, text } if text.len() > self.chunk_max_bytes => self.split(*format, text)?,
+                _ => parts,
+            };
+        }
+        if parts.len() == 1
+            && let Some(document) = parts.pop()
+        {
+            return Ok(self.conversation.converse(call, document, permit, delivery, false).await?);
+        }
         drop(permit);
-        let chunks = split_text(text, self.chunk_max_bytes, CHUNKS_MAX)
-            .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), self.chunk_max_bytes)))?;
         let folder = format!("chunks/{}/{SPLITTING_VERSION}-{fingerprint}", call.job_id);
         let Self { conversation, chunk_results, chunk_max_bytes } = self;
         let unsaved = Mutex::default();
@@ -77,15 +91,21 @@ impl Analyser {
             folder,
             unsaved,
         };
-        let count = chunks.len();
-        let chunk = |(number, chunk)| (format!("{number}"), Document::chunk(format, chunk, number, count));
-        let documents = (1..).zip(chunks).map(chunk).collect();
-        drop(document);
+        let count = parts.len();
+        let documents = (1..).zip(parts).map(|(number, part): (usize, _)| (number.to_string(), part)).collect();
         let analysed = async { long_text.join(long_text.analyse_all(documents).await?).await };
         match analysed.await {
             Ok(answer) => Ok(Answer { chunks: u32::try_from(count).ok(), ..answer }),
             Err(error) => Err(Stopped { error, unsaved: long_text.save_again().await }),
         }
+    }
+
+    /// The chunks of a long text.
+    fn split(&self, format: TextFormat, text: &str) -> Result<Vec<Document>, AttemptError> {
+        let chunks = split_text(format, text, self.chunk_max_bytes, CHUNKS_MAX)
+            .ok_or_else(|| AttemptError::Permanent(text_too_large(text.len(), self.chunk_max_bytes)))?;
+        let count = chunks.len();
+        Ok((1..).zip(chunks).map(|(number, chunk)| Document::chunk(format, &chunk, number, count)).collect())
     }
 }
 

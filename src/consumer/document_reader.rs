@@ -10,7 +10,7 @@ use super::memory_budget::{MemoryBudget, MemoryPermit};
 use crate::aws::documents::Documents;
 use crate::domain::document::location::S3Location;
 use crate::domain::job::ending::AttemptError;
-use crate::domain::limits::{CHUNKS_MAX, CONCURRENT_READS, DOCUMENT_MAX_BYTES, FETCH_RESERVE};
+use crate::domain::limits::{CHUNKS_MAX, CONCURRENT_READS, FETCH_RESERVE, FILE_MAX_BYTES};
 
 /// Reads documents. Clones share one memory budget.
 #[derive(Debug, Clone)]
@@ -23,14 +23,14 @@ pub(super) struct DocumentReader {
 }
 
 impl DocumentReader {
-    /// A reader for a function with `memory_mb` MB and texts of at most
-    /// [`CHUNKS_MAX`] chunks.
+    /// A reader for a function with `memory_mb` MB, files of at most [`FILE_MAX_BYTES`], and
+    /// texts of at most [`CHUNKS_MAX`] chunks.
     pub fn new(documents: Documents, memory_mb: u32, chunk_max_bytes: usize) -> Self {
         Self {
             documents,
             budget: MemoryBudget::new(memory_mb),
             reads: Arc::new(Semaphore::new(CONCURRENT_READS)),
-            max_bytes: DOCUMENT_MAX_BYTES.max(CHUNKS_MAX * chunk_max_bytes),
+            max_bytes: FILE_MAX_BYTES.max(CHUNKS_MAX * chunk_max_bytes),
         }
     }
 

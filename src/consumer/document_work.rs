@@ -4,7 +4,9 @@ use super::admission::{NotAdmitted, Permit};
 use super::analyser::{Analyser, Stopped};
 use super::analyses::Analyses;
 use super::attempt::Attempt;
+use super::children::{ChildJobs, Parent, folder_result};
 use super::delivery::Delivery;
+use super::document_opener::DocumentOpener;
 use super::document_reader::DocumentReader;
 use super::evidence_check;
 use super::memory_budget::MemoryPermit;
@@ -16,13 +18,14 @@ use crate::aws::model::Call;
 use crate::clock::now;
 use crate::domain::analysis::Analysis;
 use crate::domain::batch::Batch;
+use crate::domain::document::DocumentRecord;
 use crate::domain::document::location::S3Location;
-use crate::domain::document::{Document, DocumentRecord};
+use crate::domain::document::reading::Reading;
 use crate::domain::failure::{Failure, codes};
 use crate::domain::hold::{HoldKind, HoldTarget};
 use crate::domain::job::ending::{AttemptError, OnHold};
 use crate::domain::job::outcome::{Outcome, Retry, RetryReason};
-use crate::domain::job::stored::Completed;
+use crate::domain::job::stored::{Completed, Usage};
 use crate::domain::job::{DocumentSource, Job};
 use crate::domain::limits::FETCH_RESERVE;
 
@@ -30,6 +33,8 @@ use crate::domain::limits::FETCH_RESERVE;
 #[derive(Debug, Clone)]
 pub(super) struct DocumentWork {
     pub reader: DocumentReader,
+    pub opener: DocumentOpener,
+    pub children: ChildJobs,
     pub analyser: Analyser,
     pub analyses: Analyses,
     pub results: ResultStore,
@@ -107,9 +112,10 @@ impl DocumentWork {
         let analysis = &self.analyses.get(request).await?;
         let of_analysis = request.and_then(|request| request.model_id.as_deref());
         let model_id = claim.model_id.as_deref().or(of_analysis).unwrap_or(self.analyser.conversation.model.model_id());
+        let page_range = request.and_then(|request| request.page_range);
         let time = delivery.time_before_call();
-        let fetched = tokio::time::timeout(time, self.fetch(source, delivery)).await;
-        let (document, record, _memory) = fetched.map_err(|_| {
+        let fetched = tokio::time::timeout(time, self.fetch(source, delivery, page_range)).await;
+        let (reading, mut record, _memory) = fetched.map_err(|_| {
             // A late start is no fault of the document or the bucket.
             if time < FETCH_RESERVE {
                 return AttemptError::NoTime;
@@ -120,18 +126,31 @@ impl DocumentWork {
         if !delivery.has_time() {
             return Err(AttemptError::NoTime);
         }
+        let Reading { parts, children, facts } = reading;
+        record.facts = facts;
+        if !children.is_empty() {
+            let parent = Parent { job, claim, key: source_key(source) };
+            let described = self.children.create(&parent, children).await?;
+            record.facts.children = u32::try_from(described.len()).ok();
+            if parts.is_empty() {
+                return Ok((self.complete_folder(attempt, model_id, &described).await?, record));
+            }
+        }
         let deduplicate = batch.as_ref().and_then(|batch| batch.deduplicate).unwrap_or(self.deduplicate);
         let sha256 = record.sha256.as_deref().unwrap_or_default();
         let (attempt, generation) = (claim.attempt, claim.generation);
         let call = Call { job_id: &job.job_id, attempt, generation, model_id, analysis };
-        let fingerprint = self.analyser.fingerprint(&call, sha256);
+        let fingerprint = self.analyser.fingerprint(&call, sha256, &parts, page_range);
         if deduplicate
             && let Some(completed) = self.results.find_duplicate(call.job_id, call.attempt, &fingerprint).await?
         {
             return Ok((completed, record));
         }
-        let text = analysis.has_evidence().then(|| evidence_check::searchable_text(&document)).flatten();
-        let mut answer = match self.analyser.analyse(&call, document, &fingerprint, permit, delivery).await {
+        let text = match &parts[..] {
+            [document] if analysis.has_evidence() => evidence_check::searchable_text(document),
+            _ => None,
+        };
+        let mut answer = match self.analyser.analyse(&call, parts, &fingerprint, permit, delivery).await {
             Ok(answer) => answer,
             Err(Stopped { error, unsaved: None }) => return Err(error),
             Err(Stopped { error, unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),
@@ -144,6 +163,31 @@ impl DocumentWork {
             Ok(completed) => Ok((completed, record)),
             Err(error) => Err(self.not_stored(error).await),
         }
+    }
+
+    /// The completion of a ZIP file's job. Each of its documents has its own job, and no call
+    /// is made.
+    async fn complete_folder(
+        &self,
+        attempt: &Attempt<'_>,
+        model_id: &str,
+        children: &[serde_json::Value],
+    ) -> Result<Completed, AttemptError> {
+        let result = self.results.store(&attempt.job.job_id, attempt.claim.attempt, folder_result(children)).await?;
+        Ok(Completed {
+            result,
+            label: None,
+            repaired: false,
+            model_id: model_id.to_owned(),
+            usage: Usage::default(),
+            stop_reason: "children".to_owned(),
+            model_latency_ms: 0,
+            chunks: None,
+            completed_at: now(),
+            deduplicated_from: None,
+            fingerprint: None,
+            evidence: None,
+        })
     }
 
     /// The end of an attempt whose paid answer the bucket did not store. If the bucket
@@ -197,7 +241,8 @@ impl DocumentWork {
         &self,
         source: &DocumentSource,
         delivery: &Delivery,
-    ) -> Result<(Document, DocumentRecord, Option<MemoryPermit>), AttemptError> {
+        page_range: Option<[u32; 2]>,
+    ) -> Result<(Reading, DocumentRecord, Option<MemoryPermit>), AttemptError> {
         let (name, bytes, record, memory) = match source {
             DocumentSource::Inline(text) => (None, text.clone().into_bytes(), DocumentRecord::default(), None),
             DocumentSource::S3(location) => {
@@ -212,6 +257,13 @@ impl DocumentWork {
             }
         };
         let record = record.with_bytes(&bytes);
-        Ok((Document::new(name, bytes).map_err(AttemptError::Permanent)?, record, memory))
+        Ok((self.opener.open(name.map(str::to_owned), bytes, page_range).await?, record, memory))
+    }
+}
+
+fn source_key(source: &DocumentSource) -> Option<&str> {
+    match source {
+        DocumentSource::S3(location) => Some(&location.key),
+        DocumentSource::Inline(_) => None,
     }
 }

@@ -19,6 +19,7 @@ use crate::aws::chunk_results::{ChunkResult, ChunkResults};
 use crate::aws::model::{Answer, Call, slow_validation};
 use crate::clock::until;
 use crate::domain::document::chunks::group_results;
+use crate::domain::document::joined_lists::JoinedLists;
 use crate::domain::document::{Document, sha256_hex};
 use crate::domain::failure::{Failure, codes};
 use crate::domain::job::ending::AttemptError;
@@ -51,8 +52,28 @@ pub(super) struct Done {
 
 impl LongText<'_> {
     /// Joins results until one remains. Each round at least halves their number.
+    ///
+    /// Code concatenates the lists, and the model joins what needs judgement. Where the
+    /// schema does not allow the complete lists, the model joins them too.
     pub async fn join(&self, mut done: Vec<Done>) -> Result<Answer, AttemptError> {
         let (mut usage, mut elapsed, mut repaired) = (Usage::default(), Duration::ZERO, false);
+        let results: Vec<Value> = done.iter().map(|one| one.result.clone()).collect();
+        let lists = JoinedLists::from_results(&results);
+        let can_put = match results.first() {
+            Some(first) if done.len() > 1 => self.fits(lists.put_into(first.clone())).await?,
+            _ => false,
+        };
+        drop(results);
+        if let Some(result) = lists.complete().filter(|_| can_put) {
+            let stop_reason = done.last().map(|one| one.stop_reason.clone()).unwrap_or_default();
+            for one in &done {
+                usage += one.usage;
+                elapsed += one.elapsed;
+                repaired |= one.repaired;
+            }
+            done = vec![Done { result, repaired, stop_reason, usage, elapsed }];
+            (usage, elapsed) = (Usage::default(), Duration::ZERO);
+        }
         loop {
             for one in &done {
                 usage += one.usage;
@@ -62,7 +83,8 @@ impl LongText<'_> {
             if let [_] = done[..] {
                 break;
             }
-            let mut results: Vec<Value> = done.into_iter().map(|one| one.result).collect();
+            let shorten = |result| if can_put { lists.shorten(result) } else { result };
+            let mut results: Vec<Value> = done.into_iter().map(|one| shorten(one.result)).collect();
             let sizes: Vec<usize> = results.iter().map(|result| result.to_string().len()).collect();
             let documents: Vec<_> = group_results(&sizes, self.chunk_max_bytes)
                 .into_iter()
@@ -78,6 +100,8 @@ impl LongText<'_> {
             done = self.analyse_all(documents).await?;
         }
         let Done { result, stop_reason, .. } = done.pop().expect("results are joined until one remains");
+        let with_lists = if can_put { lists.put_into(result.clone()) } else { result.clone() };
+        let result = if self.fits(with_lists.clone()).await? { with_lists } else { result };
         let model_id = self.call.model_id.to_owned();
         Ok(Answer { result, repaired, model_id, usage, stop_reason, elapsed, chunks: None })
     }
@@ -150,6 +174,13 @@ impl LongText<'_> {
         })?;
         let analysis = self.call.analysis.clone();
         let check = move || stored.filter(|stored| analysis.check(&stored.result).is_ok());
+        heavy_work::run(check).await.map_err(|abandoned| AttemptError::Permanent(slow_validation(abandoned)))
+    }
+
+    /// Whether a result fits the analysis and can be stored.
+    async fn fits(&self, result: Value) -> Result<bool, AttemptError> {
+        let analysis = self.call.analysis.clone();
+        let check = move || analysis.check(&result).is_ok();
         heavy_work::run(check).await.map_err(|abandoned| AttemptError::Permanent(slow_validation(abandoned)))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::limits::{MEMORY_PER_DOCUMENT, MEMORY_RESERVE_MB};
+use crate::domain::limits::{MEMORY_PER_DOCUMENT, MEMORY_RESERVE_MB, READING_MEMORY_MB};
 
 /// The budget, in KiB. Clones share it.
 #[derive(Debug, Clone)]
@@ -22,7 +22,9 @@ pub(super) type MemoryPermit = OwnedSemaphorePermit;
 impl MemoryBudget {
     /// The budget of a function with `memory_mb` MB.
     pub fn new(memory_mb: u32) -> Self {
-        let total = (memory_mb.saturating_sub(MEMORY_RESERVE_MB) / MEMORY_PER_DOCUMENT).max(1) * 1_024;
+        let free = memory_mb.saturating_sub(MEMORY_RESERVE_MB);
+        let for_documents = free - READING_MEMORY_MB.min(free / 2);
+        let total = (for_documents / MEMORY_PER_DOCUMENT).max(1) * 1_024;
         Self { free: Arc::new(Semaphore::new(total as usize)), total }
     }
 
@@ -52,7 +54,7 @@ mod tests {
     #[tokio::test]
     async fn oversized_document_waits_for_whole_budget() {
         let budget = MemoryBudget::new(512);
-        let first = budget.try_acquire(77 * MB).expect("89 MB are free");
+        let first = budget.try_acquire(61 * MB).expect("73 MB are free");
         assert!(budget.try_acquire(13 * MB).is_none());
         assert!(budget.acquire(13 * MB, Duration::from_millis(10)).await.is_none());
         let second = budget.try_acquire(12 * MB).expect("12 MB are left");
@@ -66,6 +68,6 @@ mod tests {
     #[test]
     fn smallest_function_can_hold_a_document() {
         assert!(MemoryBudget::new(0).try_acquire(1).is_some());
-        assert_eq!(MemoryBudget::new(128).total, 12 * 1_024);
+        assert_eq!(MemoryBudget::new(128).total, 6 * 1_024);
     }
 }

@@ -12,8 +12,10 @@ mod batch;
 mod batch_retry;
 mod batches;
 mod canary;
+mod children;
 mod conversation;
 mod delivery;
+mod document_opener;
 mod document_reader;
 mod document_work;
 mod evidence_check;
@@ -48,7 +50,9 @@ use self::async_invocation::AsyncInvocations;
 use self::attempt::Endings;
 use self::batches::Batches;
 use self::canary::Canary;
+use self::children::ChildJobs;
 use self::conversation::Conversation;
+use self::document_opener::DocumentOpener;
 use self::document_reader::DocumentReader;
 use self::document_work::DocumentWork;
 use self::gate::Gate;
@@ -128,6 +132,13 @@ impl Consumer {
                 max_attempts: config.max_attempts,
             },
             documents: DocumentWork {
+                opener: DocumentOpener::default(),
+                children: ChildJobs {
+                    jobs: jobs.clone(),
+                    queue: queue.clone(),
+                    documents: Documents::new(sdk),
+                    bucket: bucket.clone(),
+                },
                 reader: DocumentReader::new(Documents::new(sdk), config.memory_mb, config.chunk_max_bytes),
                 analyser: Analyser {
                     conversation: Conversation {

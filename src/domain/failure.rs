@@ -62,7 +62,7 @@ pub mod codes {
         DOCUMENT_MISMATCH = "document_mismatch";
         /// The job used all its charged attempts.
         ATTEMPTS_EXHAUSTED = "attempts_exhausted";
-        /// The document has no bytes, or only white space.
+        /// The document has no bytes, or only white space and invisible characters.
         DOCUMENT_EMPTY = "document_empty";
         /// The document exceeds a limit of Docket, of the model or of the model's quota.
         DOCUMENT_TOO_LARGE = "document_too_large";
@@ -74,6 +74,12 @@ pub mod codes {
         DOCUMENT_FORBIDDEN = "document_forbidden";
         /// The document is neither text nor a supported file or image.
         DOCUMENT_TYPE_UNKNOWN = "document_type_unknown";
+        /// The type of the document is known, and no model and no reader of Docket reads it.
+        DOCUMENT_TYPE_UNSUPPORTED = "document_type_unsupported";
+        /// The document is damaged or incomplete.
+        DOCUMENT_DAMAGED = "document_damaged";
+        /// The file belongs to a system or an application, and nobody wrote it.
+        DOCUMENT_LITTER = "document_litter";
         /// The document cannot be read without a password.
         DOCUMENT_ENCRYPTED = "document_encrypted";
         /// The bucket did not deliver the document in this attempt.

@@ -8,6 +8,7 @@ mod call;
 mod evidence;
 mod hold;
 mod input;
+mod reading;
 mod sweep;
 
 pub use self::batch::*;
@@ -15,6 +16,7 @@ pub use self::call::*;
 pub use self::evidence::*;
 pub use self::hold::*;
 pub use self::input::*;
+pub use self::reading::*;
 pub use self::sweep::*;
 
 /// Longest `job_id` and `batch_id`, in bytes. The API and the consumer check it.

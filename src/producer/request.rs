@@ -222,8 +222,8 @@ fn check_document(text: &str) -> Result<(), Problem> {
         let failure = too_large("a document", text.len(), DOCUMENT_MAX_BYTES);
         return Err(Problem::too_large(Some("document"), failure.message));
     }
-    match Document::new(None, text.as_bytes().to_vec()) {
-        Ok(_) => Ok(()),
+    match Document::check_text(text) {
+        Ok(()) => Ok(()),
         Err(failure) if failure.code == codes::DOCUMENT_TOO_LARGE => {
             Err(Problem::too_large(Some("document"), failure.message))
         }

@@ -145,6 +145,11 @@ fn document_view(row: &StoredJob) -> Value {
         ("name", json!(record.key().and_then(uploaded_name))),
         ("size_bytes", json!(record.size_bytes)),
         ("sha256", json!(record.sha256)),
+        ("encoding", json!(record.facts.encoding)),
+        ("encoding_guessed", json!(record.facts.encoding_guessed.then_some(true))),
+        ("replaced_characters", json!(record.facts.replaced_characters)),
+        ("pages", json!(record.facts.pages)),
+        ("children", json!(record.facts.children)),
     ] {
         if !value.is_null() {
             view.insert(name.to_owned(), value);

@@ -5,13 +5,15 @@
 //! in `make faults`.
 
 mod fuzz;
+mod readers;
 
 use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use bolero::check;
 use docket::domain::analysis::{Analysis, AnalysisRequest};
-use docket::domain::document::Document;
+use docket::domain::document::chunks::split_text;
+use docket::domain::document::{Document, TextFormat};
 use docket::domain::failure::{Failure, codes};
 use docket::domain::job::{DocumentSource, Work};
 use docket::domain::limits::*;
@@ -120,11 +122,27 @@ fn any_document_has_a_supported_type_or_an_error() {
     compound.resize(512, 0);
     compound.extend(stream.chain([0; 40]).chain([26, 0, 2]).chain([0; 61]));
     documents.push(compound);
+    documents.extend(readers::samples());
     fuzz(check!(), &documents, |bytes| {
         let names = [None, Some("a.html"), Some("b.docx"), Some(".")];
         match Document::new(names[bytes.len() % names.len()], bytes.to_vec()) {
             Ok(document) => assert_eq!(document.size_bytes(), bytes.len()),
             Err(failure) => assert!(failure.code.starts_with("document_"), "{failure:?}"),
+        }
+    });
+}
+
+#[test]
+fn any_text_is_split_within_its_limits() {
+    let samples = ["a,b\n\"x\ny\",2\n", "# A\n\n```\ncode\n```\n| a |\n", "<p>a</p><table><tr><td>b</td></tr></table>"];
+    let samples = samples.map(|sample| sample.repeat(40).into_bytes());
+    fuzz(check!(), &samples, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        for format in [TextFormat::Csv, TextFormat::Md, TextFormat::Html, TextFormat::Txt] {
+            let Some(chunks) = split_text(format, &text, 300, 32) else { continue };
+            assert!(chunks.len() <= 32 && chunks.iter().all(|chunk| chunk.len() <= 300));
+            let length: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+            assert!(length >= text.len(), "no text is lost");
         }
     });
 }
@@ -173,7 +191,8 @@ fn input_over_a_limit_by_one_is_rejected() {
         parse_job(Some(&json!({"job_id": "a", "document": "x", "metadata": metadata}).to_string()), None)
     };
     assert!(with_metadata(METADATA_MAX_BYTES).is_ok() && with_metadata(METADATA_MAX_BYTES + 1).is_err());
-    let pdf = |bytes: usize| Document::new(None, format!("%PDF-{}", "x".repeat(bytes - 5)).into_bytes());
+    let pdf =
+        |bytes: usize| Document::new(None, format!("%PDF-1.7 1 0 obj /Page{}", "x".repeat(bytes - 22)).into_bytes());
     assert!(pdf(DOCUMENT_MAX_BYTES).is_ok() && pdf(DOCUMENT_MAX_BYTES + 1).is_err());
     let instructions =
         |bytes: usize| Analysis::new(&AnalysisRequest { instructions: Some("x".repeat(bytes)), ..Default::default() });

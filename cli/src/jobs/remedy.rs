@@ -14,6 +14,9 @@ pub(crate) fn remedy(code: &str) -> &'static str {
         "message_lost" => "Send the request again.",
         "document_forbidden" => "Grant the consumer's role access to the bucket, or restore the object.",
         "document_type_unknown" => "Convert the document to a supported type.",
+        "document_type_unsupported" => "Send the type that the message names.",
+        "document_damaged" => "Save or export the file again.",
+        "document_litter" => "Leave the file out.",
         "model_error_exception" => {
             "Raise `analysis.max_tokens` or the parameter MaxTokens, or set the parameter AnswerMode to `text`."
         }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use docket::domain::document::litter::is_litter;
 use docket::domain::limits::{CHUNKS_MAX, DOCUMENT_MAX_BYTES, ID_MAX_BYTES, KEY_MAX_BYTES};
 use docket::domain::message::submitted::SUBMITTED_HIGH_PREFIX;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -14,9 +15,6 @@ use walkdir::{DirEntry, WalkDir};
 pub(crate) const FILE_MAX_BYTES: u64 = (CHUNKS_MAX * DOCUMENT_MAX_BYTES) as u64;
 /// Bytes of the longest path that fits every key.
 const PATH_MAX_BYTES: usize = KEY_MAX_BYTES - SUBMITTED_HIGH_PREFIX.len() - 2 * (ID_MAX_BYTES + 1);
-/// Files that systems and applications leave behind, by their names in lower case.
-const LITTER: [&str; 3] = [".ds_store", "thumbs.db", "desktop.ini"];
-const LITTER_STARTS: [&str; 2] = ["._", "~$"];
 
 /// A file to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,24 +208,9 @@ fn join_parts(relative: &Path) -> Option<String> {
     Some(parts?.join("/").nfc().collect())
 }
 
-fn is_litter(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    LITTER.contains(&lower.as_str()) || LITTER_STARTS.iter().any(|start| lower.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn litter_is_known_by_its_name() {
-        for name in [".DS_Store", "._lease.pdf", "Thumbs.db", "desktop.ini", "Desktop.ini", "~$lease.docx"] {
-            assert!(is_litter(name), "{name}");
-        }
-        for name in ["lease.pdf", "DS_Store", "thumbs.db.pdf", ".lease", "~lease.docx"] {
-            assert!(!is_litter(name), "{name}");
-        }
-    }
 
     #[test]
     fn file_of_a_page_keeps_the_rules_of_a_walk() {

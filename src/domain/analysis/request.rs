@@ -28,6 +28,9 @@ pub struct AnalysisRequest {
     /// The model or inference profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
+    /// The first and the last page of a PDF to analyse, from 1. Other documents have no pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_range: Option<[u32; 2]>,
     /// Whether the model names a passage of the document for each value, which Docket checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<bool>,
@@ -61,6 +64,9 @@ pub(super) fn check_settings(request: &AnalysisRequest) -> Result<(), InvalidAna
     }
     if request.model_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MODEL_ID_MAX_BYTES) {
         return Err(invalid("model_id", format!("must have 1 to {MODEL_ID_MAX_BYTES} bytes")));
+    }
+    if request.page_range.is_some_and(|[first, last]| first == 0 || last < first) {
+        return Err(invalid("page_range", "must be the first and the last page, such as [3, 10]"));
     }
     Ok(())
 }

@@ -52,8 +52,18 @@ impl TextFormat {
     }
 }
 
+/// Whether a text begins with an HTML tag, after comments and a declaration of XML.
 fn begins_as_html(text: &str) -> bool {
-    let text = text.trim_start();
+    let mut text = text.trim_start();
+    loop {
+        let end = match text {
+            _ if text.starts_with("<?xml") => "?>",
+            _ if text.starts_with("<!--") => "-->",
+            _ => break,
+        };
+        let Some((_, after)) = text.split_once(end) else { return false };
+        text = after.trim_start();
+    }
     ["<!doctype html", "<html"].iter().any(|tag| {
         let after = text.get(tag.len()..).and_then(|rest| rest.chars().next());
         text.get(..tag.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(tag))

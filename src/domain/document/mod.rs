@@ -1,23 +1,32 @@
 //! A document as the model receives it: text, a file or an image.
 
 pub mod chunks;
+mod declaration;
 pub mod download;
+mod embedded;
+mod encoding;
 mod failures;
 mod format;
+pub mod joined_lists;
 mod kind;
+pub mod litter;
 pub mod location;
-mod office;
+mod ole;
+mod package;
+pub mod readable;
+mod readers;
+pub mod reading;
 mod record;
-mod text;
+mod seams;
+mod table_rows;
+mod visible;
 
-pub use self::failures::{text_too_large, too_large};
+pub use self::failures::{text_too_large, too_large, too_slow, unreadable};
 pub use self::format::{FileFormat, ImageFormat, TextFormat};
-pub use self::record::{DocumentRecord, sha256_hex};
+pub use self::record::{DocumentRecord, ReadingFacts, sha256_hex};
 
 use self::failures::{empty, type_unknown};
-use self::kind::Kind;
 use crate::domain::failure::Failure;
-use crate::domain::limits::{DOCUMENT_MAX_BYTES, IMAGE_MAX_BYTES};
 
 /// A document that may be sent to a model: of a supported type, not empty, not
 /// encrypted, and not too large. A long text may need chunks.
@@ -71,34 +80,26 @@ pub enum Content {
 }
 
 impl Document {
-    /// Detects the type of a document and checks the document.
-    ///
-    /// The bytes decide first. `name`, a file name or an object key, decides between
-    /// text formats.
+    /// A document of this content. `size_bytes` is the size in bytes as received.
+    pub(crate) fn full(content: Content, size_bytes: usize) -> Self {
+        Self { content, size_bytes, role: Role::FullDocument }
+    }
+
+    /// A text that came as text. It is not looked into: only an empty text fails.
     ///
     /// # Errors
     /// A permanent failure with one of the `document_…` codes.
-    pub fn new(name: Option<&str>, bytes: Vec<u8>) -> Result<Self, Failure> {
-        let size_bytes = bytes.len();
-        let content = match kind::detect_kind(&bytes)? {
-            _ if bytes.is_empty() => return Err(empty()),
-            Some(Kind::File(format)) => {
-                check_size("a document", size_bytes, DOCUMENT_MAX_BYTES)?;
-                Content::File { format, bytes }
-            }
-            Some(Kind::Image(format)) => {
-                check_size("an image", size_bytes, IMAGE_MAX_BYTES)?;
-                Content::Image { format, bytes }
-            }
-            None => {
-                let text = text::decode(bytes).ok_or_else(type_unknown)?;
-                if text.chars().all(char::is_whitespace) {
-                    return Err(empty());
-                }
-                Content::Text { format: TextFormat::detect(name, &text), text }
-            }
-        };
-        Ok(Self { content, size_bytes, role: Role::FullDocument })
+    pub fn check_text(text: &str) -> Result<(), Failure> {
+        match encoding::decode(text.as_bytes(), Some("utf-8")) {
+            None => Err(type_unknown()),
+            Some(_) if text.chars().all(encoding::is_invisible) => Err(empty()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The same document as a chunk of a larger one. `number` counts from 1 to `count`.
+    pub fn into_chunk(self, number: usize, count: usize) -> Self {
+        Self { role: Role::Chunk { number, count }, ..self }
     }
 
     /// Makes the document of a chunk. `number` counts from 1 to `count`.
@@ -134,6 +135,17 @@ impl Document {
     }
 }
 
+impl Content {
+    /// The name of the format that is sent.
+    pub fn format_name(&self) -> String {
+        match self {
+            Self::Text { format, .. } => format!("{format:?}"),
+            Self::File { format, .. } => format!("{format:?}"),
+            Self::Image { format, .. } => format!("{format:?}"),
+        }
+    }
+}
+
 /// Prints the format and the size only: a document is never logged.
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,9 +158,7 @@ impl std::fmt::Debug for Document {
     }
 }
 
-fn check_size(what: &str, size_bytes: usize, limit: usize) -> Result<(), Failure> {
-    if size_bytes <= limit { Ok(()) } else { Err(too_large(what, size_bytes, limit)) }
-}
-
+#[cfg(test)]
+mod reading_tests;
 #[cfg(test)]
 mod tests;

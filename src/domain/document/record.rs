@@ -19,6 +19,29 @@ pub struct DocumentRecord {
     /// has read the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The facts that reading the document showed; empty until then.
+    #[serde(flatten)]
+    pub facts: ReadingFacts,
+}
+
+/// The facts that reading a document shows, except its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadingFacts {
+    /// The encoding of a text, by its name in the [Encoding Standard](https://encoding.spec.whatwg.org/).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Whether the encoding was guessed, because nothing names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encoding_guessed: bool,
+    /// The places at which invalid bytes of a text became U+FFFD; `None` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_characters: Option<u64>,
+    /// The pages of a PDF or a TIFF, if they could be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
+    /// The jobs of the documents that a ZIP file or a mail holds; `None` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<u32>,
 }
 
 impl DocumentRecord {

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod body;
+pub mod child;
 pub mod control;
 pub mod dead_letter;
 pub mod s3_event;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::child::child_name;
 use super::submitted::parse_submitted_key;
 use crate::domain::document::location::S3Location;
 use crate::domain::document::sha256_hex;
@@ -51,11 +52,14 @@ pub struct Upload {
     pub location: S3Location,
 }
 
-/// The name of an uploaded document: its key without the upload prefix. `None` for
-/// other keys.
+/// The name of an uploaded document, or of a document inside one: its key without the
+/// prefix. `None` for other keys.
 pub fn uploaded_name(key: &str) -> Option<&str> {
     if let Some(submitted) = parse_submitted_key(key) {
         return Some(submitted.path);
+    }
+    if let Some(name) = child_name(key) {
+        return Some(name);
     }
     let presigned = key.strip_prefix(INCOMING_PREFIX).or_else(|| key.strip_prefix(INCOMING_HIGH_PREFIX));
     match presigned {

@@ -146,6 +146,25 @@ async fn passages_of_chunks_have_places_in_the_whole_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the local AWS: make test"]
+async fn passages_of_a_pdf_have_their_pages() {
+    let world = World::new().await;
+    let consumer = world.consumer_with(&[]).await;
+    let pdf = include_bytes!("../events/documents/bridge-report.pdf");
+    let request = aws_sdk_s3::Client::new(&world.sdk).put_object().bucket(&world.bucket).key("reports/a.pdf");
+    request.body(pdf.to_vec().into()).send().await.expect("the object is stored");
+    let at = json!({"bucket": world.bucket, "key": "reports/a.pdf"});
+    let body = json!({"job_id": "report", "document_s3": at, "analysis": {"evidence": true}}).to_string();
+    let event = world.deliver(&[(body, HashMap::new())]).await;
+    assert_eq!(consumer.invoke(event, TIME).await, Ok(json!({"batchItemFailures": []})));
+    let State::Complete(done) = world.row("report").await.expect("a stored job").state else { panic!("not complete") };
+    let evidence = done.evidence.expect("evidence");
+    let verified: Vec<_> = evidence.leaves.iter().filter(|leaf| leaf.verified).collect();
+    assert!(evidence.verifiable && !verified.is_empty(), "{evidence:?}");
+    assert!(verified.iter().all(|leaf| leaf.page.is_some_and(|page| page >= 1)), "{evidence:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the local AWS: make test"]
 async fn image_is_unverifiable_and_never_verified() {
     let world = World::new().await;
     let consumer = world.consumer_with(&[]).await;

@@ -146,16 +146,13 @@ impl DocumentWork {
         {
             return Ok((completed, record));
         }
-        let text = match &parts[..] {
-            [document] if analysis.has_evidence() => evidence_check::searchable_text(document),
-            _ => None,
-        };
+        let readable = if analysis.has_evidence() { evidence_check::read_text(&parts).await } else { None };
         let mut answer = match self.analyser.analyse(&call, parts, &fingerprint, permit, delivery).await {
             Ok(answer) => answer,
             Err(Stopped { error, unsaved: None }) => return Err(error),
             Err(Stopped { error, unsaved: Some(cause) }) => return Err(self.chunks_not_stored(error, cause).await),
         };
-        let evidence = evidence_check::finish(analysis, text, &mut answer.result).await;
+        let evidence = evidence_check::finish(analysis, readable, &mut answer.result).await;
         // Only a deduplicating job is found by its fingerprint, so the index costs others nothing.
         let found_by = deduplicate.then_some(fingerprint);
         let stored = self.results.store_answer(&job.job_id, claim.attempt, (answer, evidence), found_by, now()).await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::domain::analysis::Analysis;
-use crate::domain::document::{Content, Document, Role};
+use crate::domain::document::readable::{Readable, readable_text};
+use crate::domain::document::{Document, Role};
 use crate::domain::evidence::{Evidence, check, take_quotes};
 use crate::domain::limits::{EVIDENCE_ASKED_MAX, EVIDENCE_TEXT_MAX_BYTES};
 use crate::heavy_work;
@@ -45,28 +46,34 @@ async fn count_gaps(analysis: &Arc<Analysis>, document: &Document, result: &Valu
     if !analysis.has_evidence() || document.role() == Role::Results {
         return None;
     }
-    let text = searchable_text(document)?;
-    let evidence = check_text(analysis, text, &mut result.clone()).await?;
+    let readable = read_text(std::slice::from_ref(document)).await?;
+    let evidence = check_text(analysis, readable, &mut result.clone()).await?;
     let paths: Vec<String> = evidence.unverified_paths().map(str::to_owned).collect();
     Some(Gaps { count: evidence.of - evidence.verified, paths })
 }
 
-/// The text of a document in which passages are searched; `None` for other documents.
-pub(super) fn searchable_text(document: &Document) -> Option<String> {
-    match document.content() {
-        Content::Text { text, .. } if text.len() <= EVIDENCE_TEXT_MAX_BYTES => Some(text.clone()),
-        Content::Text { .. } | Content::File { .. } | Content::Image { .. } => None,
+/// The text of a document in which passages are searched; `None` if it has none, or is too large.
+pub(super) async fn read_text(parts: &[Document]) -> Option<Readable> {
+    let size: usize = parts.iter().map(Document::size_bytes).sum();
+    if size > EVIDENCE_TEXT_MAX_BYTES {
+        return None;
     }
+    let parts = parts.to_vec();
+    heavy_work::run(move || readable_text(&parts)).await.ok().flatten()
 }
 
-/// Takes the passages out of a result, and checks them. `text` is that of the whole document;
-/// without it, the result is unverifiable.
-pub(super) async fn finish(analysis: &Arc<Analysis>, text: Option<String>, result: &mut Value) -> Option<Evidence> {
+/// Takes the passages out of a result, and checks them. `readable` is the text of the whole
+/// document; without it, the result is unverifiable.
+pub(super) async fn finish(
+    analysis: &Arc<Analysis>,
+    readable: Option<Readable>,
+    result: &mut Value,
+) -> Option<Evidence> {
     if !analysis.has_evidence() {
         return None;
     }
-    let checked = match text {
-        Some(text) => check_text(analysis, text, result).await,
+    let checked = match readable {
+        Some(readable) => check_text(analysis, readable, result).await,
         None => None,
     };
     // The time for the check was over, or there is no text.
@@ -74,8 +81,9 @@ pub(super) async fn finish(analysis: &Arc<Analysis>, text: Option<String>, resul
     Some(checked.unwrap_or_else(|| Evidence::unverifiable(result, analysis.result_schema())))
 }
 
-async fn check_text(analysis: &Arc<Analysis>, text: String, result: &mut Value) -> Option<Evidence> {
+async fn check_text(analysis: &Arc<Analysis>, readable: Readable, result: &mut Value) -> Option<Evidence> {
     let quotes = take_quotes(result);
     let (analysis, result) = (analysis.clone(), result.clone());
-    heavy_work::run(move || check(&text, &result, &quotes, analysis.result_schema())).await.ok()
+    let Readable { text, page_starts } = readable;
+    heavy_work::run(move || check(&text, &page_starts, &result, &quotes, analysis.result_schema())).await.ok()
 }

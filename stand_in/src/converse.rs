@@ -68,7 +68,7 @@ pub async fn converse(
     }
     let mut answer = analyst::analyse(&request.schema, &request.text);
     if evidence::is_asked(&request.schema) {
-        evidence::add_quotes(&mut answer, &request.text, plan.fault);
+        evidence::add_quotes(&mut answer, &request.schema, &request.text, plan.fault);
     }
     let speaker = Speaker { form: request.form, as_text: writes_tool_call_as_text(&model_id, &body) };
     let (stop_reason, content) = match plan.fault {

@@ -18,14 +18,14 @@ pub fn is_asked(schema: &Value) -> bool {
 
 /// Adds a passage of the text for each value of an answer. `text` is that of the document, or the
 /// chunk results that are joined.
-pub fn add_quotes(answer: &mut Value, text: &str, fault: Option<FaultKind>) {
+pub fn add_quotes(answer: &mut Value, schema: &Value, text: &str, fault: Option<FaultKind>) {
     let own_quotes = read_results(text);
     let sentences = if own_quotes.is_empty() { split_sentences(text) } else { own_quotes };
     if let Some(fields) = answer.as_object_mut() {
         fields.remove(FIELD);
     }
     if fault == Some(FaultKind::MadeUpValues) {
-        change_values(answer);
+        change_values(answer, schema);
     }
     let mut quotes = Vec::new();
     collect(answer, "", &sentences, &mut quotes);
@@ -86,16 +86,16 @@ fn change(quote: &str, index: usize) -> String {
 }
 
 /// Changes every number and every text that is no label or summary.
-fn change_values(value: &mut Value) {
+fn change_values(value: &mut Value, schema: &Value) {
     match value {
         Value::Object(fields) => {
             let kept = ["label", "summary", "confidence"];
-            fields
-                .iter_mut()
-                .filter(|(name, _)| !kept.contains(&name.as_str()))
-                .for_each(|(_, field)| change_values(field));
+            for (name, field) in fields.iter_mut().filter(|(name, _)| !kept.contains(&name.as_str())) {
+                change_values(field, &schema["properties"][name]);
+            }
         }
-        Value::Array(items) => items.iter_mut().for_each(change_values),
+        Value::Array(items) => items.iter_mut().for_each(|item| change_values(item, &schema["items"])),
+        _ if schema["enum"].is_array() || !schema["const"].is_null() => {}
         Value::Number(number) => *value = json!(number.as_f64().unwrap_or_default() + 1.0),
         Value::String(text) => *text = format!("{text} (invented)"),
         Value::Bool(_) | Value::Null => {}
@@ -110,7 +110,7 @@ mod tests {
 
     fn quotes(fault: Option<FaultKind>) -> (Value, Vec<Value>) {
         let mut answer = json!({"rent": 900, "label": "lease", "point": "The tenant keeps the flat in good order."});
-        add_quotes(&mut answer, TEXT, fault);
+        add_quotes(&mut answer, &json!({}), TEXT, fault);
         let quotes = answer[FIELD].as_array().cloned().unwrap_or_default();
         (answer, quotes)
     }
@@ -135,7 +135,7 @@ mod tests {
         let results =
             json!([{"rent": 900, FIELD: [{"p": "/rent", "q": "The rent of the flat is 900 euros"}]}]).to_string();
         let mut answer = json!({"rent": 900});
-        add_quotes(&mut answer, &results, None);
+        add_quotes(&mut answer, &json!({}), &results, None);
         assert_eq!(answer[FIELD], json!([{"p": "/rent", "q": "The rent of the flat is 900 euros"}]));
     }
 }

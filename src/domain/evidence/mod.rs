@@ -80,6 +80,9 @@ pub struct LeafEvidence {
     /// The line in which the passage begins, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
+    /// The page on which the passage begins, from 1; `None` for a document without pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<usize>,
 }
 
 /// The evidence of a result.
@@ -163,15 +166,16 @@ impl Evidence {
     }
 }
 
-/// Checks the quotes of a result in the document's text. `schema` is the JSON Schema of the
+/// Checks the quotes of a result in the document's text. `page_starts` are the bytes at which its
+/// pages begin, and empty for a document without pages. `schema` is the JSON Schema of the
 /// result, which names the labels.
 ///
 /// The time grows linearly with the length of the text, for each quote that is not found at
 /// once.
-pub fn check(text: &str, result: &Value, quotes: &[Quote], schema: &Value) -> Evidence {
+pub fn check(text: &str, page_starts: &[usize], result: &Value, quotes: &[Quote], schema: &Value) -> Evidence {
     let leaves = collect_leaves(result, schema);
     let of = leaves.len();
-    let mut places = Places::new(text);
+    let mut places = Places::new(text, page_starts);
     let checked = leaves.into_iter().take(EVIDENCE_LEAVES_MAX).map(|leaf| places.check(leaf, quotes));
     let leaves: Vec<LeafEvidence> = checked.collect();
     let verified = leaves.iter().filter(|leaf| leaf.verified).count();
@@ -189,6 +193,7 @@ struct Passage {
 /// The forms of a text in which passages are searched. A form is built when it is needed.
 struct Places<'a> {
     text: &'a str,
+    page_starts: &'a [usize],
     joined: Option<Folded>,
     kept: Option<Folded>,
     words: Option<Words>,
@@ -196,8 +201,8 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, joined: None, kept: None, words: None, lines: Lines::new(text) }
+    fn new(text: &'a str, page_starts: &'a [usize]) -> Self {
+        Self { text, page_starts, joined: None, kept: None, words: None, lines: Lines::new(text) }
     }
 
     /// The verdict on one value: the best that one of its quotes gives.
@@ -211,6 +216,7 @@ impl<'a> Places<'a> {
             start: None,
             end: None,
             line: None,
+            page: None,
         };
         for quote in find_quotes(quotes, &leaf.path) {
             let passage = self.find(&quote.text);
@@ -221,11 +227,18 @@ impl<'a> Places<'a> {
                 continue;
             }
             best = LeafEvidence { verified, found, supported, quote: Some(quote.text.clone()), ..best };
+            best.page = passage.and_then(|passage| self.page_of(passage));
             let place = passage.map(|passage| self.lines.place(passage));
             (best.start, best.end, best.line) =
                 place.map_or((None, None, None), |(start, end, line)| (Some(start), Some(end), Some(line)));
         }
         best
+    }
+
+    /// The page of a passage. A page without text begins where the next one does.
+    fn page_of(&self, passage: Passage) -> Option<usize> {
+        let page = self.page_starts.partition_point(|start| *start <= passage.start);
+        (page > 0).then_some(page)
     }
 
     fn find(&mut self, quote: &str) -> Option<Passage> {

@@ -12,7 +12,7 @@ fn quote(path: &str, text: &str) -> Quote {
 }
 
 fn check_one(value: Value, text: &str) -> LeafEvidence {
-    let evidence = check(TEXT, &json!({"a": value}), &[quote("/a", text)], &json!({}));
+    let evidence = check(TEXT, &[], &json!({"a": value}), &[quote("/a", text)], &json!({}));
     assert_eq!((evidence.of, evidence.leaves.len()), (1, 1));
     evidence.leaves[0].clone()
 }
@@ -70,7 +70,7 @@ fn made_up_value_with_a_genuine_passage_is_flagged() {
 fn value_without_quote_is_unverified_and_counts() {
     let result = json!({"rent": 900, "due": "2026-03-01", "none": null, "label": "lease", "confidence": 0.9});
     let quotes = [quote("/rent", "EUR 900.00"), quote("/label", "LEASE")];
-    let evidence = check(TEXT, &result, &quotes, &json!({}));
+    let evidence = check(TEXT, &[], &result, &quotes, &json!({}));
     assert_eq!((evidence.summary().as_str(), evidence.status()), ("2 of 3", EvidenceStatus::Unverified));
     assert_eq!(evidence.unverified_paths().collect::<Vec<_>>(), ["/due"]);
     assert_eq!(evidence.leaves.iter().find(|leaf| leaf.path == "/due").unwrap().quote, None);
@@ -81,22 +81,34 @@ fn value_without_quote_is_unverified_and_counts() {
 #[test]
 fn best_of_several_quotes_decides() {
     let quotes = [quote("/a", "nothing of this kind"), quote("/a", "EUR 900.00"), quote("/a", "may not sublet")];
-    let evidence = check(TEXT, &json!({"a": 900}), &quotes, &json!({}));
+    let evidence = check(TEXT, &[], &json!({"a": 900}), &quotes, &json!({}));
     assert_eq!((evidence.verified, evidence.leaves[0].quote.as_deref()), (1, Some("EUR 900.00")));
 }
 
 #[test]
 fn result_with_very_many_values_stays_bounded() {
     let result = json!({"list": (0..2 * EVIDENCE_LEAVES_MAX).collect::<Vec<_>>()});
-    let evidence = check(TEXT, &result, &[], &json!({}));
+    let evidence = check(TEXT, &[], &result, &[], &json!({}));
     assert_eq!((evidence.of, evidence.leaves.len()), (2 * EVIDENCE_LEAVES_MAX, EVIDENCE_LEAVES_MAX));
     assert_eq!(evidence.status(), EvidenceStatus::Unverified);
 }
 
 #[test]
 fn stored_evidence_is_read_back() {
-    let evidence = check(TEXT, &json!({"a": 900, "b": 1}), &[quote("/a", "EUR 900.00")], &json!({}));
+    let evidence = check(TEXT, &[], &json!({"a": 900, "b": 1}), &[quote("/a", "EUR 900.00")], &json!({}));
     let json = serde_json::to_string(&evidence).unwrap();
     assert_eq!(serde_json::from_str::<Evidence>(&json).unwrap(), evidence);
     assert!(json.contains(r#""found":"exact""#), "{json}");
+}
+
+#[test]
+fn passage_of_a_pdf_has_its_page() {
+    let (first, second) = ("The first page. ", "The rent is EUR 900.00 a month.");
+    let text = format!("{first}{second}");
+    // The second page has no text.
+    let starts = [0, first.len(), first.len()];
+    let quotes = [quote("/a", "EUR 900.00"), quote("/b", "The first page")];
+    let evidence = check(&text, &starts, &json!({"a": 900, "b": "first"}), &quotes, &json!({}));
+    let pages: Vec<_> = evidence.leaves.iter().map(|leaf| leaf.page).collect();
+    assert_eq!(pages, [Some(3), Some(1)]);
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::domain::analysis::Analysis;
 use crate::domain::document::readable::{Readable, readable_text};
-use crate::domain::document::{Document, Role};
+use crate::domain::document::{Content, Document, Role};
 use crate::domain::evidence::{Evidence, check, take_quotes};
 use crate::domain::limits::{EVIDENCE_ASKED_MAX, EVIDENCE_TEXT_MAX_BYTES};
 use crate::heavy_work;
@@ -54,7 +54,11 @@ async fn count_gaps(analysis: &Arc<Analysis>, document: &Document, result: &Valu
 
 /// The text of a document in which passages are searched; `None` if it has none, or is too large.
 pub(super) async fn read_text(parts: &[Document]) -> Option<Readable> {
-    let size: usize = parts.iter().map(Document::size_bytes).sum();
+    let content_bytes = |part: &Document| match part.content() {
+        Content::Text { text, .. } => text.len(),
+        Content::File { bytes, .. } | Content::Image { bytes, .. } => bytes.len(),
+    };
+    let size: usize = parts.iter().map(content_bytes).sum();
     if size > EVIDENCE_TEXT_MAX_BYTES {
         return None;
     }

@@ -61,7 +61,8 @@ const BY_JSON: &str = "answer with one JSON object alone";
 /// The end of the task for an analysis with evidence.
 const EVIDENCE_TASK: &str = " For each value that you give, add an entry to `docket_evidence`: in `p` the JSON \
 Pointer of the value, and in `q` the shortest passage of the document, copied word for word and at most twenty words \
-long, that contains the value. Give a summary and a label the passage on which they rest most.";
+long, that contains the value. Give a summary and a label the passage on which they rest most. Write every other text \
+of the result in the document's own words, such as its most important sentences for key points.";
 
 /// A valid analysis, which also checks the answers of the model.
 #[derive(Debug)]

@@ -114,7 +114,7 @@ async fn assert_culprits_alone_fail(batch_size: usize) {
     scene.queue.set_pace(Pace::SkipUntil(Duration::from_secs(24 * 3_600)));
     let workers: Vec<_> = (0..WORKERS).map(|_| tokio::spawn(work(scene.clone(), batch_size))).collect();
     let mut unfinished: Vec<usize> = (0..JOBS).collect();
-    test_support::eventually("the end of all jobs", async || {
+    test_support::eventually_within(8, "the end of all jobs", async || {
         while let Some(number) = unfinished.last() {
             match scene.world.status(&job_id(*number)).await {
                 "complete" | "failed" => unfinished.pop(),

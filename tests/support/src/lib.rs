@@ -75,14 +75,22 @@ pub fn unique(prefix: &str) -> String {
 ///
 /// # Panics
 /// After two minutes without a value; the message names `what` was awaited.
-pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..1_200 {
+pub async fn eventually<T>(what: &str, poll: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(2, what, poll).await
+}
+
+/// As [`eventually`], for work that takes minutes itself.
+///
+/// # Panics
+/// After `minutes` without a value; the message names `what` was awaited.
+pub async fn eventually_within<T>(minutes: usize, what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..minutes * 600 {
         if let Some(value) = poll().await {
             return value;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("waited two minutes for {what}");
+    panic!("waited {minutes} minutes for {what}");
 }
 
 /// A release after throttling, for tests of the writes alone.

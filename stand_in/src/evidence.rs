@@ -1,5 +1,5 @@
-//! The passages that the stand-in names for the values of its answers, and the ways in which a
-//! model names wrong ones.
+//! The passages for the values of an answer: sentences of the document or, after a fault, wrong
+//! ones.
 
 use serde_json::{Value, json};
 
